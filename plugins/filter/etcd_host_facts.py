@@ -1,0 +1,46 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: etcd_host_facts
+short_description: The facts of one etcd host
+version_added: "0.1.0"
+description: Adds to what M(kubeproof.certify.etcd_info) found what was measured on the host, and what follows from both.
+author: kubeproof authors (@kubeproof)
+positional: plan, extra
+options:
+  _input:
+    description: The facts of M(kubeproof.certify.etcd_info).
+    type: dict
+    required: true
+  plan:
+    description: The plan of the run, from P(kubeproof.certify.etcd_plan#filter).
+    type: dict
+    required: true
+  extra:
+    description: Where known C(fio), C(window) and C(members_count).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+facts: "{{ info | kubeproof.certify.etcd_host_facts(plan, {'fio': fio}) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The document that the checks of scope host ask.
+  type: dict
+"""
+
+from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_facts import host_facts
+
+
+class FilterModule:
+    """The filter etcd_host_facts."""
+
+    def filters(self):
+        return {"etcd_host_facts": host_facts}

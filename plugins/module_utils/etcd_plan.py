@@ -1,0 +1,218 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the etcd layer is going to do: the load steps of a profile, the keys they write and the bytes they add."""
+
+from __future__ import annotations
+
+import math
+
+CHECK_PERF_SECONDS = 60
+# etcdctl check perf: writes per second of each size, with 256 bytes behind the prefix and 1 KiB values (etcdctl/ctlv3/command/check.go).
+CHECK_PERF_RATE = {"s": 150, "m": 1000, "l": 8000, "xl": 15000}
+# Of our own, so that what an ended check perf leaves can be told and deleted; it deletes its keys itself otherwise.
+CHECK_PERF_PREFIX = "/kubeproof-check-perf/"
+CHECK_PERF_PUT = len(CHECK_PERF_PREFIX) + 256 + 1024
+# In bbolt's pages a put is key and value with element header, revision and protobuf around them. etcd fills nine tenths of a page
+# (FillPercent), and a page holds two puts at least; branches and copies add up to 7 % (measured with 3.6.8: 1,280 bytes became 2,085, 89
+# became 158, 2,256 became 4,388).
+PAGE = 4096
+PAGE_HEADER = 16
+PAGE_FILL = 0.9
+ENTRY = 48
+SPARE = 1.07
+WATCH_RATE = 100
+WATCH_KEY_SIZE = 57
+WATCH_VALUE_SIZE = 32
+WATCHERS = {"streams": 10, "watchers-per-stream": 1}
+# benchmark's key 24 is the byte 0x30, then zeros, or in later passes a tail and zeros: one or two keys of ours, and none of
+# Kubernetes', from "0" up to "1".
+ONE_KEY = ("0", "1")
+LEAST_KEYS = 25
+# No setting is larger, whether seconds, bytes or writes per second.
+MOST = 10**12
+
+
+class PlanError(Exception):
+    """A setting cannot be used; the text names the variable, what was found and what to write."""
+
+
+def _number(name, value, least, kind=(int, float)):
+    if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= MOST:
+        raise PlanError(f"{name} is {value!r}. Write a {'whole ' if kind is int else ''}number from {least} to {MOST}.")
+    return value
+
+
+def _map(settings, name):
+    if not isinstance(settings.get(name), dict):
+        raise PlanError(f"{name} is {settings.get(name)!r}. Write a map with an entry for each profile.")
+    return settings[name]
+
+
+def _steps(settings):
+    """Return the factors of the stress steps, each higher than the one before."""
+    factors = settings.get("etcd_stress_steps")
+    if not isinstance(factors, list) or not factors:
+        raise PlanError(f"etcd_stress_steps is {factors!r}. Write a list of multiples of the declared rate.")
+    for number, factor in enumerate(factors):
+        _number(f"etcd_stress_steps[{number}]", factor, 0.01)
+    if any(f"{one:g}" == f"{other:g}" or one > other for one, other in zip(factors, factors[1:])):
+        raise PlanError(f"etcd_stress_steps is {factors!r}. Write each step higher than the one before.")
+    return factors
+
+
+def _stored(size):
+    """Return the bytes of the database's file that a put of `size` bytes, key and value, takes."""
+    entry = size + ENTRY
+    count = max(2, int((PAGE * PAGE_FILL - PAGE_HEADER) // entry))
+    return math.ceil(math.ceil((PAGE_HEADER + count * entry) / PAGE) * PAGE / count * SPARE)
+
+
+def _put(name, rate, seconds, settings, leader=False):
+    # benchmark takes a rate of 0 for no limit.
+    rate = max(1, round(rate))
+    total = max(1, round(rate * seconds))
+    size = {"key_size": settings["etcd_key_size"], "key_space_size": settings["etcd_key_space"], "total": total}
+    return {
+        "name": name,
+        "tool": "benchmark",
+        "seconds": seconds,
+        "rate": rate,
+        "leader": leader,
+        "puts": [size],
+        "bytes": total * _stored(settings["etcd_key_size"] + settings["etcd_value_size"]),
+        "arguments": [
+            "put",
+            "--sequential-keys",
+            f"--total={total}",
+            f"--rate={rate}",
+            f"--key-size={settings['etcd_key_size']}",
+            f"--val-size={settings['etcd_value_size']}",
+            f"--key-space-size={settings['etcd_key_space']}",
+        ],
+    }
+
+
+def _range(name, rate, seconds, consistency):
+    total = max(1, round(rate * seconds))
+    return {
+        "name": name,
+        "tool": "benchmark",
+        "seconds": seconds,
+        "rate": rate,
+        "arguments": ["range", *ONE_KEY, f"--consistency={consistency}", f"--total={total}", f"--rate={rate}"],
+    }
+
+
+def _watch(seconds):
+    # The tool sends the puts of the first second at once.
+    puts = round(WATCH_RATE * (seconds + 1))
+    return {
+        "name": "watch",
+        "tool": "benchmark",
+        "seconds": seconds,
+        "rate": WATCH_RATE,
+        "watch": {"key_size": WATCH_KEY_SIZE, "puts": puts},
+        "bytes": puts * _stored(WATCH_KEY_SIZE + WATCH_VALUE_SIZE),
+        "arguments": [
+            "watch-latency",
+            f"--put-total={puts}",
+            f"--put-rate={WATCH_RATE}",
+            f"--key-size={WATCH_KEY_SIZE}",
+            f"--val-size={WATCH_VALUE_SIZE}",
+            *(f"--{name}={value}" for name, value in WATCHERS.items()),
+        ],
+    }
+
+
+def _check_perf(size):
+    if not isinstance(size, str) or size not in CHECK_PERF_RATE:
+        raise PlanError(f"etcd_load: check_perf is {size!r}. Write one of {', '.join(CHECK_PERF_RATE)}, or leave it empty.")
+    return {
+        "name": "check_perf",
+        "tool": "etcdctl",
+        "seconds": CHECK_PERF_SECONDS,
+        "rate": CHECK_PERF_RATE[size],
+        "bytes": CHECK_PERF_SECONDS * CHECK_PERF_RATE[size] * _stored(CHECK_PERF_PUT),
+        "arguments": ["check", "perf", f"--load={size}", f"--prefix={CHECK_PERF_PREFIX}"],
+    }
+
+
+def _writes(profile, load, rate, settings):
+    """Return the put steps: one through the leader, or in stress one for each step and a last one that shows recovery."""
+    if not load["write"]:
+        return []
+    if profile != "stress":
+        return [_put("write", rate, load["write"], settings, leader=True)]
+    steps = [_put(f"step_{factor:g}", rate * factor, load["write"], settings, leader=True) for factor in _steps(settings)]
+    return steps + [_put("recovery", rate * 0.7, load["write"], settings, leader=True)]
+
+
+def plan(profile, settings):
+    """Return {steps, seconds, bytes, growth, puts, prefix, watch, rate, declared, fsync}: what a run of `profile` does to one etcd cluster.
+
+    `settings` holds the role's variables by name and `put_rate`, the declared writes per second or None. `steps` are
+    {name, tool, seconds, arguments, rate, timeout, bytes?, puts?, watch?, leader?}; `bytes` is everything written, `growth` what can be in
+    the file at once, since the API server compacts (`etcd_compaction_window`). PlanError names a variable that cannot be used.
+    """
+    load = _map(settings, "etcd_load").get(profile)
+    if not isinstance(load, dict):
+        raise PlanError(f"etcd_load has no entry {profile!r}. Add one with the seconds of each step.")
+    wanted = {"write", "write_all", "read", "read_serializable", "watch", "check_perf", "fsync"}
+    if set(load) != wanted:
+        raise PlanError(f"etcd_load.{profile} has the keys {sorted(map(str, load))}. Write exactly {sorted(wanted)}.")
+    for name in sorted(wanted - {"check_perf", "fsync"}):
+        _number(f"etcd_load.{profile}.{name}", load[name], 0)
+    _number(f"etcd_load.{profile}.fsync", load["fsync"], 0, int)
+    for name, least in (("etcd_key_size", 1), ("etcd_value_size", 1), ("etcd_key_space", LEAST_KEYS)):
+        _number(name, settings.get(name), least, int)
+    for name, least in (("etcd_default_rate", 1), ("etcd_compaction_window", 1), ("etcd_read_factor", 0)):
+        _number(name, settings.get(name), least)
+    if settings["etcd_key_size"] < 10:
+        raise PlanError(f"etcd_key_size is {settings['etcd_key_size']}. benchmark writes a number of up to 10 bytes there: write 10 or more.")
+    declared = settings["etcd_default_rate"]
+    if settings.get("put_rate") is not None:
+        declared = _number("certify_capacity.etcd_put_rate", settings["put_rate"], 1)
+    factor = _number(f"etcd_rate_factor.{profile}", _map(settings, "etcd_rate_factor").get(profile), 0)
+    rate = max(1, round(declared * factor))
+    reads = max(1, round(rate * settings["etcd_read_factor"]))
+    steps = _writes(profile, load, rate, settings)
+    if load["write_all"]:
+        steps.append(_put("write_all", rate, load["write_all"], settings))
+    if load["read"]:
+        steps.append(_range("read", reads, load["read"], "l"))
+    if load["read_serializable"]:
+        steps.append(_range("read_serializable", reads, load["read_serializable"], "s"))
+    if load["watch"]:
+        steps.append(_watch(load["watch"]))
+    if load["check_perf"]:
+        steps.append(_check_perf(load["check_perf"]))
+    grace = _number("etcd_grace", settings.get("etcd_grace"), 1)
+    written = [step for step in steps if step.get("bytes")]
+    per_second = max([step["bytes"] / step["seconds"] for step in written], default=0)
+    total = sum(step["bytes"] for step in written)
+    for step in steps:
+        # It may be slow, but it may not hang.
+        step["timeout"] = step["seconds"] * 2 + grace
+    return {
+        "steps": steps,
+        "seconds": sum(step["seconds"] for step in steps),
+        "bytes": total,
+        "growth": round(min(total, per_second * settings["etcd_compaction_window"])),
+        "puts": _distinct(put for step in steps for put in step.get("puts", ())),
+        "watch": next((step["watch"] for step in steps if "watch" in step), None),
+        "rate": rate,
+        "declared": declared,
+        "prefix": CHECK_PERF_PREFIX,
+        "fsync": load["fsync"],
+    }
+
+
+def _distinct(puts):
+    """Return each kind of put run once, with its largest total: its keys include those of the smaller ones."""
+    largest = {}
+    for put in puts:
+        kind = (put["key_size"], put["key_space_size"])
+        if kind not in largest or put["total"] > largest[kind]["total"]:
+            largest[kind] = put
+    return list(largest.values())

@@ -1,0 +1,219 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The objects of a load job: an Indexed Job, the files and the secrets of its tool. Pure: arguments in, objects out.
+
+Each pod has two containers of the same image. `tool` runs the tool and ends with its exit code, which Kubernetes then tells with the reason
+(OOMKilled, …). `keeper` does nothing, so that what the tool has written can be read after the tool's end.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+
+from .cluster import MANAGED, RUN_LABEL
+
+RESULTS, FILES, STATE = "/kubeproof/results", "/kubeproof/files", "/kubeproof/state"
+GO = f"{STATE}/go"
+TOOL, KEEPER = "tool", "keeper"
+LEVELS = ("restricted", "baseline")
+USER = 65532
+# Seconds for which the Job lives on after it ended by itself, its controller gone; and after the tool's deadline, for reading the results.
+TTL = 300
+COLLECTING, COLLECTING_EACH = 600, 10
+# What the pods are given to stop: the tool is ended, never asked.
+GRACE = 1
+KEEPER_RESOURCES = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}}
+LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+# A pod's name and its host's name add an index and a suffix of 6 to it.
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+# Waits for the start, fills {index} and {next} in, runs the tool, and says when it began and ended and what it used of the CPU.
+RUN = r"""
+while [ -n "$KUBEPROOF_WAIT" ] && [ ! -e /kubeproof/state/go ]; do sleep 0.1; done
+put() {
+  rest=$text text=
+  while [ "${rest#*"$1"}" != "$rest" ]; do
+    text=$text${rest%%"$1"*}$2
+    rest=${rest#*"$1"}
+  done
+  text=$text$rest
+}
+left=$#
+while [ "$left" -gt 0 ]; do
+  text=$1 left=$((left - 1))
+  shift
+  put "{index}" "$JOB_COMPLETION_INDEX"
+  put "{next}" "$((JOB_COMPLETION_INDEX + 1))"
+  set -- "$@" "$text"
+done
+read -r begun rest </proc/uptime
+"$@" </dev/null >/kubeproof/results/stdout 2>/kubeproof/results/stderr
+code=$?
+read -r ended rest </proc/uptime
+{ echo "$begun $ended"; times; } >/dev/termination-log
+exit "$code"
+"""
+KEEP = 'trap "exit 0" TERM INT; sleep {seconds} & wait'
+
+
+def problem_of(options):
+    """Return in a sentence why these arguments cannot be used, or None."""
+    if not options["argv"]:
+        return "argv is empty: name the tool to run."
+    if not NAME.fullmatch(options["name"]):
+        return f"name is {options['name']!r}: use lower case letters, digits and -, at most 40."
+    if not LABEL.fullmatch(options["run_id"]):
+        return f"run_id is {options['run_id']!r}, which cannot be the value of a label."
+    if not 1 <= options["count"] <= 1000:
+        return f"count is {options['count']}: give a number of pods from 1 to 1000."
+    for name in ("timeout", "pull_timeout", "ready_timeout"):
+        if options[name] <= 0:
+            return f"{name} is {options[name]:g}: give seconds."
+    names = [("files", one, FILE) for one in options["files"]]
+    names += [(what, one, VARIABLE) for what in ("environment", "secrets") for one in options[what]]
+    for what, one, form in names:
+        if not form.fullmatch(str(one)):
+            return f"{what}: {one!r} cannot be the name of a {'file' if what == 'files' else 'variable'}."
+    twice = sorted(set(options["environment"]) & set(options["secrets"]))
+    return f"{twice[0]} is in environment and in secrets: give it once." if twice else None
+
+
+def unique(name):
+    """Return a name that no other object has, so that it can be deleted although the answer to its creation was lost."""
+    return f"{name}-{secrets.token_hex(3)}"
+
+
+def labels(options):
+    """Return the labels of all objects."""
+    return {**MANAGED, RUN_LABEL: options["run_id"]}
+
+
+def deadline(options):
+    """Return the seconds after which Kubernetes itself ends the pods."""
+    waits = options["ready_timeout"] + options["pull_timeout"] + options["timeout"]
+    return math.ceil(waits) + COLLECTING + COLLECTING_EACH * options["count"]
+
+
+def job(options, name):
+    """Return the Job."""
+    meta = {"labels": labels(options)}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, **meta},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": options["count"],
+            "parallelism": options["count"],
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": deadline(options),
+            "ttlSecondsAfterFinished": TTL,
+            "template": {"metadata": meta, "spec": pod(options, name)},
+        },
+    }
+
+
+def owned(kind, options, name, owner, data):
+    """Return a ConfigMap or a Secret that goes with its Job; `owner` is the Job as the API server returned it."""
+    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+    content = {"data" if kind == "ConfigMap" else "stringData": {key: str(value) for key, value in data.items()}}
+    return {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": {"name": name, "labels": labels(options), "ownerReferences": [reference]},
+        "immutable": True,
+        **content,
+    }
+
+
+def pod(options, name):
+    """Return the spec of the pods."""
+    volumes = [
+        {"name": "results", "emptyDir": {"sizeLimit": options["results_limit"]}},
+        {"name": "state", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": options["results_limit"]}},
+    ]
+    if options["files"]:
+        volumes.append({"name": "files", "configMap": {"name": name}})
+    restricted = options["security"] == "restricted"
+    spec = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE,
+        "securityContext": {
+            "seccompProfile": {"type": "RuntimeDefault"},
+            **({"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER} if restricted else {}),
+        },
+        "containers": [tool(options, name), keeper(options)],
+        "volumes": volumes,
+        "tolerations": options["tolerations"],
+    }
+    if options["nodes"]:
+        spec["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": on_nodes(options["nodes"])}}
+    if options["spread"]:
+        spec["topologySpreadConstraints"] = [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"batch.kubernetes.io/job-name": name}},
+            }
+        ]
+    return spec
+
+
+def on_nodes(names):
+    """Return the node selector of nodes by name; a term takes one name alone."""
+    return {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]} for name in names]}
+
+
+def tool(options, name):
+    """Return the container that runs the tool."""
+    argv = [argument.replace("{count}", str(options["count"])) for argument in options["argv"]]
+    variables = {"HOME": "/tmp", "LC_ALL": "C", **options["environment"], "KUBEPROOF_WAIT": "yes" if options["start_together"] else ""}
+    environment = [{"name": key, "value": literal(str(value))} for key, value in variables.items()]
+    environment += [{"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}} for key in options["secrets"]]
+    mounts = [{"name": "results", "mountPath": RESULTS}, {"name": "state", "mountPath": STATE}, {"name": "tmp", "mountPath": "/tmp"}]
+    if options["files"]:
+        mounts.append({"name": "files", "mountPath": FILES, "readOnly": True})
+    return {
+        "name": TOOL,
+        "image": options["image"],
+        "command": ["sh", "-c", literal(RUN), "sh"],
+        "args": [literal(argument) for argument in argv],
+        "workingDir": RESULTS,
+        "env": environment,
+        "volumeMounts": mounts,
+        "resources": options["resources"],
+        "securityContext": confined(options),
+    }
+
+
+def keeper(options):
+    """Return the container that keeps the results until they are read."""
+    return {
+        "name": KEEPER,
+        "image": options["image"],
+        "command": ["sh", "-c", KEEP.format(seconds=deadline(options))],
+        "volumeMounts": [{"name": "results", "mountPath": RESULTS, "readOnly": True}, {"name": "state", "mountPath": STATE}],
+        "resources": KEEPER_RESOURCES,
+        "securityContext": confined(options),
+    }
+
+
+def confined(options):
+    """Return what a container may do."""
+    if options["security"] == "baseline":
+        return {"allowPrivilegeEscalation": False}
+    return {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+
+
+def literal(text):
+    """Return a text that Kubernetes leaves as it is: it fills $(NAME) in, and takes $$ as $."""
+    return text.replace("$", "$$")

@@ -1,0 +1,158 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One check, asked of the facts of a host or a cluster. Pure; runs on the controller only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Dict, Iterator, Optional
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import bounds
+from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import path
+from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import effective
+
+COPIED_KEYS = ("unit", "min_samples", "gate", "blocking")
+
+
+class Question:
+    """One check under the user's settings, ready to be asked of many documents."""
+
+    def __init__(self, identifier: str, check: Mapping, layer: str, profile: str, settings: Mapping) -> None:
+        self.identifier, self.check, self.layer, self.settings = identifier, check, layer, settings
+        self.in_profile = profile in check["profiles"] or check.get("gate", False)
+        self.paths = {key: path(check[key]) for key in ("query", "samples", "each") if key in check}
+        self.tiers = [tier for tier in bounds.tiers_of(check) if tier]
+        self.waiver = settings["waivers"].get(identifier)
+        self.bases: Dict[Optional[str], dict] = {}
+        self.effects = {tier: effective(check, identifier, settings, tier) for tier in self.tiers or [None]}
+        self.is_information = not any(bound for effect in self.effects.values() for bound in effect.bounds)
+
+    def ask(self, host: str, document: Any, because: str) -> Iterator[dict]:
+        """Yield the findings of one host or cluster: one, or one for each entry."""
+        stated = self.settings["not_applicable"].get(self.identifier) or self._own_rule(document)
+        if stated:
+            yield self._finding(host, None, result="NOT_APPLICABLE", judged=self.in_profile, reason=stated)
+        elif not host:
+            yield self._unmeasured(host, None, f"no {self.check['scope']} is expected, its group is empty or misspelt", because)
+        elif not isinstance(document, dict):
+            yield self._unmeasured(host, None, f"there are no facts of {host}", because)
+        elif "each" in self.check:
+            yield from self._ask_each(host, document, because)
+        else:
+            yield self._ask_one(host, None, document, because)
+
+    def _own_rule(self, document: Any) -> str:
+        """Return the check's own reason not to apply, if its fact is there, plausible and says so without doubt; a damaged fact never does."""
+        rule = self.check.get("not_applicable")
+        if not rule or not isinstance(document, dict):
+            return ""
+        value, when = path(rule["query"]).search(document), bounds.parse(rule["when"])
+        holds = value is not None and not bounds.trouble(value, [when]) and bounds.truth(when, value) == bounds.MEETS
+        return rule["reason"] if holds else ""
+
+    def _ask_each(self, host: str, document: dict, because: str) -> Iterator[dict]:
+        entries = self.paths["each"].search(document)
+        where = self.check["each"]
+        if not isinstance(entries, dict) or not entries:
+            what = f"{where} is {'empty' if entries == {} else 'missing'} in the facts of {host}"
+            for entry in self.check.get("expect") or [None]:
+                yield self._unmeasured(host, entry, what, because)
+            return
+        for entry in sorted({*entries, *self.check.get("expect", [])}):
+            if entry in entries:
+                yield self._ask_one(host, entry, entries[entry], because)
+            else:
+                yield self._unmeasured(host, entry, f"{entry} is missing in {where} in the facts of {host}", because)
+
+    def _ask_one(self, host: str, entry: Optional[str], document: Any, because: str) -> dict:
+        """Return the finding of one document: a host's, a cluster's or an entry's."""
+        value = self.paths["query"].search(document)
+        if value is None:
+            return self._unmeasured(host, entry, f"{self.check['query']} is missing in the facts of {entry or host}", because)
+        finding = self._finding(host, entry)
+        finding["value"] = _recordable(value)
+        too_few = self._samples(document, finding)
+        if self.is_information:
+            return {**finding, "result": "INFO", "reason": too_few if finding["value"] is not None else f"Implausible: {bounds.show(value)} is no value."}
+        effect = self.effects.get(self._tier(entry))
+        if effect is None:
+            return {**finding, "reason": self._no_tier(entry)}
+        trouble = bounds.trouble(value, [bound for bound in effect.bounds if bound]) or too_few
+        if trouble:
+            return {**finding, "reason": trouble}
+        finding.update(bounds.decide(value, *effect.bounds))
+        return self._waive(finding) if self.waiver and finding["result"] == "FAIL" else finding
+
+    def _samples(self, document: Any, finding: dict) -> str:
+        """Record how many samples stand behind the value; return why they are not enough, or ""."""
+        if "samples" not in self.check:
+            return ""
+        count, least = self.paths["samples"].search(document), self.check["min_samples"]
+        if count is None:
+            return f"The number of samples ({self.check['samples']}) is missing; at least {least} are needed."
+        if bounds.kind(count) != "number" or not bounds.is_finite(count) or count < 0 or count != int(count):
+            return f"Implausible: {bounds.show(count)} is not a number of samples; at least {least} are needed."
+        finding["samples"] = int(count)
+        return "" if count >= least else f"Too few samples: {int(count)} of at least {least}."
+
+    def _tier(self, entry: Optional[str]) -> Optional[str]:
+        declared = self.settings["tiers"]
+        return declared.get(entry, declared.get(self.identifier)) if self.tiers else None
+
+    def _no_tier(self, entry: Optional[str]) -> str:
+        name, tier, known = entry or self.identifier, self._tier(entry), ", ".join(self.tiers)
+        found = f"certify_tiers gives {name} the tier {tier}, which has no bound here" if tier else f"certify_tiers does not name the tier of {name}"
+        return f"Not judged: {found}; write {name}: and one of {known}."
+
+    def _waive(self, finding: dict) -> dict:
+        waiver = self.waiver
+        if waiver["expires"] < self.settings["today"]:
+            return {**finding, "reason": f"The waiver by {waiver['owner']} expired on {waiver['expires']}."}
+        reason = f"FAIL, waived by {waiver['owner']} until {waiver['expires']}: {waiver['reason']}"
+        return {**finding, "result": "CONDITIONAL", "reason": reason, "waiver": dict(waiver)}
+
+    def _unmeasured(self, host: str, entry: Optional[str], what: str, because: str) -> dict:
+        # What went wrong explains every missing fact; without it the missing fact is all that is known.
+        reason = because.rstrip(". ") or what
+        return self._finding(host, entry, reason=f"Not measured: {reason}.")
+
+    def _finding(self, host: str, entry: Optional[str], **more: Any) -> dict:
+        """Return a finding with every key that does not depend on the value."""
+        tier = self._tier(entry)
+        if tier not in self.bases:
+            self.bases[tier] = self._base(tier)
+        finding = {**self.bases[tier], "host": host, **more}
+        if entry is not None:
+            finding["entry"] = entry
+        return finding
+
+    def _base(self, tier: Optional[str]) -> dict:
+        check, effect = self.check, self.effects.get(tier)
+        target, critical = [bound and bound.text for bound in effect.bounds] if effect else (None, None)
+        return {
+            "id": self.identifier,
+            "layer": self.layer,
+            "title": check["title"],
+            "scope": check["scope"],
+            "host": "",
+            "value": None,
+            "target": target,
+            "critical": critical,
+            "bounds": effect.origin if effect else "default",
+            "result": "INFO" if self.is_information else "INCONCLUSIVE",
+            "judged": self.in_profile and not self.is_information,
+            "reason": "",
+            "fix": check["fix"],
+            "reference": check["reference"],
+            **{key: check[key] for key in COPIED_KEYS if check.get(key)},
+        }
+
+
+def _recordable(value: Any) -> Any:
+    """Return a value as JSON can hold it: null for maps, NaN, infinity and lists that hold one."""
+    if isinstance(value, list):
+        return value if all(one is None or (bounds.kind(one) not in (None, "list") and _recordable(one) is not None) for one in value) else None
+    if bounds.kind(value) == "number":
+        return value if bounds.is_finite(value) else None
+    return value if bounds.kind(value) else None

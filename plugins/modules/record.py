@@ -1,0 +1,76 @@
+#!/usr/bin/python
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: record
+short_description: Write the JSON documents of a run
+version_added: "0.1.0"
+description:
+  - Writes each document to a temporary name and renames it, so that a file is whole or not there.
+  - Directories are made with mode 0700 and files with mode 0600. NaN and Infinity are refused.
+author: kubeproof authors (@kubeproof)
+options:
+  directory:
+    description: Where the paths of O(documents) begin.
+    type: path
+    required: true
+  documents:
+    description: A map from a path below O(directory) to the document to write there as JSON.
+    type: dict
+    required: true
+attributes:
+  check_mode:
+    description: Can run in check mode and then writes nothing.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Write the facts of a layer
+  kubeproof.certify.record:
+    directory: results/prod/20261121t040000z-1a2b
+    documents:
+      facts/etcd/etcd1.json: {disk: {free: 1000000}}
+"""
+
+RETURN = r"""
+paths:
+  description: The files written.
+  returned: success
+  type: list
+  elements: str
+  sample: [results/prod/20261121t040000z-1a2b/facts/etcd/etcd1.json]
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError, write_json
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={"directory": {"type": "path", "required": True}, "documents": {"type": "dict", "required": True}},
+        supports_check_mode=True,
+    )
+    root = os.path.realpath(module.params["directory"])
+    documents = {}
+    for name, document in sorted(module.params["documents"].items()):
+        path = os.path.realpath(os.path.join(root, name))
+        if not path.startswith(root.rstrip(os.sep) + os.sep):
+            module.fail_json(msg=f"documents: {name} leads out of {root}. Use a path below it.")
+        documents[path] = document
+    try:
+        for path, document in documents.items():
+            if not module.check_mode:
+                write_json(path, document)
+    except DataFileError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=bool(documents), paths=list(documents))
+
+
+if __name__ == "__main__":
+    main()

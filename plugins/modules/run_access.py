@@ -1,0 +1,387 @@
+#!/usr/bin/python
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: run_access
+short_description: Give a run its namespace and its rights, and take them away
+version_added: "0.1.0"
+author: "kubeproof authors (@kubeproof)"
+description:
+  - O(state=present) makes the run's namespace and ServiceAccounts with exactly the given rights, asks for a token of each, and writes kubeconfigs
+    with the server and the CA of O(kubeconfig). It then asks the server with each token who it is and whether the rights are in force.
+  - O(state=absent) deletes every object of the cluster that carries the labels C(app.kubernetes.io/managed-by=kubeproof) and C(kubeproof.io/run)
+    of the run, and waits until they are gone. The kinds are Namespace, ClusterRole, ClusterRoleBinding, PriorityClass, and Node where kwok plays it.
+  - Both can be repeated. Tokens are written to files with mode 0600 alone. A certificate that cannot be verified is never accepted.
+options:
+  state:
+    description: Whether the run has access.
+    type: str
+    choices: [present, absent]
+    default: present
+  kubeconfig:
+    description: Path of the operator's kubeconfig.
+    type: path
+    required: true
+  run_id:
+    description:
+      - The run, a valid value of a label.
+      - V(*) with O(state=absent) stands for every run, also for those of others that are still going on in the cluster. Use it when none is.
+    type: str
+    required: true
+  namespace:
+    description: Name of the run's namespace. Needed with O(state=present).
+    type: str
+  pod_security:
+    description: Pod Security level that the namespace enforces.
+    type: str
+    choices: [privileged, baseline, restricted]
+    default: restricted
+  accounts:
+    description: ServiceAccounts of the run. An account that an earlier call made and that is not named stays as it is.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the ServiceAccount.
+        type: str
+        required: true
+      rules:
+        description: RBAC rules within the namespace.
+        type: list
+        elements: dict
+        default: []
+      cluster_rules:
+        description: RBAC rules for the whole cluster, also with C(nonResourceURLs).
+        type: list
+        elements: dict
+        default: []
+  token_seconds:
+    description: For how long the tokens are needed, in seconds. It is an error when the API server shortens it.
+    type: int
+    default: 3600
+  directory:
+    description:
+      - Absolute path of a directory of the run, on the controller. Needed with O(state=present).
+      - It is made with mode 0700. If it exists, it must belong to the user alone.
+      - O(state=absent) removes the files that O(state=present) wrote there, and the directory when nothing else is in it.
+      - For every run it is a pattern of directories, such as C(/run/user/1000/kubeproof-*).
+    type: path
+  timeout:
+    description: For how long O(state=absent) waits for the objects to go, and O(state=present) for the rights to be in force (30 s at most), in seconds.
+    type: int
+    default: 300
+requirements:
+  - kubernetes
+attributes:
+  check_mode:
+    description: Says what it would do. No token is asked for, so that C(accounts) is empty.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Give the run its rights
+  kubeproof.certify.run_access:
+    kubeconfig: ~/.kube/prod
+    run_id: 20261121t040000z-1a2b
+    namespace: kubeproof-20261121t040000z-1a2b
+    accounts:
+      - name: load
+        rules:
+          - {apiGroups: [""], resources: [configmaps], verbs: [create, get, list, patch, delete]}
+        cluster_rules:
+          - {nonResourceURLs: [/metrics], verbs: [get]}
+    token_seconds: 7200
+    directory: /run/user/1000/kubeproof-20261121t040000z-1a2b
+  register: access
+
+- name: Take them away
+  kubeproof.certify.run_access:
+    state: absent
+    kubeconfig: ~/.kube/prod
+    run_id: 20261121t040000z-1a2b
+    directory: /run/user/1000/kubeproof-20261121t040000z-1a2b
+"""
+
+RETURN = r"""
+namespace:
+  description: The run's namespace.
+  returned: O(state=present)
+  type: str
+  sample: kubeproof-20261121t040000z-1a2b
+server:
+  description: Address of the API server, as in the operator's kubeconfig.
+  returned: O(state=present)
+  type: str
+  sample: https://10.0.0.10:6443
+tls_server_name:
+  description: The name that the server's certificate must have; empty for that of C(server).
+  returned: O(state=present)
+  type: str
+  sample: ""
+ca:
+  description: File with the certificate authority; null when those of the system are meant.
+  returned: O(state=present)
+  type: str
+  sample: /run/user/1000/kubeproof-20261121t040000z-1a2b/ca.crt
+accounts:
+  description: For each account its files, and when its token expires.
+  returned: O(state=present)
+  type: dict
+  sample:
+    load:
+      kubeconfig: /run/user/1000/kubeproof-20261121t040000z-1a2b/load.kubeconfig
+      token_file: /run/user/1000/kubeproof-20261121t040000z-1a2b/load.token
+      expires: "2026-11-21T06:00:00Z"
+deleted:
+  description: The objects whose deletion was asked for, the first 20.
+  returned: O(state=absent)
+  type: list
+  elements: str
+  sample: [Namespace kubeproof-20261121t040000z-1a2b]
+left:
+  description: How many objects are left. A kind that could not be looked at counts as one.
+  returned: O(state=absent)
+  type: int
+  sample: 0
+remaining:
+  description: What is left and what holds it, the first 20.
+  returned: O(state=absent)
+  type: list
+  elements: str
+  sample: ["Namespace a is being deleted for 60 s: NamespaceFinalizersRemaining: Some content has finalizers remaining: b/c in 1 resource instances."]
+"""
+
+import glob
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, files, run_access
+
+PAUSE = 1.0
+IN_FORCE_PAUSE = 0.2
+IN_FORCE = 30.0
+SHOWN = 20
+MINIMUM = 600
+# Whole seconds are cut off both stamps of a token.
+ROUNDING = 2
+RULES = {"type": "list", "elements": "dict", "default": []}
+SPEC = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "kubeconfig": {"type": "path", "required": True},
+    "run_id": {"type": "str", "required": True},
+    "namespace": {"type": "str"},
+    "pod_security": {"type": "str", "choices": ["privileged", "baseline", "restricted"], "default": "restricted"},
+    "accounts": {**RULES, "options": {"name": {"type": "str", "required": True}, "rules": RULES, "cluster_rules": RULES}},
+    "token_seconds": {"type": "int", "default": 3600, "no_log": False},
+    "directory": {"type": "path"},
+    "timeout": {"type": "int", "default": 300},
+}
+
+
+def existing(server, path, wanted, run_id):
+    """Return the object of the wanted one's name, or None; AccessError when it is not the run's."""
+    name = wanted["metadata"]["name"]
+    try:
+        found = run_access.document(server.get(f"{path}/{name}"))
+    except cluster.ClusterError as error:
+        if error.status == 404:
+            return None
+        raise
+    if not run_access.is_of(found, run_id):
+        raise run_access.AccessError(f"{wanted['kind']} {name} exists and is not of the run {run_id}: use another name, or delete it by hand.")
+    if found["metadata"].get("deletionTimestamp"):
+        raise run_access.AccessError(f"{run_access.why_left(wanted['kind'], found, time.time())} Wait until it is gone, or use another name.")
+    return found
+
+
+def ensure(server, path, wanted, run_id):
+    """Make an object what it should be; return whether that changed anything."""
+    strict = {"fieldValidation": "Strict"}
+    try:
+        server.request("POST", path, wanted, strict)
+        return True
+    except cluster.ClusterError as error:
+        if error.reason != "AlreadyExists":
+            raise
+    found = existing(server, path, wanted, run_id)
+    if found is None:
+        raise run_access.AccessError(f"{wanted['kind']} {wanted['metadata']['name']} was deleted in this moment: end what deletes it, then run again.")
+    if not run_access.differs(found, wanted):
+        return False
+    metadata = {**found["metadata"], "labels": {**found["metadata"].get("labels", {}), **wanted["metadata"]["labels"]}}
+    server.request("PUT", f"{path}/{wanted['metadata']['name']}", {**found, **wanted, "metadata": metadata}, strict)
+    return True
+
+
+def remove(server, path, unwanted, run_id):
+    """Delete an object of the run that an earlier call made; return whether there was one."""
+    return existing(server, path, unwanted, run_id) is not None and server.delete(f"{path}/{unwanted['metadata']['name']}")
+
+
+def grant(server, account, namespace, run_id):
+    """Make an account with its rights; return whether that changed anything. AccessError names the account and what the API says."""
+    changed = False
+    for path, item, wanted in run_access.account_objects(account, namespace, run_id):
+        try:
+            changed |= (ensure if wanted else remove)(server, path, item, run_id)
+        except cluster.ClusterError as error:
+            raise run_access.AccessError(f"accounts: {account['name']}: {run_access.why_refused(error, item['kind'])}") from error
+    return changed
+
+
+def token_of(server, account, namespace, seconds):
+    """Return (token, when it expires) of a ServiceAccount; AccessError when it holds for less than `seconds`."""
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
+    try:
+        answer = run_access.document(server.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", body))
+    except cluster.ClusterError as error:
+        raise run_access.AccessError(f"accounts: {account}: the API server gives no token: {error}.") from error
+    state = answer.get("status") or {}
+    token, holds = state.get("token"), run_access.lifetime(answer, time.time())
+    if not token or holds is None:
+        raise run_access.AccessError(f"accounts: {account}: the API server's answer has no token or does not say when it expires.")
+    if holds < seconds - ROUNDING:
+        raise run_access.AccessError(
+            f"accounts: {account}: the token holds for {holds:g} s, but the run needs {seconds} s: the API server shortens it. "
+            "Raise its --service-account-max-token-expiration, or make the run shorter."
+        )
+    return token, state["expirationTimestamp"]
+
+
+def prove(path, account, namespace, timeout):
+    """Ask the server with a kubeconfig that was written who that is, and wait until the rights are in force; AccessError when it is not so."""
+    server = cluster.Cluster(path)
+    deadline = time.monotonic() + min(timeout, IN_FORCE)
+    while True:
+        problem = run_access.doubt(server, account, namespace)
+        if not problem:
+            return
+        if time.monotonic() >= deadline:
+            raise run_access.AccessError(f"accounts: {account['name']}: {problem}.")
+        time.sleep(IN_FORCE_PAUSE)
+
+
+def give(server, options, check_mode):
+    """Give a run its access and return the answer of the module."""
+    run_id, namespace, directory, accounts = (options[key] for key in ("run_id", "namespace", "directory", "accounts"))
+    place = run_access.place_of(server)
+    ca = os.path.join(directory, "ca.crt") if place["ca"] is not None else None
+    answer = {"changed": True, "namespace": namespace, "server": place["server"], "tls_server_name": place["tls_server_name"], "ca": ca, "accounts": {}}
+    wanted = run_access.namespace_object(namespace, run_id, options["pod_security"])
+    if check_mode:
+        existing(server, "/api/v1/namespaces", wanted, run_id)
+        return answer
+    run_access.own_directory(directory)
+    names = [f"{account['name']}.{kind}" for account in accounts for kind in ("kubeconfig", "token")]
+    known = run_access.manifest(directory, run_id) or {"files": ["ca.crt"]}
+    files.write_json(os.path.join(directory, run_access.MANIFEST), {"run": run_id, "files": sorted({*known["files"], *names})})
+    ensure(server, "/api/v1/namespaces", wanted, run_id)
+    for account in accounts:
+        grant(server, account, namespace, run_id)
+    if ca:
+        files.write_bytes(ca, place["ca"])
+    for account in accounts:
+        token, expires = token_of(server, account["name"], namespace, options["token_seconds"])
+        paths = run_access.write_account(directory, account["name"], namespace, token, place)
+        prove(paths["kubeconfig"], account, namespace, options["timeout"])
+        answer["accounts"][account["name"]] = {**paths, "expires": expires}
+    return answer
+
+
+def sweep(server, kind, run_id, deleted, check_mode):
+    """Ask for the deletion of what a run has of one kind; return [(sentence, whether it may still go)] of what is there."""
+    path, annotation = run_access.KINDS[kind]
+    left = []
+    try:
+        for item in server.items(path, labelSelector=run_access.selector(run_id)):
+            metadata = item.get("metadata", {})
+            if not run_access.is_of(item, run_id) or (annotation and annotation not in (metadata.get("annotations") or {})):
+                continue
+            sentence, hope = run_access.why_left(kind, item, time.time()), True
+            if not metadata.get("deletionTimestamp") and not check_mode:
+                hope, why = deletion(server, f"{path}/{metadata['name']}", metadata.get("uid"))
+                deleted.update({} if why else {f"{kind} {metadata['name']}": True})
+                sentence = f"{kind} {metadata['name']} " + (f"cannot be deleted: {why}." if why else "is being deleted.")
+            left.append((sentence, hope))
+    except cluster.ClusterError as error:
+        if error.status != 404:
+            left.append((f"What there is of the kind {kind} is not known: {error}.", hopeful(error)))
+    return left
+
+
+def deletion(server, path, uid):
+    """Ask for the deletion of an object; return (whether it may still go, why it was refused or None)."""
+    try:
+        server.delete(path, body={"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}})
+    except cluster.ClusterError as error:
+        return hopeful(error), str(error)
+    return True, None
+
+
+def hopeful(error):
+    """Return whether the same request may succeed later."""
+    return error.status in (0, 409, 429) or error.status >= 500
+
+
+def take(server, options, check_mode):
+    """Delete what the run has in the cluster, wait until it is gone, and return the answer of the module."""
+    deadline = time.monotonic() + options["timeout"]
+    pending, deleted = list(run_access.KINDS), {}
+    while True:
+        found = {kind: sweep(server, kind, options["run_id"], deleted, check_mode) for kind in pending}
+        pending = [kind for kind in pending if found[kind]]
+        left = [one for kind in pending for one in found[kind]]
+        if check_mode or not any(hope for dummy, hope in left) or time.monotonic() >= deadline:
+            break
+        time.sleep(PAUSE)
+    changed = bool(left if check_mode else deleted)
+    return {"changed": changed, "deleted": list(deleted)[:SHOWN], "left": len(left), "remaining": [sentence for sentence, dummy in left[:SHOWN]]}
+
+
+def forget(options, check_mode):
+    """Remove the files of the run, or of every run; return whether there were any."""
+    directory, every = options["directory"] or "", options["run_id"] == run_access.EVERY_RUN
+    places = sorted(glob.glob(directory)) if every else filter(None, [directory])
+    removed = [run_access.remove_files(place, options["run_id"], check_mode) for place in places]
+    return any(removed)
+
+
+def refusal(options):
+    """Return in a sentence why the arguments cannot be used, or None."""
+    present, directory = options["state"] == "present", options["directory"]
+    if directory and not os.path.isabs(directory):
+        return f"directory: {directory} is not an absolute path."
+    if present and options["token_seconds"] < MINIMUM:
+        return f"token_seconds is {options['token_seconds']}: the API server makes no token for less than {MINIMUM} s."
+    if not present and options["run_id"] == run_access.EVERY_RUN:
+        return None
+    return run_access.problem_of(options["run_id"], options["namespace"] if present else "none", options["accounts"] if present else [])
+
+
+def main():
+    """Read the arguments, give or take the access, return what was done."""
+    module = AnsibleModule(argument_spec=SPEC, required_if=[("state", "present", ("namespace", "directory"))], supports_check_mode=True)
+    if cluster.kubernetes is None:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=cluster.IMPORT_ERROR)
+    options = module.params
+    problem = refusal(options)
+    if problem:
+        module.fail_json(msg=problem)
+    try:
+        removed = options["state"] == "absent" and forget(options, module.check_mode)
+        server = cluster.Cluster(options["kubeconfig"])
+        answer = (give if options["state"] == "present" else take)(server, options, module.check_mode)
+    except (cluster.ClusterError, files.DataFileError, run_access.AccessError) as error:
+        module.fail_json(msg=f"{str(error).rstrip('.')}.")
+    answer["changed"] = bool(answer["changed"] or removed)
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

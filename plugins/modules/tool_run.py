@@ -1,0 +1,349 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tool_run
+short_description: Run a load tool, watch the cluster meanwhile, and return what it measured
+version_added: "0.1.0"
+description:
+  - Runs a command in a process group of its own, with an outer timeout, without standard input and with C(LC_ALL=C).
+    On success a parser turns its standard output, or what it wrote to O(result), into facts.
+    An exit code of success without the expected output is a failure.
+  - While it runs, abort conditions are watched on the host. The whole process group is ended (C(SIGTERM), three seconds later
+    C(SIGKILL)) at the timeout, when a condition is met, when a condition cannot be watched, and when this module itself is told to stop.
+  - The raw output is kept on the controller, also when the run failed.
+author: kubeproof authors (@kubeproof)
+options:
+  argv:
+    description:
+      - The command and its arguments. No shell is involved. Pass secrets by file only; the command is returned.
+    type: list
+    elements: str
+    required: true
+  timeout:
+    description: Seconds after which the tool is ended and the run has failed.
+    type: float
+    required: true
+  parser:
+    description:
+      - The parser that reads standard output, such as V(etcd_benchmark), V(etcdctl) or V(fio), or O(result), such as V(k6) or V(kube_burner).
+        Without it there are no facts.
+    type: str
+  result:
+    description:
+      - File or directory on the host that the tool writes, which a parser of files reads in place of standard output after the tool
+        ended well. Such a parser needs it, and another refuses it.
+      - A tool that ended well and left nothing there has failed. What stands there before the tool starts could be taken for its result,
+        so it is refused, unless it is an empty file or directory.
+      - It stays on the host.
+    type: path
+  success_codes:
+    description: Exit codes after which the output is worth reading.
+    type: list
+    elements: int
+    default: [0]
+  environment:
+    description: Additional environment variables. Their values are neither logged nor returned.
+    type: dict
+    default: {}
+  chdir:
+    description: Directory to run in, on the host.
+    type: path
+  run_dir:
+    description:
+      - Directory of the run on the host. While the tool runs, C(process-<pid>.json) in it records the process group, so that a
+        cleanup can end exactly this one.
+    type: path
+    required: true
+  watch:
+    description: Abort conditions, read once before the tool starts and then in each interval.
+    type: dict
+    suboptions:
+      interval:
+        description: Seconds between two readings of an endpoint.
+        type: float
+        default: 1.0
+      rules:
+        description:
+          - A rule with O(watch.rules[].metric) needs O(watch.rules[].value) or O(watch.rules[].increase). A rule without asks
+            that the URL answers 200, as etcd's C(/health) does unless an alarm is active.
+          - Three failed readings of an endpoint in a row abort the run as well.
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          endpoint:
+            description: What is read.
+            type: dict
+            required: true
+            suboptions:
+              url:
+                description: The URL.
+                type: str
+                required: true
+              ca:
+                description: File with the certificates that sign the server's; the system's when it is not given.
+                type: path
+              cert:
+                description: File with the client certificate.
+                type: path
+              key:
+                description: File with the client certificate's key.
+                type: path
+              token:
+                description: Bearer token.
+                type: str
+              timeout:
+                description: Seconds to wait for an answer.
+                type: float
+                default: 3.0
+          metric:
+            description: Name of a metric. Each of its series is judged.
+            type: str
+          value:
+            description: Abort when the value meets this bound, an operator and a number such as V(> 400000000).
+            type: str
+          increase:
+            description: Abort when the increase since the first reading meets this bound, such as V(> 0), or when the counter falls.
+            type: str
+          reason:
+            description: Why the run is aborted when the condition is met. The value seen is added.
+            type: str
+            required: true
+  raw:
+    description:
+      - Path prefix on the controller. C(<raw>.stdout), C(<raw>.stderr) (unless it is empty) and C(<raw>.json) (command, exit code,
+        time) are written.
+    type: str
+attributes:
+  check_mode:
+    description: Never runs the tool in check mode.
+    details: Fails instead, because a load that did not run measured nothing.
+    support: partial
+  action:
+    description: The action part writes the raw output on the controller.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Write to etcd
+  kubeproof.certify.tool_run:
+    argv: [benchmark, --endpoints, "https://10.0.0.1:2379", --precise, put, --total, "3000", --key-space-size, "300", --sequential-keys]
+    timeout: 60
+    parser: etcd_benchmark
+    run_dir: /var/tmp/kubeproof/20261121t040000z-1a2b
+    raw: /home/me/results/prod/20261121t040000z-1a2b/raw/etcd/etcd1/put
+    watch:
+      rules:
+        - endpoint:
+            url: http://127.0.0.1:2381/metrics
+          metric: etcd_mvcc_db_total_size_in_bytes
+          value: "> 1717986918"
+          reason: etcd's database is over 80 % of its quota
+        - endpoint:
+            url: http://127.0.0.1:2381/metrics
+          metric: etcd_server_leader_changes_seen_total
+          increase: "> 0"
+          reason: etcd changed its leader
+        - endpoint:
+            url: http://127.0.0.1:2381/health
+          reason: etcd is not healthy
+"""
+
+RETURN = r"""
+facts:
+  description: What the parser read, in base units. Without O(parser) it is empty.
+  returned: success
+  type: dict
+  sample: {rate: 3505.46, errors: 0, latency: {count: 5000, p99: 0.0305}}
+rc:
+  description: Exit code; -N when the tool was ended by signal N.
+  returned: when the tool ran
+  type: int
+  sample: 0
+seconds:
+  description: How long the tool ran.
+  returned: when the tool ran
+  type: float
+  sample: 1.53
+cpu_seconds:
+  description:
+    - Processor time, of the user and of the system, of the tool and of the children that it waited for.
+    - Divided by RV(seconds) it is the number of cores that the tool used. One that used all that it may was itself the limit.
+  returned: when the tool ran
+  type: float
+  sample: 0.87
+started:
+  description: When the tool started, in seconds since 1970.
+  returned: when the tool ran
+  type: float
+  sample: 1795226570.9
+command:
+  description: The command, quoted for a shell.
+  returned: always
+  type: str
+  sample: benchmark --endpoints https://10.0.0.1:2379 put
+aborted:
+  description: An abort condition was met or could not be watched.
+  returned: when an abort condition ended the run
+  type: bool
+  sample: true
+stderr:
+  description: The end of standard error.
+  returned: when the tool ran and failed
+  type: str
+  sample: "Error: context deadline exceeded"
+"""
+
+import base64
+import os
+import shlex
+import zlib
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubeproof.certify.plugins.module_utils import parsers
+from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError
+from ansible_collections.kubeproof.certify.plugins.module_utils.web import ENDPOINT_SPEC
+from ansible_collections.kubeproof.certify.plugins.module_utils.parsers.common import ParseError
+from ansible_collections.kubeproof.certify.plugins.module_utils.run import RunError, run, signal_name
+from ansible_collections.kubeproof.certify.plugins.module_utils.watch import Watch, WatchError
+
+STDERR_TAIL = 2000
+RULE_SPEC = {
+    "endpoint": {"type": "dict", "required": True, "options": {**ENDPOINT_SPEC, "timeout": {"type": "float", "default": 3.0}}},
+    "metric": {"type": "str"},
+    "value": {"type": "str"},
+    "increase": {"type": "str"},
+    "reason": {"type": "str", "required": True},
+}
+SPEC = {
+    "argv": {"type": "list", "elements": "str", "required": True},
+    "timeout": {"type": "float", "required": True},
+    "parser": {"type": "str"},
+    "result": {"type": "path"},
+    "success_codes": {"type": "list", "elements": "int", "default": [0]},
+    "environment": {"type": "dict", "default": {}},
+    "chdir": {"type": "path"},
+    "run_dir": {"type": "path", "required": True},
+    "watch": {
+        "type": "dict",
+        "options": {
+            "interval": {"type": "float", "default": 1.0},
+            "rules": {"type": "list", "elements": "dict", "required": True, "options": RULE_SPEC},
+        },
+    },
+    "raw": {"type": "str"},
+}
+
+
+def execute(options):
+    """Run the tool of `options`; return (result, why it failed or None). RunError, WatchError, ParseError, DataFileError before it starts."""
+    argv = options["argv"]
+    check_result(options["parser"], options["result"])
+    environment = {key: str(value) for key, value in options["environment"].items()}
+    watch = options["watch"] or {"rules": [], "interval": 1.0}
+    with Watch(watch["rules"], watch["interval"]) as watching:
+        outcome = run(argv, options["timeout"], environment, options["chdir"], options["run_dir"], watching)
+    result = {"aborted": True} if outcome.aborted else {}
+    if outcome.rc is not None:
+        result.update(rc=outcome.rc, seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, started=outcome.started)
+        result["raw"] = {"stdout": pack(outcome.stdout), "stderr": pack(outcome.stderr)}
+    tool, facts, reason = os.path.basename(argv[0]), None, None
+    if options["result"]:
+        reason = failure(tool, outcome, options["success_codes"], None)
+        if not reason:
+            facts, reason = read_result(tool, outcome.rc, options["parser"], options["result"])
+    else:
+        facts, unreadable = read(options["parser"], outcome.stdout)
+        reason = failure(tool, outcome, options["success_codes"], unreadable)
+    if not reason:
+        result["facts"] = facts
+    return result, reason
+
+
+def check_result(parser, path):
+    """Refuse, with ParseError, an unknown parser, one that does not fit `path`, and a path where something stands already."""
+    if not parser:
+        if path:
+            raise ParseError(f"Nothing reads {path}: name the parser of result, or leave result out.")
+    elif parsers.reads_path(parser) and not path:
+        raise ParseError(f"The parser {parser} reads files: name in result what the tool writes.")
+    elif path and not parsers.reads_path(parser):
+        raise ParseError(f"The parser {parser} reads standard output, not {path}: leave result out.")
+    elif path and not parsers.absent(path):
+        raise ParseError(f"{path} is not empty before the tool starts, and could be taken for its result: remove it, or name another result.")
+
+
+def read_result(tool, code, parser, path):
+    """Return (facts, None) of what a tool that ended well wrote to `path`, or (None, why there are none)."""
+    missing = parsers.absent(path)
+    if missing:
+        return None, f"{tool} ended with exit code {code} without the expected result: {missing}"
+    try:
+        return parsers.parse_path(parser, path), None
+    except ParseError as error:
+        return None, f"Cannot read the result of {tool}: {error}"
+
+
+def read(parser, output):
+    """Return (facts, None), or (None, why the output cannot be read)."""
+    try:
+        return parsers.parse(parser, output.decode("utf-8", "replace")) if parser else {}, None
+    except ParseError as error:
+        return None, str(error)
+
+
+def failure(tool, outcome, success_codes, unreadable):
+    """Return in one sentence why a run failed, or None."""
+    if outcome.aborted:
+        return f"{tool} was {'not started' if outcome.rc is None else 'aborted'}: {outcome.stopped}"
+    if outcome.stopped:
+        return f"{tool} {outcome.stopped}."
+    if outcome.rc < 0:
+        return f"{tool} was killed by {signal_name(-outcome.rc)} after {outcome.seconds:.1f} s; it was not ended by this run."
+    if outcome.rc not in success_codes:
+        said = " ".join(tail_of(outcome.stderr).split())[-300:] or (outcome.stdout and unreadable) or "it said nothing"
+        return f"{tool} failed with exit code {outcome.rc}: {said}"
+    return unreadable and f"Cannot read the output of {tool}: {unreadable}"
+
+
+def tail_of(output):
+    """Return the end of some output as text."""
+    return output[-STDERR_TAIL:].decode("utf-8", "replace")
+
+
+def pack(output):
+    """Return bytes as text that passes through JSON unchanged; the action part unpacks it."""
+    return base64.b64encode(zlib.compress(output, 1)).decode("ascii")
+
+
+def main():
+    """Run the tool and exit."""
+    # no_log keeps the invocation, with the values of the environment, out of the host's syslog.
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, no_log=True)
+    options = module.params
+    if not options["argv"]:
+        module.fail_json(msg="argv is empty: name the tool to run.")
+    shown = {**options, "environment": sorted(options["environment"])}
+    result = {"changed": False, "command": shlex.join(options["argv"]), "invocation": {"module_args": shown}}
+    if module.check_mode:
+        module.fail_json(msg=f"Load tools do not run in check mode, so {options['argv'][0]} measured nothing.", **result)
+    if options["timeout"] <= 0:
+        module.fail_json(msg=f"timeout is {options['timeout']:g}: give the seconds after which {options['argv'][0]} is ended.", **result)
+    try:
+        outcome, reason = execute(options)
+    except (RunError, WatchError, ParseError, DataFileError) as error:
+        module.fail_json(msg=str(error), **result)
+    result.update(outcome, changed="rc" in outcome)
+    if reason:
+        stderr = zlib.decompress(base64.b64decode(outcome["raw"]["stderr"])) if "raw" in outcome else b""
+        module.fail_json(msg=reason, stderr=tail_of(stderr), **result)
+    # Ansible takes any rc but 0 as a failure, unless told.
+    module.exit_json(failed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

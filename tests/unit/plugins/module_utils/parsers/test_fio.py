@@ -1,0 +1,162 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import copy
+import json
+import pathlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kubeproof.certify.plugins.module_utils.parsers import fio
+from ansible_collections.kubeproof.certify.plugins.module_utils.parsers.common import ParseError
+
+FIXTURES = pathlib.Path(__file__).parents[4] / "fixtures" / "fio"
+BINS = [pytest.param(name, id=name) for name in ("randrw-json-plus.json", "several-jobs.out", "lat-percentiles.json", "fdatasync-plus.json", "client-two.out")]
+
+
+def document(name):
+    """Return the JSON of a fixture."""
+    text = (FIXTURES / name).read_text(encoding="utf-8")
+    return json.JSONDecoder().raw_decode(text, text.index("{\n"))[0]
+
+
+def statistics(data):
+    """Yield every statistic with bins in a document."""
+    for entry in data.get("jobs", data.get("client_stats")):
+        for direction in ("read", "write", "sync"):
+            for kind in ("lat_ns", "clat_ns"):
+                found = entry[direction].get(kind, {})
+                if found.get("bins"):
+                    yield found
+
+
+def parse(data):
+    """Parse a document as fio would print it."""
+    return fio.parse(json.dumps(data, indent=2))
+
+
+@pytest.mark.parametrize("name", BINS)
+def test_percentiles_of_bins_are_fios_own(name):
+    compared = 0
+    for found in statistics(document(name)):
+        bins = sorted((float(value), size) for value, size in found["bins"].items())
+        for percent, value in found["percentile"].items():
+            assert fio.percentile(bins, float(percent)) == value
+            compared += 1
+    assert compared >= 4
+
+
+@given(st.dictionaries(st.integers(1, 10**9), st.integers(1, 50), min_size=1, max_size=40), st.sampled_from([50.0, 90.0, 95.0, 99.0, 99.9]))
+def test_percentile_is_the_first_value_that_reaches_the_share(table, percent):
+    bins = sorted(table.items())
+    samples = [value for value, size in bins for dummy in range(size)]
+    reached = next(value for position, value in enumerate(samples, 1) if position >= percent / 100 * len(samples))
+    assert fio.percentile(bins, percent) == reached
+
+
+def test_clients_add_up_to_fios_own_total():
+    data = document("client-two.out")
+    facts = parse(data)
+    total = next(entry for entry in data["client_stats"] if entry["jobname"] == "All clients")
+    for direction in ("read", "write"):
+        merged, own = facts["jobs"]["rr"][direction], total[direction]
+        assert merged["rate"] == pytest.approx(own["iops"])
+        assert merged["bandwidth"] == pytest.approx(own["bw_bytes"], abs=2)
+        assert merged["latency"]["count"] == own["clat_ns"]["N"]
+        for key, theirs in (("min", "min"), ("mean", "mean"), ("max", "max"), ("stdev", "stddev")):
+            assert merged["latency"][key] * 1e9 == pytest.approx(own["clat_ns"][theirs], rel=1e-6)
+
+
+def test_several_processes_without_bins_have_no_percentiles():
+    latency = fio.parse((FIXTURES / "numjobs-no-bins.json").read_text(encoding="utf-8"))["jobs"]["reader"]["read"]["latency"]
+    assert set(latency) == {"count", "min", "mean", "max", "stdev"}
+
+
+def test_a_missing_client_is_counted():
+    assert fio.parse((FIXTURES / "client-dead.out").read_text(encoding="utf-8"))["clients"] == 1
+
+
+def change(data, path, value):
+    """Return a copy of `data` with the value at `path` replaced."""
+    data = copy.deepcopy(data)
+    place = data
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return data
+
+
+JOB = ("jobs", 0)
+READ = (*JOB, "read")
+CLAT = (*READ, "clat_ns")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "error"),
+    [
+        ((*JOB, "error"), 28, "job r failed with error 28 (No space left on device)."),
+        ((*JOB, "error"), "0", "error of job r is '0', not a whole number from -2147483648 on."),
+        ((*JOB, "jobname"), "", "the name of a job is '', not a printable name."),
+        ((*READ, "iops"), 99999.0, "iops, read of job r, is 99999, but 242506 were counted in 4.001 s."),
+        ((*READ, "iops"), float("inf"), None),
+        ((*READ, "iops"), True, "iops, read of job r is 'True', not a number."),
+        ((*READ, "bw_bytes"), 1, "bw_bytes, read of job r, is 1, but 993345536 were counted in 4.001 s."),
+        ((*CLAT, "N"), 5, "clat_ns, read of job r: the bins hold 242516 values, N is 5."),
+        ((*CLAT, "min"), 10**9, None),
+        ((*CLAT, "mean"), -1, "mean, clat_ns, read of job r is '-1', which is not possible."),
+        ((*CLAT, "max"), 300000, "clat_ns, read of job r: values from 21888 to 5.40672e+06 lie outside of min 22015 and max 300000."),
+        ((*CLAT, "percentile", "99.000000"), 200000, "clat_ns, read of job r: the percentiles are not in order."),
+        ((*CLAT, "percentile", "99.000000"), 392976, "clat_ns, read of job r: the percentile 99 is 392976, which the bins contradict."),
+        ((*CLAT, "percentile", "x"), 1, "percentile, clat_ns, read of job r: 'x' is not a number."),
+        ((*CLAT, "bins"), [], None),
+        ((*CLAT, "bins"), [1], "bins, clat_ns, read of job r is '[1]', not an object."),
+        (READ, None, "read of job r is 'None', not an object."),
+        (("jobs",), [], "it has no job."),
+        (("jobs",), {}, "jobs is '{}', not an array."),
+        (("client_stats",), [], "it must have either jobs or client_stats."),
+    ],
+)
+def test_contradictions(path, value, error):
+    data = change(document("randrw-json-plus.json"), path, value)
+    if path == (*CLAT, "bins") and value == []:
+        assert "p90" not in parse(data)["jobs"]["r"]["read"]["latency"]  # nor in fio's own list of percentiles
+        return
+    with pytest.raises(ParseError) as caught:
+        parse(data)
+    assert error is None or str(caught.value) == error
+
+
+def test_clients_total_must_fit():
+    data = change(document("client-two.out"), ("client_stats", 2, "read", "total_ios"), 1)
+    data["client_stats"][2]["read"]["iops"] = 1
+    with pytest.raises(ParseError, match="is not the sum of the clients"):
+        parse(data)
+
+
+def test_a_job_without_io_is_no_measurement():
+    data = document("client-error.out")
+    with pytest.raises(ParseError) as caught:
+        parse(data)
+    assert str(caught.value) == "job bad did nothing: no read, write, trim or sync is recorded."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fio: pid=3, err=28/file:filesetup.c:240, func=write, error=No space left on device",
+        "fio: terminating on signal 15",
+        "fio: failed to connect to h2:8765",
+    ],
+)
+def test_what_fio_says_beside_the_json_counts(text):
+    good = (FIXTURES / "fdatasync.json").read_text(encoding="utf-8")
+    assert fio.parse("note: something\n" + good + "\nmore\n") == fio.parse(good)
+    for broken in (text + "\n" + good, good + "\n" + text):
+        with pytest.raises(ParseError) as caught:
+            fio.parse(broken)
+        assert text[:80] in str(caught.value)

@@ -1,0 +1,249 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The certificate: nothing that is lost improves it; numbers as a person reads them; the schema."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pathlib
+
+import hypothesis
+import jsonschema
+import pytest
+from hypothesis import strategies as st
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import certificate as subject
+
+ROOT = pathlib.Path(__file__).parents[4]
+FIXTURES = ROOT / "tests" / "fixtures" / "certificates"
+CASES = sorted(path.name[: -len(".input.json")] for path in FIXTURES.glob("*.input.json"))
+SCHEMA = json.loads((ROOT / "docs" / "certificate.schema.json").read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+RANK = {"PASS": 0, "CONDITIONAL": 1, "INCONCLUSIVE": 2, "FAIL": 3}
+
+RUN = {"id": "20261121t034915z-load", "started": "2026-11-21T03:49:15Z", "user": "ops", "controller": "bastion", "version": "0.1.0", "profile": "load",
+       "cluster": {"name": "lab"}}  # fmt: skip
+PLAN = {"layers": list(subject.LAYERS)}
+
+
+def finding(layer, result="PASS", **more):
+    """Return a finding as the judge writes it."""
+    return {"id": f"{layer}_latency", "layer": layer, "title": "Latency", "scope": "host", "host": "node1", "value": 1, "target": "< 5", "critical": "< 9",
+            "bounds": "default", "result": result, "judged": True, "reason": "", "fix": "Do it.", "reference": "https://example.org", **more}  # fmt: skip
+
+
+def all_good():
+    """Return findings that PASS for all six layers."""
+    return {layer: [finding(layer, host=host) for host in ("node1", "node2")] for layer in subject.LAYERS}
+
+
+def load(name):
+    """Return a fixture."""
+    return json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fixtures_are_what_their_input_gives(case):
+    given = load(f"{case}.input")
+    before = copy.deepcopy(given)
+    built = subject.certificate(**given) if "findings_by_layer" in given else subject.interrupted(**given)
+    assert given == before
+    assert built == load(case)
+    VALIDATOR.validate(built)
+
+
+def test_all_good_is_pass_and_complete():
+    built = subject.certificate(RUN, PLAN, all_good())
+    VALIDATOR.validate(built)
+    assert (built["heading"], built["verdict"], built["partial"], built["counts"]["PASS"]) == ("LOAD", "PASS", False, 12)
+
+
+@pytest.mark.parametrize("layer", subject.LAYERS)
+@pytest.mark.parametrize(
+    "lost",
+    [
+        lambda findings, layer: findings.pop(layer),
+        lambda findings, layer: findings.update({layer: []}),
+        lambda findings, layer: findings.update({layer: None}),
+        lambda findings, layer: findings.update({layer: "ok"}),
+        lambda findings, layer: findings.update({layer: {"result": "PASS"}}),
+        lambda findings, layer: findings[layer].append("PASS"),
+        lambda findings, layer: findings[layer].append({}),
+        lambda findings, layer: findings[layer][0].update(result="FINE"),
+        lambda findings, layer: [one.update(judged=False) for one in findings[layer]],
+    ],
+)
+def test_a_layer_that_is_lost_or_damaged_is_inconclusive(layer, lost):
+    findings = all_good()
+    lost(findings, layer)
+    built = subject.certificate(RUN, PLAN, findings)
+    VALIDATOR.validate(built)
+    assert built["verdict"] == built["layer_verdicts"][layer]["verdict"] == "INCONCLUSIVE"
+    assert layer in next(one for one in built["findings"] if one["layer"] == layer)["reason"]
+
+
+@pytest.mark.parametrize("result", ["PASS", "CONDITIONAL", "FAIL", "INCONCLUSIVE"])
+def test_nothing_that_is_removed_from_a_finding_improves_the_verdict(result):
+    whole = {**all_good(), "dns": [finding("dns", result)]}
+    verdict = subject.certificate(RUN, PLAN, whole)["verdict"]
+    for key in whole["dns"][0]:
+        damaged = copy.deepcopy(whole)
+        del damaged["dns"][0][key]
+        built = subject.certificate(RUN, PLAN, damaged)
+        VALIDATOR.validate(built)
+        least = "INCONCLUSIVE" if key == "result" else verdict
+        assert RANK[built["verdict"]] >= RANK[least], key
+
+
+def test_a_layer_that_ended_with_an_error_is_inconclusive_and_a_fail_stays_a_fail():
+    records = {"etcd": {"error": "fio: No space left on device", "seconds": 3}}
+    built = subject.certificate(RUN, PLAN, all_good(), records)
+    assert built["layer_verdicts"]["etcd"] == {"verdict": "INCONCLUSIVE", **records["etcd"]}
+    assert "No space left" in built["findings"][0]["reason"]
+    failed = {**all_good(), "etcd": [finding("etcd", "FAIL")]}
+    assert subject.certificate(RUN, PLAN, failed, records)["verdict"] == "FAIL"
+
+
+def test_interrupted_says_so_everywhere():
+    built = subject.interrupted(RUN, {"layers": ["etcd", "dns"], "inventory": "prod"})
+    VALIDATOR.validate(built)
+    assert (built["heading"], built["verdict"], built["state"]) == ("LOAD, PARTIAL: etcd, dns, INTERRUPTED", "INCONCLUSIVE", "interrupted")
+    assert "playbooks/cleanup.yml -i prod" in built["message"]
+    assert {layer: record["verdict"] for layer, record in built["layer_verdicts"].items()} == {"etcd": "INCONCLUSIVE", "dns": "INCONCLUSIVE"}
+    assert all("not measured" in one["reason"] for one in built["findings"])
+
+
+def test_findings_stand_the_worst_first_whatever_their_order():
+    rows = [
+        finding("etcd", "PASS", id="etcd_b", host="node1"),
+        finding("etcd", "PASS", id="etcd_a", host="node10", value=2),
+        finding("etcd", "PASS", id="etcd_a", host="node2", value=2),
+        finding("etcd", "PASS", id="etcd_a", host="node3", value=[3, None]),
+        finding("etcd", "FAIL", id="etcd_a", host="node4", value=0, critical="> 2", target=None),
+        finding("etcd", "FAIL", id="etcd_c", judged=False),
+    ]
+    built = subject.certificate(RUN, {"layers": ["etcd"]}, {"etcd": rows})["findings"]
+    assert [(one["id"], one["host"]) for one in built] == [
+        ("etcd_a", "node4"), ("etcd_b", "node1"), ("etcd_a", "node3"), ("etcd_a", "node2"), ("etcd_a", "node10"), ("etcd_c", "node1")]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["id", "started", "user", "controller", "version", "profile", "cluster"])
+def test_a_run_without_a_key_is_a_clear_error(key):
+    with pytest.raises(subject.CertificateError, match=key):
+        subject.certificate({name: value for name, value in RUN.items() if name != key}, PLAN, all_good())
+
+
+@pytest.mark.parametrize("plan, text", [({}, "layers"), ({"layers": []}, "certify_layers"), ({**PLAN, "changes": {"etcd_latency": {}}}, "changes")])
+def test_a_plan_that_cannot_be_used_is_a_clear_error(plan, text):
+    with pytest.raises(subject.CertificateError, match=text):
+        subject.certificate(RUN, plan, all_good())
+
+
+def test_waivers_say_whether_they_were_used():
+    about = {"reason": "r", "owner": "o"}
+    ends = {"dns_latency": "2026-12-31", "etcd_latency": "2026-11-21", "network_latency": "2026-11-20"}
+    plan = {**PLAN, "waivers": {name: {**about, "expires": day} for name, day in ends.items()}}
+    findings = {**all_good(), "dns": [finding("dns", "CONDITIONAL", waiver=plan["waivers"]["dns_latency"])]}
+    built = subject.certificate(RUN, plan, findings)
+    VALIDATOR.validate(built)
+    assert {row["id"]: row["state"] for row in built["waivers"]} == {"dns_latency": "used", "etcd_latency": "unused", "network_latency": "expired"}
+    assert {one["entry"] for one in built["findings"] if one["id"] == "certify_waivers"} == {"etcd_latency", "network_latency"}
+
+
+def test_of_a_layer_beside_only_what_blocks_is_judged():
+    tuning = [finding("tuning", "FAIL"), finding("tuning", "PASS", id="tuning_data", blocking=True)]
+    built = subject.certificate(RUN, PLAN, {**all_good(), "tuning": tuning})
+    VALIDATOR.validate(built)
+    assert (built["verdict"], built["layer_verdicts"]["tuning"]["verdict"], built["counts"]["INFO"]) == ("PASS", "FAIL", 1)
+    assert subject.certificate(RUN, PLAN, {**all_good(), "tuning": [finding("tuning", "FAIL", blocking=True)]})["verdict"] == "FAIL"
+
+
+def test_a_whole_load_run_fills_the_checklist_and_a_partial_one_does_not():
+    plan = {**PLAN, "checklist": {"dns": {"title": "DNS", "layer": "dns", "checks": ["dns_latency"]}}, "slas": {}}
+    assert subject.certificate(RUN, plan, all_good())["checklist"][0]["status"] == "filled"
+    part = {"dns": all_good()["dns"]}
+    assert subject.certificate(RUN, {**plan, "layers": ["dns"]}, part)["checklist"][0]["status"] == "indicative"
+    assert subject.interrupted(RUN, plan)["checklist"][0]["status"] == "not measured"
+
+
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        (["verdict"], "CONDITIONAL PASS"), (["verdict"], "PASS"), (["schema"], 2), (["state"], "done"), (["extra"], 1), (["counts", "PASS"], -1),
+        (["heading"], "SMOKE"), (["findings"], []), (["findings", 0, "result"], "OK"), (["findings", 0, "extra"], 1), (["findings", 0, "target"], "25 ms"),
+        (["layers"], []), (["cluster"], {}), (["run", "started"], 5), (["checklist", 0, "status"], "done"),
+    ],
+)  # fmt: skip
+def test_the_schema_refuses_damage(path, value):
+    damaged = load("smoke_partial_etcd")
+    place = damaged
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    assert not VALIDATOR.is_valid(damaged)
+
+
+def test_the_schema_requires_every_key():
+    whole = load("smoke_partial_etcd")
+    assert all(not VALIDATOR.is_valid({name: value for name, value in whole.items() if name != key}) for key in whole)
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "value, unit, text",
+    [
+        (0.0123, "s", "12.3 ms"), (0, "s", "0 s"), (0.0, "s", "0 s"), (0.00081, "s", "810 µs"), (2.5e-8, "s", "25 ns"), (1, "s", "1 s"), (75.04, "s", "75 s"),
+        (599, "s", "599 s"), (912, "s", "15.2 min"), (86400, "s", "24 h"), (-0.0021, "s", "-2.1 ms"), (1610612736, "byte", "1.5 GiB"), (0, "byte", "0 B"),
+        (1023, "byte", "1,023 B"), (500e6, "byte/s", "500 MB/s"), (9.41e9, "bit/s", "9.41 Gbit/s"), (8190, "1/s", "8,190/s"), (8190.4, "1/s", "8,190/s"),
+        (0.25, "1/s", "0.25/s"), (0.9995, "ratio", "99.95 %"), (0.99999, "ratio", "99.999 %"),
+        (0.001, "ratio", "0.1 %"), (0, "ratio", "0 %"), (12345678, "count", "12,345,678"), (3, None, "3"),
+        (0.5, None, "0.5"), (7, "queries", "7 queries"), (10**30, "count", "1.000e+30"), (True, None, "true"), (False, "s", "false"), (None, "s", "-"),
+        ("v3.6", None, "v3.6"), ("", None, ""), ([0.008, 0.016], "s", "8-16 ms"), ([8.19, None], "s", "> 8.19 s"), ([0, 0.001], "s", "0-1 ms"),
+        ([0.0005, 0.001], "s", "0.5-1 ms"), ([-2, 1], "s", "-2 to 1 s"), (["a", "b"], None, "a, b"), ([], None, ""), ("< 0.025", "s", "< 25 ms"),
+        ("> 10000", "1/s", "> 10,000/s"), ("<= 1e-3", "ratio", "<= 0.1 %"), ("== true", "s", "== true"), ('in ["a"]', None, 'in ["a"]'),
+        ("< fast", "s", "< fast"),
+        (float("nan"), "s", "not a number"), (float("inf"), "s", "not a number"), ({"b": 1, "a": 2}, None, '{"a": 2, "b": 1}'),
+    ],
+)  # fmt: skip
+def test_human(value, unit, text):
+    assert subject.human(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(0.02503, "25.03 ms"), (0.025, "25 ms"), (0.02500001, "25.00001 ms"), (0.0249996, "24.9996 ms"), (0.0251, "25.1 ms"), (0.05, "50 ms")],
+)
+def test_a_value_never_looks_equal_to_a_bound_that_it_misses(value, text):
+    assert subject.human(value, "s", ["< 0.025", None, "== true"]) == text
+
+
+@pytest.mark.parametrize(
+    "text, width, fitted",
+    [("abc", 5, "abc  "), ("abcdef", 5, "abcd…"), ("abcde", 5, "abcde"), ("日本語", 6, "日本語"), ("日本語", 5, "日本…"), ("日本語", 4, "日… "),
+     ("e\u0301a", 3, "e\u0301a ")],  # fmt: skip
+)
+def test_fit(text, width, fitted):
+    assert subject.fit(text, width) == fitted
+    assert subject.cells(fitted) == width
+
+
+@pytest.mark.parametrize(
+    "text, cleaned",
+    [("a\n b\t\r\nc ", "a b c"), ("\x1b[31mred", "\ufffd[31mred"), ("a\u202eb", "a\ufffdb"), ("\x00", "\ufffd"), ("\ud800", "\ufffd"), ("a\u2028b", "a b")],
+)
+def test_clean(text, cleaned):
+    assert subject.clean(text) == cleaned
+
+
+LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+VALUE = LEAF | st.lists(LEAF, max_size=3) | st.dictionaries(st.text(max_size=5), LEAF, max_size=2)
+
+
+@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.given(VALUE, st.sampled_from([None, "x", *subject.SCALES]), st.integers(1, 40))
+def test_any_value_is_one_line_of_the_width_asked(value, unit, width):
+    text = subject.fit(subject.human(value, unit, ["< 0.025", "> 3"]), width)
+    assert subject.cells(text) == width
+    assert text.isprintable()

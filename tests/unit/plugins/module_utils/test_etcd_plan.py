@@ -1,0 +1,203 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import copy
+import json
+import pathlib
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import etcd_plan
+from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_keyspace import benchmark_keys
+from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_plan import PlanError, plan
+
+ROOT = pathlib.Path(__file__).parents[4]
+SETTINGS = yaml.safe_load((ROOT / "roles" / "etcd" / "defaults" / "main" / "settings.yml").read_text(encoding="utf-8"))
+PROFILES = sorted(SETTINGS["etcd_load"])
+
+
+def changed(path, value):
+    """Return the role's defaults with one value changed; the path's keys are separated by blanks."""
+    found = copy.deepcopy(SETTINGS)
+    *above, last = path.split()
+    part = found
+    for key in above:
+        part = part[key]
+    part[last] = value
+    return found
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_defaults(profile):
+    found = plan(profile, SETTINGS)
+    steps = found["steps"]
+    assert len({step["name"] for step in steps}) == len(steps)
+    assert all(step["seconds"] > 0 and step["rate"] >= 1 and step["timeout"] > step["seconds"] for step in steps)
+    assert found["seconds"] == sum(step["seconds"] for step in steps)
+    assert found["bytes"] == sum(step.get("bytes", 0) for step in steps) >= found["growth"] > 0
+    assert all(isinstance(argument, str) for step in steps for argument in step["arguments"])
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_smoke_in_full():
+    found = plan("smoke", dict(SETTINGS, put_rate=100))
+    assert [(step["name"], step["tool"], step["rate"], step["seconds"]) for step in found["steps"]] == [
+        ("write", "benchmark", 110, 15),
+        ("write_all", "benchmark", 110, 12),
+        ("read", "benchmark", 220, 10),
+        ("read_serializable", "benchmark", 220, 5),
+        ("watch", "benchmark", 100, 5),
+        ("check_perf", "etcdctl", 150, 60),
+    ]
+    put = ["put", "--sequential-keys", "--total=1650", "--rate=110", "--key-size=256", "--val-size=1024", "--key-space-size=1000"]
+    assert found["steps"][0]["arguments"] == put
+    # The role knows how this benchmark is told to write through the leader.
+    assert [step.get("leader", False) for step in found["steps"]] == [True, False, False, False, False, False]
+    assert found["steps"][2]["arguments"] == ["range", "0", "1", "--consistency=l", "--total=2200", "--rate=220"]
+    assert found["steps"][5]["arguments"] == ["check", "perf", "--load=s", f"--prefix={found['prefix']}"]
+    assert found["puts"] == [{"key_size": 256, "key_space_size": 1000, "total": 1650}]
+    assert (found["declared"], found["rate"], found["fsync"]) == (100, 110, 8388608)
+
+
+@pytest.mark.parametrize(("step", "least"), [("write", 1000), ("write_all", 1000), ("read", 1000), ("read_serializable", 299), ("watch", 299)])
+def test_smoke_is_long_enough_for_its_samples(step, least):
+    found = {one["name"]: one for one in plan("smoke", SETTINGS)["steps"]}[step]
+    assert found["rate"] * found["seconds"] >= least
+
+
+def test_stress_steps_and_recovery():
+    found = plan("stress", dict(SETTINGS, put_rate=200))
+    names = [(step["name"], step["rate"]) for step in found["steps"]]
+    assert names == [("step_1", 200), ("step_1.25", 250), ("step_1.5", 300), ("step_1.75", 350), ("step_2", 400), ("recovery", 140)]
+    # The keys of the largest step include those of the others.
+    assert found["puts"] == [{"key_size": 256, "key_space_size": 1000, "total": 400 * 120}]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "profile", "expected"),
+    [
+        ("put_rate", None, "smoke", 110),
+        ("put_rate", 1, "smoke", 1),
+        ("put_rate", 333.3, "smoke", 367),
+        ("put_rate", 100, "soak", 50),
+        ("etcd_rate_factor smoke", 0, "smoke", 1),
+        ("etcd_default_rate", 7, "smoke", 8),
+    ],
+)
+def test_rate(path, value, profile, expected):
+    assert plan(profile, changed(path, value))["rate"] == expected
+
+
+def test_no_rate_is_without_limit():
+    """benchmark takes --rate=0 for as fast as it can."""
+    found = plan("stress", dict(changed("etcd_stress_steps", [0.1, 0.5, 1]), put_rate=1))
+    assert [step["rate"] for step in found["steps"]] == [1, 1, 1, 1]
+    assert all(f"--rate={step['rate']}" in step["arguments"] for step in found["steps"])
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_nothing_to_do(profile):
+    load = {"write": 0, "write_all": 0, "read": 0, "read_serializable": 0, "watch": 0, "check_perf": "", "fsync": 0}
+    found = plan(profile, changed(f"etcd_load {profile}", load))
+    assert (found["steps"], found["seconds"], found["bytes"], found["growth"], found["puts"], found["watch"]) == ([], 0, 0, 0, [], None)
+
+
+def test_watch_lasts_its_seconds_although_the_first_second_comes_at_once():
+    found = next(step for step in plan("smoke", changed("etcd_load smoke watch", 2.5))["steps"] if step["name"] == "watch")
+    assert found["watch"] == {"key_size": 57, "puts": 350}
+    assert "--put-total=350" in found["arguments"]
+    assert (found["watch"]["puts"] - etcd_plan.WATCH_RATE) / etcd_plan.WATCH_RATE == 2.5
+
+
+@pytest.mark.parametrize("passes", [25, 26, 2000])
+def test_reads_find_a_key_of_ours_and_none_of_kubernetes(passes):
+    start, end = (text.encode() for text in etcd_plan.ONE_KEY)
+    assert 1 <= sum(start <= key < end for key in benchmark_keys(passes, 256, 1000)) <= 2
+    assert not any(start <= key < end for key in (b"/registry/pods/a", b"compact_rev_key", b"/kubeproof-check-perf/"))
+
+
+@pytest.mark.parametrize(
+    ("size", "measured"),
+    # One etcd 3.6.8 on amd64: growth of the file divided by the number of puts.
+    [(57 + 32, 158), (256 + 100, 483), (256 + 1024, 2085), (256 + 2000, 4388), (256 + 8000, 10466)],
+)
+def test_predicted_size_is_what_was_measured(size, measured):
+    assert 0.99 * measured <= etcd_plan._stored(size) <= 1.1 * measured
+
+
+def test_growth_stops_at_the_compaction():
+    found = plan("soak", dict(SETTINGS, put_rate=100))
+    assert found["growth"] == 600 * 50 * etcd_plan._stored(1280) < found["bytes"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("etcd_load", "long", "etcd_load is 'long'. Write a map"),
+        ("etcd_load smoke", None, "etcd_load has no entry 'smoke'"),
+        ("etcd_load smoke", {"write": 1}, "has the keys ['write']. Write exactly"),
+        ("etcd_load smoke more", 1, "Write exactly"),
+        ("etcd_load smoke write", -1, "etcd_load.smoke.write is -1. Write a number from 0"),
+        ("etcd_load smoke write", "15", "etcd_load.smoke.write is '15'"),
+        ("etcd_load smoke write", True, "etcd_load.smoke.write is True"),
+        ("etcd_load smoke watch", float("nan"), "etcd_load.smoke.watch is nan"),
+        ("etcd_load smoke read", float("inf"), "etcd_load.smoke.read is inf"),
+        ("etcd_load smoke read", 10**400, "etcd_load.smoke.read is 1000"),
+        ("etcd_load smoke fsync", 1.5, "etcd_load.smoke.fsync is 1.5. Write a whole number"),
+        ("etcd_load smoke check_perf", "tiny", "check_perf is 'tiny'. Write one of s, m, l, xl"),
+        ("etcd_load smoke check_perf", ["s"], "check_perf is ['s']"),
+        ("etcd_key_size", 9, "etcd_key_size is 9"),
+        ("etcd_key_size", 256.0, "etcd_key_size is 256.0. Write a whole number"),
+        ("etcd_value_size", 0, "etcd_value_size is 0"),
+        ("etcd_key_space", 24, "etcd_key_space is 24. Write a whole number from 25"),
+        ("etcd_default_rate", 0, "etcd_default_rate is 0"),
+        ("etcd_compaction_window", None, "etcd_compaction_window is None"),
+        ("etcd_read_factor", "2", "etcd_read_factor is '2'"),
+        ("etcd_rate_factor", 1.1, "etcd_rate_factor is 1.1. Write a map"),
+        ("etcd_rate_factor smoke", None, "etcd_rate_factor.smoke is None"),
+        ("put_rate", 0, "certify_capacity.etcd_put_rate is 0"),
+        ("put_rate", "300", "certify_capacity.etcd_put_rate is '300'"),
+    ],
+)
+def test_refused(path, value, said):
+    with pytest.raises(PlanError) as caught:
+        plan("smoke", changed(path, value))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("steps", [None, [], "1.0", [1, "2"], [1, 0], [2, 1], [1, 1], [1, float("nan")], [True]])
+def test_refused_stress_steps(steps):
+    with pytest.raises(PlanError, match="etcd_stress_steps"):
+        plan("stress", changed("etcd_stress_steps", steps))
+    assert plan("smoke", changed("etcd_stress_steps", steps))["steps"]
+
+
+ODD = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.lists(st.integers(), max_size=2))
+PATHS = ["etcd_load smoke", "etcd_rate_factor smoke", "put_rate"]
+PATHS += [f"etcd_load smoke {name}" for name in SETTINGS["etcd_load"]["smoke"]] + [name for name in SETTINGS if name != "etcd_clusters"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(PATHS), ODD)
+def test_a_plan_or_a_sentence(path, value):
+    try:
+        found = plan("smoke", changed(path, value))
+    except PlanError as error:
+        assert str(error).endswith(".")
+    else:
+        json.dumps(found, allow_nan=False)
+        assert all(step["rate"] >= 1 and step["seconds"] > 0 for step in found["steps"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 400), st.sampled_from([40, 200])), min_size=1, max_size=4))
+def test_the_largest_total_includes_the_keys_of_the_others(runs):
+    puts = [{"key_size": 64, "key_space_size": space, "total": total} for total, space in runs]
+    every = set().union(*(benchmark_keys(**put) for put in puts))
+    assert set().union(*(benchmark_keys(**put) for put in etcd_plan._distinct(puts))) == every

@@ -1,0 +1,76 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.kubeproof.certify.plugins.modules import record
+
+
+@pytest.fixture(name="call")
+def fixture_call(capsys):
+    """Return a function that runs the module and returns its answer."""
+
+    def call(directory, documents, **more):
+        with patch_module_args({"directory": str(directory), "documents": documents, **more}), pytest.raises(SystemExit):
+            record.main()
+        return json.loads(capsys.readouterr().out)
+
+    return call
+
+
+def test_writes_each_document(call, tmp_path):
+    documents = {"facts/etcd/etcd1.json": {"free": 0, "\u00e9": None}, "run.json": {"a": [1, 2.5, "x", True]}}
+    answer = call(tmp_path / "run", documents)
+    assert answer["changed"] is True
+    assert sorted(answer["paths"]) == [str(tmp_path / "run" / name) for name in sorted(documents)]
+    for name, document in documents.items():
+        assert json.loads((tmp_path / "run" / name).read_text(encoding="utf-8")) == document
+        assert (tmp_path / "run" / name).stat().st_mode & 0o777 == 0o600
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "run", tmp_path / "run" / "facts", tmp_path / "run" / "facts" / "etcd")} == {0o700}
+
+
+def test_replaces_a_document_and_leaves_no_other_file(call, tmp_path):
+    for state in ("interrupted", "finished"):
+        assert call(tmp_path, {"certificate.json": {"state": state}})["changed"] is True
+    assert json.loads((tmp_path / "certificate.json").read_text()) == {"state": "finished"}
+    assert os.listdir(tmp_path) == ["certificate.json"]
+
+
+def test_check_mode_writes_nothing(call, tmp_path):
+    answer = call(tmp_path / "run", {"a.json": {}}, _ansible_check_mode=True)
+    assert answer["paths"] == [str(tmp_path / "run" / "a.json")] and not (tmp_path / "run").exists()
+
+
+def test_no_documents(call, tmp_path):
+    assert call(tmp_path / "run", {})["changed"] is False and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["../a.json", "/etc/a.json", "facts/../../a.json", "out/a.json", "", ".", "facts/.."])
+def test_a_path_that_leads_out_is_refused_before_anything_is_written(call, tmp_path, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "run" / "out").symlink_to(tmp_path / "outside")
+    # The module goes through the names in order: this one comes first.
+    answer = call(tmp_path / "run", {"!first.json": {}, name: {"a": 1}})
+    assert answer["failed"] is True and f"documents: {name} leads out of {tmp_path / 'run'}" in answer["msg"]
+    assert os.listdir(tmp_path / "run") == ["out"] and os.listdir(tmp_path / "outside") == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_json_does_not_have(call, tmp_path, value):
+    answer = call(tmp_path, {"a.json": {"deep": [value]}})
+    assert answer["failed"] is True and f"Cannot write {tmp_path / 'a.json'}: the data is not plain JSON" in answer["msg"]
+    assert "exception" not in answer and os.listdir(tmp_path) == []
+
+
+def test_a_directory_that_cannot_be_made(call, tmp_path):
+    (tmp_path / "file").write_text("")
+    answer = call(tmp_path / "file" / "run", {"a.json": {}})
+    assert answer["failed"] is True and "Not a directory" in answer["msg"]
