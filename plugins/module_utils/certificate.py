@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, Dict, List, Optional
 
 from . import bounds, checks
+from .explanations import explain
 
 SCHEMA = 1
 LAYERS = ("etcd", "apiserver", "network", "dns", "storage", "ingress")
@@ -120,6 +121,7 @@ def _assemble(run: Mapping, plan: Mapping, findings_by_layer: Mapping, records: 
         findings += own if layer in chosen else [{**one, "judged": one["judged"] and bool(one.get("blocking"))} for one in own]
     waivers = {"waivers": plan.get("waivers", {}), "today": run["started"][:10]}
     findings += checks.waiver_findings(findings, waivers, run["cluster"]["name"]) if state == "finished" else []
+    findings = explain(findings)
     findings.sort(key=_order(findings))
     outcome = checks.verdict(findings)
     measured = [layer for layer in chosen if findings_by_layer.get(layer)]

@@ -159,6 +159,7 @@ CHECK = {
     "blocking": Rule(is_bool, "write true or false"),
     "each": Rule(is_path, "write the path to a map of the facts"),
     "expect": Rule(is_names, "write a list of names, each once"),
+    "explained_by": Rule(is_names, "write a list of ids of checks, each once"),
     "capacity": Rule(is_text, "write the name of an entry of certify_capacity"),
     "not_applicable": Rule(lambda value: isinstance(value, dict), "write query, when and reason"),
     "fix": Rule(is_text, SENTENCE, True),

@@ -49,10 +49,20 @@ def load_catalogue(parts: Any, settings: Any = None) -> Dict[str, dict]:
             continue
         found += [f"{part['source']}: {identifier}: the id exists already; write another." for identifier in loaded if identifier in checks]
         checks.update(loaded)
-    found = found or _problems(plain(settings or {}), checks)
+    found = found or _unknown_links(checks) + _problems(plain(settings or {}), checks)
     if found:
         raise CheckError("\n".join(found))
     return checks
+
+
+def _unknown_links(catalogue: Mapping) -> List[str]:
+    """Return one sentence for each `explained_by` that names no check; links cross layers, so the whole catalogue must be there."""
+    return [
+        f"{identifier}: explained_by names {name}, and there is no such check; correct or remove it."
+        for identifier, check in catalogue.items()
+        for name in check.get("explained_by", ())
+        if name not in catalogue
+    ]
 
 
 def load_settings(settings: Any, checks: Mapping) -> Dict[str, Any]:

@@ -12,7 +12,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import bounds
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import path
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import effective
 
-COPIED_KEYS = ("unit", "min_samples", "gate", "blocking")
+COPIED_KEYS = ("unit", "min_samples", "gate", "blocking", "explained_by")
 
 
 class Question:
@@ -98,7 +98,7 @@ class Question:
 
     def _tier(self, entry: Optional[str]) -> Optional[str]:
         declared = self.settings["tiers"]
-        return declared.get(entry, declared.get(self.identifier)) if self.tiers else None
+        return next((declared[name] for name in (entry, self.identifier, self.layer) if name in declared), None) if self.tiers else None
 
     def _no_tier(self, entry: Optional[str]) -> str:
         name, tier, known = entry or self.identifier, self._tier(entry), ", ".join(self.tiers)

@@ -184,7 +184,7 @@ def certify(certify):
 def loading(lab):
     """Wait until k6 has made its objects, so that it loads; return the namespace of the run."""
     [place] = glob.glob(f"{PLACE}/*/apiserver")
-    namespace = f"kubeproof-{Path(place).parent.name}"
+    namespace = f"kubeproof-{Path(place).parent.name}-apiserver"
     limit = time.monotonic() + NOTICED
     while lab.kubectl("get", "leases", "-n", namespace, "-o", "name").count("\n") < OBJECTS:
         assert time.monotonic() < limit, f"k6 made no leases in {namespace}"
@@ -205,7 +205,7 @@ def test_gates(lab, certify, note):
             while is_true(lab.kubectl("get", "node", "worker2", "-o", "json"), "Ready"):
                 assert time.monotonic() < limit, "worker2 is still Ready"
                 time.sleep(0.5)
-            run = certify(load={**objects(8), "pods": 9000}, apiserver_pod_rate=1000, apiserver_clean_timeout=20)
+            run = certify(load={**objects(8), "pods": 9000}, apiserver_pod_rate=1000, certify_clean_timeout=20)
         found = {check: run.finding(check) for check in gates}
         assert run.blocked() and [one["result"] for one in found.values()] == ["FAIL"] * 4, found
         assert all(one["title"] in run.error for one in found.values()), run.error

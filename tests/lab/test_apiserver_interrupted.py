@@ -97,7 +97,7 @@ def test_sigkill_while_pods_are_created(lab, certify, note):
 
     def kill(process):
         [place] = glob.glob(f"{PLACE}/*/apiserver")
-        namespace = f"kubeproof-{Path(place).parent.name}"
+        namespace = f"kubeproof-{Path(place).parent.name}-apiserver"
         limit = time.monotonic() + CLEANED
         while not any("preload" not in name for name in lab.kubectl("get", "pods", "--namespace", namespace, "--output", "name").split()):
             assert process.poll() is None and time.monotonic() < limit, "no pod was created"

@@ -145,6 +145,16 @@ def test_markdown_rows_have_as_many_cells_as_their_heads():
             assert line.count("|") == cells, line
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_could_explain_a_number_is_beside_it(name):
+    certificate = load("smoke_partial_etcd")
+    row = next(one for one in certificate["findings"] if one["judged"] and one["result"] in ("FAIL", "CONDITIONAL"))
+    assert "Could be explained by" not in render(name, certificate)
+    why = {"id": "etcd_fsync_p99", "layer": "etcd", "title": "fdatasync P99", "result": "FAIL", "value": 0.031, "unit": "s", "host": "etcd2"}
+    row["explained_by"] = [why]
+    assert "Could be explained by etcd: fdatasync P99 is 31 ms at etcd2." in " ".join(render(name, certificate).split())
+
+
 def play(directory, *options):
     """Run the playbook from the checkout, as a user does."""
     inventory = directory / "hosts"

@@ -13,6 +13,7 @@ import yaml
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import checks as engine
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import PROFILES, load_checks
+from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import load_catalogue
 from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_facts import cluster_facts, host_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_plan import plan
 
@@ -95,7 +96,7 @@ def test_names_of_variables(role):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_tasks_are_short(role):
-    long = {path.name for path in (ROOT / "roles" / role / "tasks").glob("*.yml") if len(path.read_text(encoding="utf-8").splitlines()) > TASKS_LINES}
+    long = {path.name for path in (ROOT / "roles" / role / "tasks").rglob("*.yml") if len(path.read_text(encoding="utf-8").splitlines()) > TASKS_LINES}
     assert long == set()
 
 
@@ -167,6 +168,11 @@ def test_what_fills_the_checklist_is_judged(kind):
             if check is not None:
                 filled_by = set(item.get("profiles", engine.FILLED_BY))
                 assert filled_by & set(check["profiles"]) and {"target", "critical", "capacity"} & set(check), identifier
+
+
+def test_links_between_checks_lead_to_checks():
+    parts = [{"source": str(path), "checks": load(path)[f"{layer}_checks"]} for layer, path in LAYERS.items()]
+    assert any("explained_by" in check for check in load_catalogue(parts).values())
 
 
 def all_checks():
