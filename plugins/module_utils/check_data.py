@@ -121,6 +121,15 @@ def is_profiles(value: Any) -> bool:
     return is_names(value) and bool(value) and set(value) <= set(PROFILES)
 
 
+def listed(value: Any) -> list:
+    """Return the rules of a check's key: a list, one map, or none."""
+    return value if isinstance(value, list) else [value] if isinstance(value, dict) else []
+
+
+def is_rules(value: Any) -> bool:
+    return bool(listed(value))
+
+
 def is_count(value: Any) -> bool:
     return bounds.kind(value) == "number" and isinstance(value, int) and value > 0
 
@@ -140,7 +149,8 @@ SENTENCE = "write a sentence"
 PROFILES_ADVICE = f"write a list of some of {', '.join(PROFILES)}"
 PATH_ADVICE = "write a path into the facts, such as write.latency.p99"
 DATE_ADVICE = "write a date, such as 2027-01-31"
-NOT_APPLICABLE = {
+RULES_ADVICE = "write query, when and reason, or a list of such maps"
+RULE = {
     "query": Rule(is_path, PATH_ADVICE, True),
     "when": Rule(is_bound, bounds.HOW, True),
     "reason": Rule(is_text, SENTENCE, True),
@@ -161,7 +171,10 @@ CHECK = {
     "expect": Rule(is_names, "write a list of names, each once"),
     "explained_by": Rule(is_names, "write a list of ids of checks, each once"),
     "capacity": Rule(is_text, "write the name of an entry of certify_capacity"),
-    "not_applicable": Rule(lambda value: isinstance(value, dict), "write query, when and reason"),
+    "not_applicable": Rule(is_rules, RULES_ADVICE),
+    "informs": Rule(lambda value: value is True or is_rules(value), f"write true, or {RULES_ADVICE[6:]}"),
+    "where": Rule(is_path, "write the path to the fact that says where the value was set"),
+    "write": Rule(is_text, "write the lines that correct it"),
     "fix": Rule(is_text, SENTENCE, True),
     "reference": Rule(is_text, "write where the number comes from", True),
 }
@@ -218,8 +231,9 @@ def _check_problems(where: str, identifier: str, check: Any, layer: str) -> List
     found = problems(where, check, CHECK)
     if not IDENTIFIER.fullmatch(identifier) or not identifier.startswith(f"{layer}_"):
         found.append(f"{where}: the id is not {layer}_ and then small letters, digits and _; rename it.")
-    if isinstance(check, dict) and isinstance(check.get("not_applicable"), dict):
-        found += problems(where, check["not_applicable"], NOT_APPLICABLE, "not_applicable.")
+    for key in ("not_applicable", "informs") if isinstance(check, dict) else ():
+        for rule in listed(check.get(key)):
+            found += problems(where, rule, RULE, f"{key}.")
     return found or [f"{where}: {sentence}." for sentence in _contradictions(check, layer)]
 
 
@@ -232,6 +246,8 @@ def _contradictions(check: Mapping, layer: str) -> List[str]:
         ("samples" in check and "min_samples" not in check, "min_samples is missing; samples and min_samples go together"),
         ("min_samples" in check and "samples" not in check, "samples is missing; samples and min_samples go together"),
         ("expect" in check and "each" not in check, "each is missing; expect names entries of the map to which each points"),
+        ("informs" in check and not own, "informs is set, but there is no target or critical; write one, or remove informs"),
+        ("informs" in check and (check.get("gate") or check.get("blocking")), "informs excludes gate and blocking; remove one"),
         (check.get("gate") and not own, "gate is true, but there is no target or critical; write one"),
         (check.get("blocking") and not own, "blocking is true, but there is no target or critical; write one"),
         (check.get("blocking") and layer != "tuning", "blocking is true; only a tuning rule can be blocking, so remove it"),

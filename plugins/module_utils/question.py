@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Dict, Iterator, Optional
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import bounds
-from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import path
+from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import listed, path
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import effective
 
-COPIED_KEYS = ("unit", "min_samples", "gate", "blocking", "explained_by")
+COPIED_KEYS = ("unit", "min_samples", "gate", "blocking", "explained_by", "write")
 
 
 class Question:
@@ -21,7 +21,7 @@ class Question:
     def __init__(self, identifier: str, check: Mapping, layer: str, profile: str, settings: Mapping) -> None:
         self.identifier, self.check, self.layer, self.settings = identifier, check, layer, settings
         self.in_profile = profile in check["profiles"] or check.get("gate", False)
-        self.paths = {key: path(check[key]) for key in ("query", "samples", "each") if key in check}
+        self.paths = {key: path(check[key]) for key in ("query", "samples", "each", "where") if key in check}
         self.tiers = [tier for tier in bounds.tiers_of(check) if tier]
         self.waiver = settings["waivers"].get(identifier)
         self.bases: Dict[Optional[str], dict] = {}
@@ -30,7 +30,7 @@ class Question:
 
     def ask(self, host: str, document: Any, because: str) -> Iterator[dict]:
         """Yield the findings of one host or cluster: one, or one for each entry."""
-        stated = self.settings["not_applicable"].get(self.identifier) or self._own_rule(document)
+        stated = self.settings["not_applicable"].get(self.identifier) or self._own_rule("not_applicable", document)
         if stated:
             yield self._finding(host, None, result="NOT_APPLICABLE", judged=self.in_profile, reason=stated)
         elif not host:
@@ -40,36 +40,56 @@ class Question:
         elif "each" in self.check:
             yield from self._ask_each(host, document, because)
         else:
-            yield self._ask_one(host, None, document, because)
+            yield self._ask_one(host, None, document, because, document)
 
-    def _own_rule(self, document: Any) -> str:
-        """Return the check's own reason not to apply, if its fact is there, plausible and says so without doubt; a damaged fact never does."""
-        rule = self.check.get("not_applicable")
-        if not rule or not isinstance(document, dict):
-            return ""
-        value, when = path(rule["query"]).search(document), bounds.parse(rule["when"])
-        holds = value is not None and not bounds.trouble(value, [when]) and bounds.truth(when, value) == bounds.MEETS
-        return rule["reason"] if holds else ""
+    def _own_rule(self, key: str, *documents: Any) -> str:
+        """Return the reason of the first of the check's own rules (not_applicable, informs) that holds for one of the documents, or "".
+
+        It holds if its fact is there, plausible and says so without doubt; a damaged fact never does.
+        """
+        for rule in listed(self.check.get(key)):
+            when = bounds.parse(rule["when"])
+            for document in documents:
+                value = path(rule["query"]).search(document) if isinstance(document, dict) else None
+                if value is not None and not bounds.trouble(value, [when]) and bounds.truth(when, value) == bounds.MEETS:
+                    return rule["reason"]
+        return ""
 
     def _ask_each(self, host: str, document: dict, because: str) -> Iterator[dict]:
         entries = self.paths["each"].search(document)
         where = self.check["each"]
         if not isinstance(entries, dict) or not entries:
-            what = f"{where} is {'empty' if entries == {} else 'missing'} in the facts of {host}"
+            what = _told(document, where) or f"{where} is {'empty' if entries == {} else 'missing'} in the facts of {host}"
             for entry in self.check.get("expect") or [None]:
                 yield self._unmeasured(host, entry, what, because)
             return
         for entry in sorted({*entries, *self.check.get("expect", [])}):
             if entry in entries:
-                yield self._ask_one(host, entry, entries[entry], because)
+                yield self._ask_one(host, entry, entries[entry], because, document)
             else:
                 yield self._unmeasured(host, entry, f"{entry} is missing in {where} in the facts of {host}", because)
 
-    def _ask_one(self, host: str, entry: Optional[str], document: Any, because: str) -> dict:
-        """Return the finding of one document: a host's, a cluster's or an entry's."""
+    def _ask_one(self, host: str, entry: Optional[str], document: Any, because: str, whole: dict) -> dict:
+        """Return the finding of one document: a host's, a cluster's or an entry's of the `whole`."""
+        stated = self._own_rule("not_applicable", document)
+        if stated:
+            return self._finding(host, entry, result="NOT_APPLICABLE", judged=self.in_profile, reason=stated)
+        finding = self._answer(host, entry, document, because)
+        where = self.paths["where"].search(document) if "where" in self.paths else None
+        if bounds.kind(where) == "string":
+            finding["where"] = where
+        informs = self.check.get("informs") is True or self._own_rule("informs", whole, document)
+        if informs:
+            finding["judged"] = False
+            finding["reason"] = " ".join(filter(None, (finding["reason"], "" if informs is True or finding["result"] == "PASS" else informs)))
+        return finding
+
+    def _answer(self, host: str, entry: Optional[str], document: Any, because: str) -> dict:
+        """Return the finding of one document to which the check applies."""
         value = self.paths["query"].search(document)
         if value is None:
-            return self._unmeasured(host, entry, f"{self.check['query']} is missing in the facts of {entry or host}", because)
+            what = _told(document, self.check["query"]) or f"{self.check['query']} is missing in the facts of {entry or host}"
+            return self._unmeasured(host, entry, what, because)
         finding = self._finding(host, entry)
         finding["value"] = _recordable(value)
         too_few = self._samples(document, finding)
@@ -147,6 +167,16 @@ class Question:
             "reference": check["reference"],
             **{key: check[key] for key in COPIED_KEYS if check.get(key)},
         }
+
+
+def _told(document: Any, query: str) -> str:
+    """Return what the facts themselves say (missing {path: sentence}) of why a fact is not there, the longest path first, or ""."""
+    told = document.get("missing") if isinstance(document, dict) else None
+    if not isinstance(told, dict):
+        return ""
+    parts = query.split(".")
+    found = (told.get(".".join(parts[:count])) for count in range(len(parts), -1, -1))
+    return next((one.rstrip(". ") for one in found if isinstance(one, str) and one.strip()), "")
 
 
 def _recordable(value: Any) -> Any:

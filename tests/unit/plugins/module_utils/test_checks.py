@@ -227,6 +227,66 @@ def test_own_rule_needs_facts():
     assert one({**BOTH, **RULE}, None)["result"] == "INCONCLUSIVE"
 
 
+SMALL = {"query": "nodes", "when": "<= 500", "reason": "It costs nothing at this size."}
+
+
+@pytest.mark.parametrize(
+    "check, document, result, judged",
+    [
+        ({**BOTH, "informs": SMALL}, {"v": 9, "nodes": 3}, "FAIL", False),
+        ({**BOTH, "informs": SMALL}, {"v": 0, "nodes": 3}, "PASS", False),
+        ({**BOTH, "informs": SMALL}, {"v": 9, "nodes": 501}, "FAIL", True),
+        # What is not known does not excuse.
+        ({**BOTH, "informs": SMALL}, {"v": 9}, "FAIL", True),
+        ({**BOTH, "informs": SMALL}, {"v": 9, "nodes": "3"}, "FAIL", True),
+        ({**BOTH, "informs": SMALL}, {"v": 9, "nodes": [1, 600]}, "FAIL", True),
+        ({**BOTH, "informs": [{**SMALL, "query": "other"}, SMALL]}, {"v": 9, "nodes": 3}, "FAIL", False),
+        ({**BOTH, "informs": True}, {"v": 9}, "FAIL", False),
+        ({**BOTH, "informs": True}, {}, "INCONCLUSIVE", False),
+    ],
+)
+def test_informs(check, document, result, judged):
+    finding = one(check, document)
+    assert (finding["result"], finding["judged"]) == (result, judged)
+    assert (SMALL["reason"] in finding["reason"]) == (not judged and result == "FAIL" and check["informs"] is not True)
+
+
+def test_rules_are_asked_of_the_whole_and_of_each_entry():
+    check = {**BOTH, "each": "m", "informs": SMALL, "not_applicable": [{"query": "role", "when": '== "witness"', "reason": "It holds no data."}]}
+    document = {"nodes": 3, "m": {"a": {"v": 9}, "b": {"v": 9, "role": "witness"}, "c": {"v": 9, "nodes": 900}}}
+    found = {finding["entry"]: (finding["result"], finding["judged"]) for finding in ask(check, document)}
+    assert found == {"a": ("FAIL", False), "b": ("NOT_APPLICABLE", True), "c": ("FAIL", False)}
+    assert {finding["judged"] for finding in ask(check, {**document, "nodes": 900}) if finding["entry"] != "b"} == {True}
+
+
+@pytest.mark.parametrize(
+    "document, reason",
+    [
+        ({"missing": {"v": "It is too new."}}, "Not measured: It is too new."),
+        ({"missing": {"": "It cannot be read."}}, "Not measured: It cannot be read."),
+        ({"missing": {"": "It cannot be read.", "v": "It is too new"}}, "Not measured: It is too new."),
+        ({"missing": {"w": "Another."}}, "Not measured: v is missing in the facts of a."),
+        ({"missing": {"v": 7}}, "Not measured: v is missing in the facts of a."),
+        ({"missing": "damaged"}, "Not measured: v is missing in the facts of a."),
+    ],
+)
+def test_facts_say_why_one_is_missing(document, reason):
+    assert one(BOTH, document)["reason"] == reason
+    assert one(BOTH, {**document, "v": 0})["result"] == "PASS"
+    assert one({**BOTH, "each": "m"}, {"m": {"x": document}})["reason"].replace("of x", "of a") == reason
+
+
+def test_why_a_map_is_missing():
+    assert one({**BOTH, "each": "m"}, {"missing": {"m": "Nobody answered."}})["reason"] == "Not measured: Nobody answered."
+    assert one(BOTH, {"missing": {"v": "It is too new."}}, because={"a": "the host was lost"})["reason"] == "Not measured: the host was lost."
+
+
+def test_where_it_was_set_and_what_to_write():
+    check = {**BOTH, "each": "m", "where": "set_by", "write": "max: 3"}
+    found = {finding["entry"]: finding for finding in ask(check, {"m": {"a": {"v": 9, "set_by": "/etc/x"}, "b": {"v": 9, "set_by": 3}, "c": {"v": 9}}})}
+    assert [found[name].get("where") for name in "abc"] == ["/etc/x", None, None] and found["a"]["write"] == "max: 3"
+
+
 def test_not_applicable_by_the_user():
     finding = one(BOTH, None, not_applicable={"etcd_x": "It is managed."})
     assert (finding["result"], finding["reason"], finding["judged"], finding["value"]) == ("NOT_APPLICABLE", "It is managed.", True, None)
