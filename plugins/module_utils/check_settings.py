@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Dict, List
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_plan, bounds
+from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_plan, bounds, ingress_plan, network_plan
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import (
     DATE_ADVICE,
     SENTENCE,
@@ -26,7 +26,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.check_data impor
 )
 
 # Entries of certify_capacity that no check has for a bound: they size the load.
-SIZES = tuple(apiserver_plan.INPUTS)
+SIZES = (*apiserver_plan.INPUTS, *network_plan.INPUTS, *ingress_plan.INPUTS)
 SECTIONS = ("thresholds", "waivers", "not_applicable", "capacity", "tiers")
 LARGEST_CAPACITY = 1e18
 BOUND = Rule(is_bound_or_tiers, bounds.HOW)

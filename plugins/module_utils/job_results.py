@@ -12,7 +12,7 @@ import re
 import tempfile
 from typing import NamedTuple
 
-from . import files
+from . import files, parsers
 from .job_exec import Command, ExecError
 from .job_spec import FILE, RESULTS
 
@@ -23,8 +23,7 @@ LONGEST_LIST = 2**20
 END = "end"
 ENTRY = re.compile(r"([0-9]{1,18}) ([0-9a-f]{64}) (.+)")
 # Every entry is listed, so that nothing is left out silently: what is no plain file is an error for the reader.
-LIST = f"""
-cd {RESULTS} || exit 1
+ENTRIES = f"""
 for one in * .[!.]* ..?*; do
   if [ -L "$one" ]; then echo "odd $one"
   elif [ -f "$one" ]; then sum=$(sha256sum <"$one") && size=$(wc -c <"$one") || exit 1; echo $size "${{sum%% *}} $one"
@@ -33,6 +32,7 @@ for one in * .[!.]* ..?*; do
 done
 echo {END}
 """
+LIST = f"cd {RESULTS} || exit 1{ENTRIES}"
 
 
 class ResultError(Exception):
@@ -45,6 +45,15 @@ class File(NamedTuple):
     name: str
     size: int
     digest: str
+
+
+def parser_problem(parser, result):
+    """Return in a sentence why a parser does not fit the file that it shall read, or None; ParseError when there is no such parser."""
+    if not parser:
+        return f"Nothing reads {result}: name the parser of result, or leave result out." if result else None
+    if parsers.reads_path(parser):
+        return None if FILE.fullmatch(result or "") else f"The parser {parser} reads files: name in result the file that the tool writes."
+    return f"The parser {parser} reads standard output, not {result}: leave result out." if result else None
 
 
 def read_list(text):
@@ -64,6 +73,11 @@ def read_list(text):
     return found
 
 
+def digest_of(content):
+    """Return the SHA-256 of some bytes in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def collect(server, namespace, pod, directory):
     """Bring all results of a pod to `directory` and return their names; ResultError unless every one is whole."""
     listed = listing(server, namespace, pod)
@@ -78,11 +92,9 @@ def listing(server, namespace, pod):
     for dummy in range(ATTEMPTS):
         try:
             with Command(server, namespace, pod, ["sh", "-c", LIST]) as command:
-                text = b""
-                for part in command.output(SECONDS * 5):
-                    text += part
-                    if len(text) > LONGEST_LIST:
-                        raise ResultError("the list of its results is longer than 1 MiB")
+                text = command.text(SECONDS * 5, LONGEST_LIST)
+            if text is None:
+                raise ResultError("the list of its results is longer than 1 MiB")
             return read_list(text.decode("utf-8", "replace"))
         except ExecError as error:
             problem = error
@@ -91,14 +103,14 @@ def listing(server, namespace, pod):
     raise ResultError(f"its results cannot be listed: {problem}") from problem
 
 
-def fetch(server, namespace, pod, one, path):
-    """Bring one file of a pod to `path` in one step, whatever its size; what was cut is asked for from there on."""
+def fetch(server, namespace, pod, one, path, source=RESULTS):
+    """Bring one file of a pod, from its directory `source`, to `path` in one step, whatever its size; what was cut is asked for from there on."""
     temporary = None
     try:
         files.make_directory(os.path.dirname(path))
         descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=os.path.dirname(path))
         with os.fdopen(descriptor, "wb") as stream:
-            receive(server, namespace, pod, one, stream)
+            receive(server, namespace, pod, one, stream, source)
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
@@ -109,14 +121,14 @@ def fetch(server, namespace, pod, one, path):
                 os.unlink(temporary)
 
 
-def receive(server, namespace, pod, one, stream):
+def receive(server, namespace, pod, one, stream, source):
     """Write the content of a file of a pod to `stream`; ResultError unless size and digest are those that the pod computed."""
     digest, size, problem = hashlib.sha256(), 0, None
     attempts = ATTEMPTS if one.size else 0
     while size < one.size and attempts:
         attempts -= 1
         try:
-            with Command(server, namespace, pod, ["tail", "-c", f"+{size + 1}", f"{RESULTS}/{one.name}"]) as command:
+            with Command(server, namespace, pod, ["tail", "-c", f"+{size + 1}", f"{source}/{one.name}"]) as command:
                 for part in command.output(SECONDS + one.size / PER_SECOND):
                     size += len(part)
                     digest.update(part)

@@ -10,43 +10,30 @@ import os
 import re
 import time
 
-from . import job_results, job_spec, job_state
-from .cluster import ClusterError
+from . import job_results, job_spec
 from .job_exec import Command, ExecError
-from .job_state import ENDED, LOST, RUNNING, STARTING, UNSCHEDULED
+from .job_pods import PAUSE, JobError, Pods
+from .job_state import ENDED, RUNNING, STARTING, UNSCHEDULED
 
-# Seconds: one watch, after which time limits are looked at; the pause after a failed or an empty one; between two looks at events;
-# for a start; for the removal.
-TICK, PAUSE, EVENTS, START, REMOVAL = 5, 0.25, 2.0, 30.0, 120.0
+# Seconds: between two looks at events; for a start.
+EVENTS, START = 2.0, 30.0
 OPENING = 3
 STDERR_TAIL = 2000
 # A refusal that stays, whereas a quota may be freed and a webhook may come back.
 REFUSED = re.compile(r"violates PodSecurity|denied the request")
-RIGHTS = "Give it the rights that the notes of job_run name."
 
 
-class JobError(Exception):
-    """A load job failed; the text says which pod, where and why. `state` is that of a pod whose tool failed."""
+class Runner(Pods):
+    """One load job. `collected` {pod name: directory}."""
 
-    def __init__(self, text, state=None):
-        super().__init__(text)
-        self.state = state
-
-
-class Runner:
-    """One load job. `states` {pod name: State}, `collected` {pod name: directory}."""
+    module = "job_run"
 
     def __init__(self, server, options, directory):
-        self.server, self.options, self.directory = server, options, directory
         self.name = job_spec.unique(options["name"])
+        super().__init__(server, options, f"batch.kubernetes.io/job-name={self.name}")
+        self.directory, self.collected = directory, {}
         self.tool = os.path.basename(options["argv"][0])
-        self.states, self.collected, self.created, self.scheduled = {}, {}, [], {}
-        self.begun = self.started = self.ended = self.looked = None
-        self.trouble = ""
-
-    def path(self, kind, group="/api/v1"):
-        """Return the path of a kind of object in the run's namespace."""
-        return f"{group}/namespaces/{self.options['namespace']}/{kind}"
+        self.started = self.ended = self.looked = None
 
     def measure(self):
         """Run the tools to their end and bring what they wrote; JobError when any of it fails, after what can be had was brought."""
@@ -60,7 +47,7 @@ class Runner:
         except JobError as error:
             self.salvage()
             said = self.said(error.state)
-            raise JobError(f"{error}{': ' + said if said else '.'}") from error
+            raise JobError(f"{error}{': ' + said if said else ''}") from error
 
     def create(self):
         """Create the Job, then what it owns: without it a pod does not start."""
@@ -70,94 +57,15 @@ class Runner:
             if data:
                 self.post(kinds, job_spec.owned(kind, self.options, self.name, owner, data))
 
-    def post(self, kinds, body, group="/api/v1"):
-        """Create an object; it counts as created unless the API server says that it is not."""
-        self.created.append(f"{self.path(kinds, group)}/{self.name}")
-        try:
-            return self.server.request("POST", self.path(kinds, group), body)
-        except ClusterError as error:
-            if 400 <= error.status < 500 and error.status != 429:
-                self.created.pop()
-            hint = f". {RIGHTS[:-1]}" if error.status == 403 and " cannot create " in str(error) else ""
-            raise JobError(f"Cannot create the {body['kind']} {self.name}: {error}{hint}") from error
-
-    def follow(self, done):
-        """Keep `states` up to date until `done()`, which is asked after every change and at least every few seconds."""
-        selector = f"batch.kubernetes.io/job-name={self.name}"
-        while True:
-            began = time.monotonic()
-            try:
-                version = self.refresh(selector)
-                if done():
-                    return
-                query = {"labelSelector": selector, "resourceVersion": version, "timeoutSeconds": TICK}
-                for event in self.server.watch(self.path("pods"), 3 * TICK, **query):
-                    if event["type"] in ("ADDED", "MODIFIED", "DELETED"):
-                        self.take(event["object"], event["type"] == "DELETED")
-                        if done():
-                            return
-            except ClusterError as error:
-                if error.status in (401, 403, 404):
-                    raise JobError(f"The pods of {self.name} cannot be followed: {error}" + (f". {RIGHTS[:-1]}" if error.status == 403 else "")) from error
-                self.trouble = str(error)
-                if done():
-                    return
-            if time.monotonic() - began < PAUSE:
-                time.sleep(PAUSE)
-
-    def refresh(self, selector):
-        """Read all pods; those that are gone are lost. Return the resource version."""
-        page = self.server.get(self.path("pods"), labelSelector=selector)
-        self.trouble, seen = "", set()
-        for pod in page.get("items") or ():
-            seen.add(self.take(pod, False))
-        for name in set(self.states) - seen:
-            self.lose(name)
-        return page.get("metadata", {}).get("resourceVersion")
-
-    def take(self, pod, deleted):
-        """Take a pod over into `states` and return its name."""
-        state = job_state.read(pod)
-        self.states[state.name] = state
-        if deleted:
-            self.lose(state.name)
-        if state.node:
-            self.scheduled.setdefault(state.name, time.monotonic())
-        return state.name
-
-    def lose(self, name):
-        """Count a pod that is gone as lost, with the reason that it had."""
-        state = self.states[name]
-        if state.stage != LOST:
-            self.states[name] = state._replace(stage=LOST, reason="it was deleted, and not by this run", gone=True)
-
-    def at(self, *stages):
-        """Return the states in these stages, by index."""
-        return sorted((one for one in self.states.values() if one.stage in stages), key=lambda one: one.index)
-
-    def refuse_loss(self):
-        """JobError when a pod is lost."""
-        if self.at(LOST):
-            raise JobError(f"{len(self.at(LOST))} of {self.options['count']} pods were lost: {job_state.lost_in(self.states.values())}")
-
     def all_started(self):
         """Return whether all pods run; JobError when that will not or did not happen in time."""
-        self.refuse_loss()
-        options, now = self.options, time.monotonic()
-        for state in self.at(STARTING):
-            late = now - self.scheduled[state.name] > options["pull_timeout"]
-            if state.hopeless or late:
-                why = state.reason or self.warning("Pod", state.name) or "it says nothing"
-                when = f"within {options['pull_timeout']:g} s after it was scheduled" if late else "and will not"
-                raise JobError(f"{state.place} did not start {when}: {why}{self.silence()}")
-        late = now - self.begun > options["ready_timeout"]
-        waiting = self.at(UNSCHEDULED)
-        if late and waiting:
-            why = waiting[0].reason or "the scheduler says nothing"
-            raise JobError(f"{len(waiting)} of {options['count']} pods were not scheduled within {options['ready_timeout']:g} s: {why}{self.silence()}")
-        if len(self.states) < options["count"]:
+        count, now = self.options["count"], time.monotonic()
+        late = now - self.begun > self.options["ready_timeout"]
+        self.refuse_loss(count)
+        self.refuse_delay(count, late)
+        if len(self.states) < count:
             self.look_for_refusal(now, late)
-        return len(self.states) == options["count"] and [one.index for one in self.at(RUNNING, ENDED)] == list(range(options["count"]))
+        return len(self.states) == count and [one.index for one in self.at(RUNNING, ENDED)] == list(range(count))
 
     def look_for_refusal(self, now, late):
         """JobError when pods are refused for good, or are not there in time. A Job says so in its events alone."""
@@ -168,20 +76,6 @@ class Runner:
         if late or REFUSED.search(why):
             missing = self.options["count"] - len(self.states)
             raise JobError(f"{missing} of {self.options['count']} pods were not created: {why or 'the Job says nothing'}{self.silence()}")
-
-    def warning(self, kind, name):
-        """Return the last warning among the events of an object, or ""."""
-        query = {"fieldSelector": f"involvedObject.kind={kind},involvedObject.name={name},type=Warning"}
-        try:
-            found = self.server.get(self.path("events"), **query).get("items") or ()
-        except ClusterError as error:
-            return f"its events cannot be read ({error})" if error.status == 403 else ""
-        last = max(found, key=lambda one: one.get("lastTimestamp") or one.get("eventTime") or "", default={})
-        return job_state.line(last.get("message"))
-
-    def silence(self):
-        """Return what to add to a reason while the API server does not answer."""
-        return f" (the API server does not answer: {self.trouble})" if self.trouble else ""
 
     def start(self):
         """Start all tools at once: every connection is there before the first word is sent."""
@@ -203,7 +97,7 @@ class Runner:
                 return Command(self.server, self.options["namespace"], state.name, argv, stdin=True)
             except ExecError as error:
                 if error.final or attempt == OPENING - 1:
-                    raise JobError(f"{self.tool} cannot be started in {state.place}: {error}" + (f". {RIGHTS[:-1]}" if error.final else "")) from error
+                    raise JobError(f"{self.tool} cannot be started in {state.place}: {error}{self.rights(error.final)}") from error
                 time.sleep(PAUSE)
         raise JobError(f"{self.tool} cannot be started in {state.place}")
 
@@ -216,10 +110,8 @@ class Runner:
 
     def all_ended(self):
         """Return whether all tools have ended well; JobError at the first that did not, and when it is too late."""
-        self.refuse_loss()
-        for state in self.at(ENDED):
-            if job_state.failure(state):
-                raise JobError(f"{self.tool} {job_state.failure(state)} in {state.place}", state)
+        self.refuse_loss(self.options["count"])
+        self.refuse_failure(self.tool)
         if len(self.at(ENDED)) == self.options["count"]:
             return True
         if time.monotonic() - self.started > self.options["timeout"]:
@@ -259,53 +151,10 @@ class Runner:
 
     def pods(self):
         """Return what is known of the pods: index, pod, node, zone, exit_code, seconds, cpu_seconds; what is not known is left out."""
-        zones = {state.node: state.zone for state in self.states.values() if state.node}
-        for node in zones:
-            zones[node] = zones[node] or self.zone_of(node)
-        found = []
+        zones, found = self.zones(), []
         for state in sorted(self.states.values(), key=lambda one: (one.index, one.name)):
             seconds, cpu = state.used or (None, None)
             entry = {"index": state.index, "pod": state.name, "node": state.node, "zone": zones.get(state.node), "exit_code": state.exit_code}
             entry.update(seconds=seconds, cpu_seconds=cpu, reason=state.reason or state.killed)
             found.append({key: value for key, value in entry.items() if value not in (None, "")})
         return found
-
-    def zone_of(self, node):
-        """Return the zone of a node, "" when it has none or may not be read."""
-        try:
-            return (self.server.get(f"/api/v1/nodes/{node}").get("metadata", {}).get("labels") or {}).get(job_state.ZONE) or ""
-        except ClusterError:
-            return ""
-
-    def remove(self):
-        """Delete all that was created, wait until it is gone, and return what is left, by name."""
-        limit, refused = time.monotonic() + REMOVAL, 0
-        while self.created:
-            left, denied = self.remaining()
-            refused += denied
-            # A second round sees whether what could be deleted is gone.
-            if not left or refused > 1 or time.monotonic() > limit:
-                return left
-            time.sleep(PAUSE)
-        return []
-
-    def remaining(self):
-        """Delete once more; return (what may still be there, whether this user may not delete or look)."""
-        left, denied = [], False
-        for path in self.created:
-            try:
-                gone = not self.server.delete(path, query={"propagationPolicy": "Background"})
-            except ClusterError as error:
-                gone, denied = False, denied or error.status in (401, 403)
-            if not gone:
-                left.append("/".join(path.split("/")[-2:]))
-        query = {"labelSelector": f"batch.kubernetes.io/job-name={self.name}"}
-        try:
-            # Not left to the garbage collector alone, which waits for every aggregated API.
-            self.server.delete(self.path("pods"), query=query)
-            pods = [job_state.read(pod) for pod in self.server.items(self.path("pods"), **query)]
-            left += [f"pods/{one.name}" + (f" on {one.node}" if one.node else "") for one in pods]
-        except ClusterError as error:
-            left.append("its pods")
-            denied = denied or error.status in (401, 403)
-        return left, denied

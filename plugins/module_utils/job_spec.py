@@ -1,7 +1,8 @@
 # Copyright (c) 2026 kubeproof authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The objects of a load job: an Indexed Job, the files and the secrets of its tool. Pure: arguments in, objects out.
+"""The objects of a load job: an Indexed Job, the files and the secrets of its tool; and what pods of a group have in common with it.
+Pure: arguments in, objects out.
 
 Each pod has two containers of the same image. `tool` runs the tool and ends with its exit code, which Kubernetes then tells with the reason
 (OOMKilled, …). `keeper` does nothing, so that what the tool has written can be read after the tool's end.
@@ -18,8 +19,13 @@ from .cluster import MANAGED, RUN_LABEL
 RESULTS, FILES, STATE = "/kubeproof/results", "/kubeproof/files", "/kubeproof/state"
 GO = f"{STATE}/go"
 TOOL, KEEPER = "tool", "keeper"
-LEVELS = ("restricted", "baseline")
 USER = 65532
+# Who the processes of a pod are, by the Pod Security Standard that it meets; the user of the image in baseline.
+USERS = {
+    "restricted": {"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER, "fsGroupChangePolicy": "OnRootMismatch"},
+    "baseline": {},
+    "privileged": {"runAsUser": 0, "runAsGroup": 0},
+}
 # Seconds for which the Job lives on after it ended by itself, its controller gone; and after the tool's deadline, for reading the results.
 TTL = 300
 COLLECTING, COLLECTING_EACH = 600, 10
@@ -65,22 +71,32 @@ def problem_of(options):
     """Return in a sentence why these arguments cannot be used, or None."""
     if not options["argv"]:
         return "argv is empty: name the tool to run."
+    if not 1 <= options["count"] <= 1000:
+        return f"count is {options['count']}: give a number of pods from 1 to 1000."
+    problem = common_problem(options, ("timeout", "pull_timeout", "ready_timeout"), {what: options[what] for what in ("environment", "secrets")})
+    if problem:
+        return problem
+    twice = sorted(set(options["environment"]) & set(options["secrets"]))
+    return f"{twice[0]} is in environment and in secrets: give it once." if twice else None
+
+
+def common_problem(options, times, named):
+    """Return in a sentence why what jobs and groups are both given cannot be used, or None: `times` names options, `named` is {argument: variables}."""
     if not NAME.fullmatch(options["name"]):
         return f"name is {options['name']!r}: use lower case letters, digits and -, at most 40."
     if not LABEL.fullmatch(options["run_id"]):
         return f"run_id is {options['run_id']!r}, which cannot be the value of a label."
-    if not 1 <= options["count"] <= 1000:
-        return f"count is {options['count']}: give a number of pods from 1 to 1000."
-    for name in ("timeout", "pull_timeout", "ready_timeout"):
+    for name in times:
         if options[name] <= 0:
             return f"{name} is {options[name]:g}: give seconds."
-    names = [("files", one, FILE) for one in options["files"]]
-    names += [(what, one, VARIABLE) for what in ("environment", "secrets") for one in options[what]]
-    for what, one, form in names:
-        if not form.fullmatch(str(one)):
-            return f"{what}: {one!r} cannot be the name of a {'file' if what == 'files' else 'variable'}."
-    twice = sorted(set(options["environment"]) & set(options["secrets"]))
-    return f"{twice[0]} is in environment and in secrets: give it once." if twice else None
+    for ip, names in options["host_aliases"].items():
+        if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+            return f"host_aliases: {ip} has {names!r}: give a list of names."
+    for one in options["files"]:
+        if not FILE.fullmatch(str(one)):
+            return f"files: {one!r} cannot be the name of a file."
+    wrong = [(what, one) for what, names in named.items() for one in names if not VARIABLE.fullmatch(str(one))]
+    return f"{wrong[0][0]}: {wrong[0][1]!r} cannot be the name of a variable." if wrong else None
 
 
 def unique(name):
@@ -120,19 +136,30 @@ def job(options, name):
 
 def owned(kind, options, name, owner, data):
     """Return a ConfigMap or a Secret that goes with its Job; `owner` is the Job as the API server returned it."""
+    made = holder(kind, options, name, data)
     reference = {"apiVersion": "batch/v1", "kind": "Job", "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+    made["metadata"]["ownerReferences"] = [reference]
+    return made
+
+
+def holder(kind, options, name, data):
+    """Return a ConfigMap or a Secret."""
     content = {"data" if kind == "ConfigMap" else "stringData": {key: str(value) for key, value in data.items()}}
-    return {
-        "apiVersion": "v1",
-        "kind": kind,
-        "metadata": {"name": name, "labels": labels(options), "ownerReferences": [reference]},
-        "immutable": True,
-        **content,
-    }
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "labels": labels(options)}, "immutable": True, **content}
 
 
 def pod(options, name):
     """Return the spec of the pods."""
+    spec = base(options, name, [tool(options, name), keeper(options)])
+    if options["nodes"]:
+        spec["affinity"] = on_nodes(options["nodes"])
+    if options["spread"]:
+        spec["topologySpreadConstraints"] = spread({"batch.kubernetes.io/job-name": name})
+    return spec
+
+
+def base(options, name, containers):
+    """Return what the specs of all pods have; `name` is that of the ConfigMap with the files."""
     volumes = [
         {"name": "results", "emptyDir": {"sizeLimit": options["results_limit"]}},
         {"name": "state", "emptyDir": {}},
@@ -140,48 +167,36 @@ def pod(options, name):
     ]
     if options["files"]:
         volumes.append({"name": "files", "configMap": {"name": name}})
-    restricted = options["security"] == "restricted"
-    spec = {
+    return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE,
-        "securityContext": {
-            "seccompProfile": {"type": "RuntimeDefault"},
-            **({"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER} if restricted else {}),
-        },
-        "containers": [tool(options, name), keeper(options)],
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, **USERS[options["security"]]},
+        "containers": containers,
         "volumes": volumes,
         "tolerations": options["tolerations"],
+        "hostAliases": [{"ip": ip, "hostnames": list(names)} for ip, names in options["host_aliases"].items()],
     }
-    if options["nodes"]:
-        spec["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": on_nodes(options["nodes"])}}
-    if options["spread"]:
-        spec["topologySpreadConstraints"] = [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": {"batch.kubernetes.io/job-name": name}},
-            }
-        ]
-    return spec
+
+
+def spread(labelled):
+    """Return the constraint that pods with these labels run on different nodes as far as possible."""
+    hosts = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+    return [{**hosts, "labelSelector": {"matchLabels": labelled}}]
 
 
 def on_nodes(names):
-    """Return the node selector of nodes by name; a term takes one name alone."""
-    return {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]} for name in names]}
+    """Return the affinity to nodes by name; a term takes one name alone."""
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]} for name in names]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
 
 
 def tool(options, name):
     """Return the container that runs the tool."""
     argv = [argument.replace("{count}", str(options["count"])) for argument in options["argv"]]
-    variables = {"HOME": "/tmp", "LC_ALL": "C", **options["environment"], "KUBEPROOF_WAIT": "yes" if options["start_together"] else ""}
-    environment = [{"name": key, "value": literal(str(value))} for key, value in variables.items()]
+    environment = variables({**options["environment"], "KUBEPROOF_WAIT": "yes" if options["start_together"] else ""})
     environment += [{"name": key, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}} for key in options["secrets"]]
-    mounts = [{"name": "results", "mountPath": RESULTS}, {"name": "state", "mountPath": STATE}, {"name": "tmp", "mountPath": "/tmp"}]
-    if options["files"]:
-        mounts.append({"name": "files", "mountPath": FILES, "readOnly": True})
     return {
         "name": TOOL,
         "image": options["image"],
@@ -189,7 +204,7 @@ def tool(options, name):
         "args": [literal(argument) for argument in argv],
         "workingDir": RESULTS,
         "env": environment,
-        "volumeMounts": mounts,
+        "volumeMounts": mounts(options),
         "resources": options["resources"],
         "securityContext": confined(options),
     }
@@ -207,8 +222,21 @@ def keeper(options):
     }
 
 
+def variables(given):
+    """Return the environment of a tool's container."""
+    return [{"name": key, "value": literal(str(value))} for key, value in {"HOME": "/tmp", "LC_ALL": "C", **given}.items()]
+
+
+def mounts(options):
+    """Return where a tool finds the volumes that all pods have."""
+    found = [{"name": "results", "mountPath": RESULTS}, {"name": "state", "mountPath": STATE}, {"name": "tmp", "mountPath": "/tmp"}]
+    return [*found, {"name": "files", "mountPath": FILES, "readOnly": True}] if options["files"] else found
+
+
 def confined(options):
     """Return what a container may do."""
+    if options["security"] == "privileged":
+        return {"privileged": True}
     if options["security"] == "baseline":
         return {"allowPrivilegeEscalation": False}
     return {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 kubeproof authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a pod of a load job is doing, and in a few words why it is not doing more. Pure: pods as the API server returns them in, states out."""
+"""What a pod of a load job or of a group is doing, and in a few words why it is not doing more. Pure: pods as the API server returns them in, states out."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class State(NamedTuple):
     """One pod. `reason` says why it is not further (or why it is lost), "" when there is nothing to say; `hopeless`: it will not get further.
 
     `used` is (seconds, CPU seconds) of the tool, None when it did not say; `gone` means that it is lost only because it was deleted.
+    `index` is -1 in a pod of no job; `ready` means that all its probes succeed.
     """
 
     name: str
@@ -50,11 +51,14 @@ class State(NamedTuple):
     used: tuple | None = None
     zone: str = ""
     gone: bool = False
+    ready: bool = False
+    ips: tuple = ()
+    host_ip: str = ""
 
     @property
     def place(self):
         """Return how messages name the pod."""
-        return f"pod {self.name} (index {self.index})" + (f" on {self.node}" if self.node else "")
+        return f"pod {self.name}" + (f" (index {self.index})" if self.index >= 0 else "") + (f" on {self.node}" if self.node else "")
 
 
 def read(pod):
@@ -66,27 +70,32 @@ def read(pod):
         "index": index_of(meta),
         "node": (pod.get("spec") or {}).get("nodeName") or "",
         "zone": (meta.get("labels") or {}).get(ZONE) or "",
+        "ips": tuple(one.get("ip") or "" for one in status.get("podIPs") or ()),
+        "host_ip": status.get("hostIP") or "",
     }
     containers = {one.get("name"): one.get("state") or {} for one in status.get("containerStatuses") or ()}
+    # A pod of a group without a command of its own has a keeper alone.
+    names = {one.get("name") for one in (pod.get("spec") or {}).get("containers") or ({"name": TOOL},)}
     ended = (containers.get(TOOL) or {}).get("terminated")
     if ended:
         known.update(exit_code=ended.get("exitCode"), killed=killed_by(ended), used=used_of(ended.get("message")))
-    return State(**known, **stage_of(meta, status, containers, known["node"]))
+    return State(**known, **stage_of(meta, status, containers, known["node"], TOOL in names))
 
 
-def stage_of(meta, status, containers, node):
-    """Return {stage, reason, …} of a pod."""
+def stage_of(meta, status, containers, node, with_tool):
+    """Return {stage, reason, …} of a pod; `with_tool` is whether it has a container for a tool."""
     conditions = {one.get("type"): one for one in status.get("conditions") or ()}
     lost = loss(meta, status, conditions, containers)
     if lost:
-        return {"stage": LOST, "reason": line(lost), "gone": bool(meta.get("deletionTimestamp")) and status.get("phase") not in ("Failed", "Succeeded")}
+        gone = bool(meta.get("deletionTimestamp")) and status.get("phase") not in ("Failed", "Succeeded")
+        return {"stage": LOST, "reason": line(lost) or "it does not say why", "gone": gone}
     if not node:
         return {"stage": UNSCHEDULED, "reason": line((conditions.get("PodScheduled") or {}).get("message"))}
     tool, keeper = (containers.get(name) or {} for name in (TOOL, KEEPER))
     if tool.get("terminated") and "running" in keeper:
         return {"stage": ENDED}
-    if "running" in tool and "running" in keeper:
-        return {"stage": RUNNING}
+    if "running" in keeper and ("running" in tool or not with_tool):
+        return {"stage": RUNNING, "ready": (conditions.get("Ready") or {}).get("status") == "True"}
     waiting = next((one["waiting"] for one in (tool, keeper) if told(one.get("waiting"))), {})
     reason, message = waiting.get("reason") or "", waiting.get("message") or ""
     hopeless = reason in HOPELESS or reason in PULLING and bool(MISSING.search(message))
@@ -116,7 +125,7 @@ def loss(meta, status, conditions, containers):
         return died(keeper, tool)
     ready = conditions.get("Ready") or {}
     # The kubelet gives a reason with False; what marks the pods of a node that does not answer gives none.
-    if ready.get("status") in ("False", "Unknown") and not ready.get("reason") and not tool and "running" in (containers.get(TOOL) or {}):
+    if ready.get("status") in ("False", "Unknown") and not ready.get("reason") and not tool and "running" in (containers.get(KEEPER) or {}):
         return "its node does not answer"
     return own if own and status.get("phase") == "Unknown" else ""
 
@@ -146,10 +155,17 @@ def failure(state):
         return ""
     if state.exit_code is None:
         return "ended without an exit code"
-    text = f"ended with exit code {state.exit_code}"
-    if state.killed:
-        return f"{text} ({state.killed})"
-    return text + (f" (signal {state.exit_code - 128})" if 128 < state.exit_code < 193 else "")
+    return f"ended with exit code {state.exit_code} ({state.killed})" if state.killed else ended_with(state.exit_code)
+
+
+def end_of(state):
+    """Return how the command of an ENDED pod ended, well or not."""
+    return failure(state) or "ended with exit code 0"
+
+
+def ended_with(code):
+    """Return how a tool ended with an exit code, in words."""
+    return f"ended with exit code {code}" + (f" (signal {code - 128})" if 128 < code < 193 else "")
 
 
 def used_of(message):

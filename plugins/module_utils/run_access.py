@@ -26,14 +26,6 @@ MANIFEST = "access.json"
 ESCALATION = "RBAC permissions not currently held: "
 RUN_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-# Cluster-scoped kinds that a run creates: what deletes them, and for a kind that others create too, the annotation that tells ours.
-KINDS = {
-    "Namespace": ("/api/v1/namespaces", None),
-    "ClusterRoleBinding": (f"{RBAC}/clusterrolebindings", None),
-    "ClusterRole": (f"{RBAC}/clusterroles", None),
-    "PriorityClass": ("/apis/scheduling.k8s.io/v1/priorityclasses", None),
-    "Node": ("/api/v1/nodes", "kwok.x-k8s.io/node"),
-}
 
 
 class AccessError(Exception):

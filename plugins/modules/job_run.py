@@ -73,6 +73,10 @@ options:
     description: Whether the pods shall run on different nodes as far as possible. Where they ran is returned.
     type: bool
     default: true
+  host_aliases:
+    description: Additional lines of the pods' C(/etc/hosts), lists of names by their IP address.
+    type: dict
+    default: {}
   tolerations:
     description: Tolerations of the pods.
     type: list
@@ -236,14 +240,13 @@ command:
 
 import os
 import shlex
-import signal
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, job_spec, parsers
-from ansible_collections.kubeproof.certify.plugins.module_utils.job_runner import JobError, Runner
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, job_results, job_spec, job_stop, parsers
+from ansible_collections.kubeproof.certify.plugins.module_utils.job_runner import Runner
 from ansible_collections.kubeproof.certify.plugins.module_utils.parsers.common import ParseError
-from ansible_collections.kubeproof.certify.plugins.module_utils.run import OUTPUT_LIMIT, STOP_SIGNALS, signal_name
+from ansible_collections.kubeproof.certify.plugins.module_utils.run import OUTPUT_LIMIT
 
 RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
 SPEC = {
@@ -259,6 +262,7 @@ SPEC = {
     "count": {"type": "int", "default": 1},
     "nodes": {"type": "list", "elements": "str", "default": []},
     "spread": {"type": "bool", "default": True},
+    "host_aliases": {"type": "dict", "default": {}},
     "tolerations": {"type": "list", "elements": "dict", "default": []},
     "resources": {"type": "dict", "default": RESOURCES},
     "results_limit": {"type": "str", "default": "2Gi"},
@@ -266,22 +270,11 @@ SPEC = {
     "pull_timeout": {"type": "float", "default": 120},
     "ready_timeout": {"type": "float", "default": 60},
     "start_together": {"type": "bool", "default": True},
-    "security": {"type": "str", "choices": list(job_spec.LEVELS), "default": "restricted"},
+    "security": {"type": "str", "choices": ["restricted", "baseline"], "default": "restricted"},
     "parser": {"type": "str"},
     "result": {"type": "str"},
     "raw": {"type": "path"},
 }
-
-
-class Stopped(BaseException):
-    """A signal told this module to stop. Not an Exception, so that nothing on the way takes it for an error of its own."""
-
-
-def stop(number, dummy):
-    """Stop once; what follows is the removal, which no second signal may interrupt."""
-    for one in STOP_SIGNALS:
-        signal.signal(one, signal.SIG_IGN)
-    raise Stopped(signal_name(number))
 
 
 def problem_of(options):
@@ -299,13 +292,10 @@ def problem_of(options):
 
 def parser_problem(parser, result, count):
     """Return in a sentence why the parser does not fit the other arguments, or None; ParseError when there is no such parser."""
-    if not parser:
-        return f"Nothing reads {result}: name the parser of result, or leave result out." if result else None
-    if parsers.reads_path(parser):
-        return None if job_spec.FILE.fullmatch(result or "") else f"The parser {parser} reads files: name in result the file that the tool writes."
-    if result:
-        return f"The parser {parser} reads standard output, not {result}: leave result out."
-    return None if count == 1 else f"The parser {parser} reads one text, so count must be 1; it is {count}."
+    problem = job_results.parser_problem(parser, result)
+    if problem or not parser or result or count == 1:
+        return problem
+    return f"The parser {parser} reads one text, so count must be 1; it is {count}."
 
 
 def facts_of(options, directories, scratch):
@@ -330,30 +320,10 @@ def facts_of(options, directories, scratch):
     return parsers.parse_path(options["parser"], together)
 
 
-def measure(runner):
-    """Let the job run and return why it failed, or None. No signal is heard afterwards: what comes next is the removal."""
-    try:
-        try:
-            for number in STOP_SIGNALS:
-                signal.signal(number, stop)
-            runner.measure()
-            return None
-        except JobError as error:
-            return str(error)
-        # Whatever it is: what runs in the cluster must go.
-        except Exception as error:  # pylint: disable=broad-exception-caught
-            return f"{runner.tool} could not be run: {type(error).__name__}: {cluster.reason_of(error)}."
-        finally:
-            for number in STOP_SIGNALS:
-                signal.signal(number, signal.SIG_IGN)
-    except Stopped as error:
-        return f"{runner.tool} was stopped by {error}, sent to job_run."
-
-
 def execute(runner, scratch):
     """Run the job; return (result, why it failed or None). Everything is deleted afterwards, whatever happened."""
     options = runner.options
-    reason = measure(runner)
+    reason = job_stop.guarded(runner.measure, runner.tool, runner.module)
     result = {} if runner.begun is None else {"pods": runner.pods()}
     if not reason:
         result["seconds"] = round(runner.ended - runner.started, 3)

@@ -15,6 +15,9 @@ description:
     with the server and the CA of O(kubeconfig). It then asks the server with each token who it is and whether the rights are in force.
   - O(state=absent) deletes every object of the cluster that carries the labels C(app.kubernetes.io/managed-by=kubeproof) and C(kubeproof.io/run)
     of the run, and waits until they are gone. The kinds are Namespace, ClusterRole, ClusterRoleBinding, PriorityClass, and Node where kwok plays it.
+  - Volumes that were provisioned for claims in the run's namespaces go with them. Where their reclaim policy is Retain it is set to Delete,
+    or they would stay for ever. They get the labels of the run, so that a later call still knows whose they are. A volume that no provisioner made
+    for us is given back as soon as its claim is gone.
   - Both can be repeated. Tokens are written to files with mode 0600 alone. A certificate that cannot be verified is never accepted.
 options:
   state:
@@ -71,6 +74,13 @@ options:
       - O(state=absent) removes the files that O(state=present) wrote there, and the directory when nothing else is in it.
       - For every run it is a pattern of directories, such as C(/run/user/1000/kubeproof-*).
     type: path
+  wait:
+    description:
+      - What O(state=absent) waits for. V(load) ends as soon as no pod, PersistentVolumeClaim and PersistentVolume of the run is left.
+      - Its namespaces may still be terminating then, and do not count as left. A later call with V(all) sees them gone.
+    type: str
+    choices: [all, load]
+    default: all
   timeout:
     description: For how long O(state=absent) waits for the objects to go, and O(state=present) for the rights to be in force (30 s at most), in seconds.
     type: int
@@ -138,13 +148,13 @@ accounts:
       token_file: /run/user/1000/kubeproof-20261121t040000z-1a2b/load.token
       expires: "2026-11-21T06:00:00Z"
 deleted:
-  description: The objects whose deletion was asked for, the first 20.
+  description: The objects whose deletion was asked for, and the volumes that were set to be deleted with their claim; the first 20.
   returned: O(state=absent)
   type: list
   elements: str
   sample: [Namespace kubeproof-20261121t040000z-1a2b]
 left:
-  description: How many objects are left. A kind that could not be looked at counts as one.
+  description: How many of the objects that O(wait) waits for are left. A kind that could not be looked at counts as one.
   returned: O(state=absent)
   type: int
   sample: 0
@@ -161,12 +171,10 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, files, run_access
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, files, run_access, run_removal
 
-PAUSE = 1.0
 IN_FORCE_PAUSE = 0.2
 IN_FORCE = 30.0
-SHOWN = 20
 MINIMUM = 600
 # Whole seconds are cut off both stamps of a token.
 ROUNDING = 2
@@ -180,6 +188,7 @@ SPEC = {
     "accounts": {**RULES, "options": {"name": {"type": "str", "required": True}, "rules": RULES, "cluster_rules": RULES}},
     "token_seconds": {"type": "int", "default": 3600, "no_log": False},
     "directory": {"type": "path"},
+    "wait": {"type": "str", "choices": ["all", "load"], "default": "all"},
     "timeout": {"type": "int", "default": 300},
 }
 
@@ -294,56 +303,6 @@ def give(server, options, check_mode):
     return answer
 
 
-def sweep(server, kind, run_id, deleted, check_mode):
-    """Ask for the deletion of what a run has of one kind; return [(sentence, whether it may still go)] of what is there."""
-    path, annotation = run_access.KINDS[kind]
-    left = []
-    try:
-        for item in server.items(path, labelSelector=run_access.selector(run_id)):
-            metadata = item.get("metadata", {})
-            if not run_access.is_of(item, run_id) or (annotation and annotation not in (metadata.get("annotations") or {})):
-                continue
-            sentence, hope = run_access.why_left(kind, item, time.time()), True
-            if not metadata.get("deletionTimestamp") and not check_mode:
-                hope, why = deletion(server, f"{path}/{metadata['name']}", metadata.get("uid"))
-                deleted.update({} if why else {f"{kind} {metadata['name']}": True})
-                sentence = f"{kind} {metadata['name']} " + (f"cannot be deleted: {why}." if why else "is being deleted.")
-            left.append((sentence, hope))
-    except cluster.ClusterError as error:
-        if error.status != 404:
-            left.append((f"What there is of the kind {kind} is not known: {error}.", hopeful(error)))
-    return left
-
-
-def deletion(server, path, uid):
-    """Ask for the deletion of an object; return (whether it may still go, why it was refused or None)."""
-    try:
-        server.delete(path, body={"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}})
-    except cluster.ClusterError as error:
-        return hopeful(error), str(error)
-    return True, None
-
-
-def hopeful(error):
-    """Return whether the same request may succeed later."""
-    return error.status in (0, 409, 429) or error.status >= 500
-
-
-def take(server, options, check_mode):
-    """Delete what the run has in the cluster, wait until it is gone, and return the answer of the module."""
-    deadline = time.monotonic() + options["timeout"]
-    pending, deleted = list(run_access.KINDS), {}
-    while True:
-        found = {kind: sweep(server, kind, options["run_id"], deleted, check_mode) for kind in pending}
-        pending = [kind for kind in pending if found[kind]]
-        left = [one for kind in pending for one in found[kind]]
-        if check_mode or not any(hope for dummy, hope in left) or time.monotonic() >= deadline:
-            break
-        time.sleep(PAUSE)
-    changed = bool(left if check_mode else deleted)
-    return {"changed": changed, "deleted": list(deleted)[:SHOWN], "left": len(left), "remaining": [sentence for sentence, dummy in left[:SHOWN]]}
-
-
 def forget(options, check_mode):
     """Remove the files of the run, or of every run; return whether there were any."""
     directory, every = options["directory"] or "", options["run_id"] == run_access.EVERY_RUN
@@ -376,7 +335,7 @@ def main():
     try:
         removed = options["state"] == "absent" and forget(options, module.check_mode)
         server = cluster.Cluster(options["kubeconfig"])
-        answer = (give if options["state"] == "present" else take)(server, options, module.check_mode)
+        answer = (give if options["state"] == "present" else run_removal.take)(server, options, module.check_mode)
     except (cluster.ClusterError, files.DataFileError, run_access.AccessError) as error:
         module.fail_json(msg=f"{str(error).rstrip('.')}.")
     answer["changed"] = bool(answer["changed"] or removed)

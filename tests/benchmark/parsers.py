@@ -19,7 +19,17 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import parsers  
 # MB/s. Output of these tools is smaller than 1 MB.
 BOUND = 1.0
 SECONDS = 0.3
-LARGEST = {"etcd_benchmark": "txn-mixed-3.6.out", "etcdctl": "status-three.json", "fio": "client-two.out"}
+LARGEST = {
+    "dnsperf": "2.14-intervals.out",
+    "etcd_benchmark": "txn-mixed-3.6.out",
+    "etcdctl": "status-three.json",
+    "fio": "client-two.out",
+    "iperf3": "tcp-p8.json",
+    "k8s_netperf": "iperf3.json",
+    "kbench": "quick.out",
+    "sockperf": "ping-pong-sample.out",
+    "wrk": "mixed.out",
+}
 
 
 def throughput(tool: str, text: str) -> float:

@@ -18,6 +18,7 @@ import tarfile
 import threading
 
 import pytest
+import yaml
 
 ROOT = pathlib.Path(__file__).parents[2]
 ANSIBLE = pathlib.Path(sys.executable).with_name("ansible-playbook")
@@ -167,3 +168,18 @@ def test_a_killed_playbook_leaves_nothing_that_is_taken(server, start, play, tmp
     assert code == 0, output
     assert (tmp_path / "host" / "tools" / "kube-burner").read_bytes() == TOOL
     assert [path.name for path in (tmp_path / "cache" / "downloads").glob("*.unfinished")] == []
+
+
+def test_the_image_is_the_same_for_the_lab_and_for_a_user():
+    """One list of packages, one of what is removed, one version: a node keeps an image whose version it has."""
+    image = ROOT / "roles/tools/files/image"
+    text = (image / "Containerfile").read_text(encoding="utf-8")
+    lab = yaml.safe_load((ROOT / "roles/lab/vars/main.yml").read_text(encoding="utf-8"))
+    [root] = [root for root in lab["__lab_roots"] if root["name"] == "tools"]
+    for name in ("packages", "trim"):
+        lines = (image / name).read_text(encoding="utf-8").split()
+        assert lines == sorted(set(lines)) and lines
+        assert f"/{name}" in text and f"/image/{name}" in json.dumps(root)
+    settings = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/certify.yml").read_text(encoding="utf-8"))
+    assert f"kubeproof/tools:{lab['__lab_tools_version']} " in text
+    assert settings["certify_tools_image"].endswith(f"/tools:{lab['__lab_tools_version']}")

@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import os
 
-from . import etcd_benchmark, etcdctl, fio, k6, kube_burner
+from . import curl, dnsperf, etcd_benchmark, etcdctl, fio, iperf3, k6, k8s_netperf, kbench, kube_burner, sockperf, wrk
 from .common import ParseError
 
 # Of a text that a tool printed: parse(text) -> facts.
 PARSERS = {
+    "curl": curl.parse,
+    "dnsperf": dnsperf.parse,
     "etcd_benchmark": etcd_benchmark.parse,
     "etcdctl": etcdctl.parse,
     "fio": fio.parse,
+    "iperf3": iperf3.parse,
+    "k8s_netperf": k8s_netperf.parse,
+    "kbench": kbench.parse,
+    "sockperf": sockperf.parse,
+    "wrk": wrk.parse,
 }
 # Of a file, or a directory of files, that a tool wrote and that may be larger than the memory: parse(path) -> facts.
 PATH_PARSERS = {
+    "dnsperf_files": dnsperf.parse_files,
     "k6": k6.parse,
     "kube_burner": kube_burner.parse,
+    "wrk_files": wrk.parse_files,
 }
 
 

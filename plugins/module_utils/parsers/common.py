@@ -84,11 +84,21 @@ def sequence(value, what: str) -> list:
     return value
 
 
+def rank(percent: float, count: int) -> int:
+    """Return which of `count` sorted values is a percentile, counted from 1: the first that so many are not above (nearest rank)."""
+    return max(1, -(-round(percent * 1000) * count // 100_000))
+
+
+def rounded(value: float) -> float:
+    """Return a number without the noise of binary fractions."""
+    return float(f"{value:.12g}")
+
+
 def duration(value, what: str) -> float:
     """Return a Go duration such as "2.37ms" or "1m2.5s" in seconds; ParseError names `what` otherwise."""
     if not isinstance(value, str) or not GO_DURATION.fullmatch(value):
         raise ParseError(f"{what} is {excerpt(value)}, not a duration.")
-    return float(f"{sum(float(amount) * SECONDS[unit] for amount, unit in GO_PART.findall(value)):.12g}")
+    return rounded(sum(float(amount) * SECONDS[unit] for amount, unit in GO_PART.findall(value)))
 
 
 def decode_json(text: str, start: int = 0):

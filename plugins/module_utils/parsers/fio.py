@@ -9,16 +9,22 @@ import math
 import os
 import re
 
-from .common import PERCENTILES, ParseError, decode_json, excerpt, integer, mapping, message, name, number, sequence
+from .common import PERCENTILES, ParseError, decode_json, excerpt, integer, mapping, message, name, number, rounded, sequence
 
 DOCUMENT = re.compile(r"^\{\r?$", re.MULTILINE)
 # What fio prints outside of the JSON when a run did not go to its end, although jobs may say error 0.
 BROKEN = re.compile(r"terminating on signal|exited with error|fio: failed|err=[1-9]|Connection (?:refused|reset)")
 DIRECTIONS = ("read", "write", "trim", "mixed")
 # Latency from submission to completion if its percentiles were asked for, else fio's default, completion latency.
-KINDS = ("lat_ns", "clat_ns")
+KINDS = {"lat_ns": "total", "clat_ns": "completion"}
 ALL_CLIENTS = "All clients"
 NANOSECOND = 1e-9
+# The options that say what was measured; others may be nobody's business, such as the password of an engine.
+OPTIONS = (
+    *("rw", "readwrite", "bs", "blocksize", "size", "filesize", "io_size", "filename", "directory", "ioengine", "direct", "buffered", "iodepth", "numjobs"),
+    *("runtime", "time_based", "ramp_time", "loops", "rwmixread", "rwmixwrite", "rate_iops", "rate", "fsync", "fdatasync", "end_fsync", "sync"),
+    *("stonewall", "randrepeat", "norandommap", "refill_buffers", "buffer_compress_percentage", "startdelay", "overwrite", "fallocate", "invalidate"),
+)
 # A bin is 1/64 wide and stands for its middle; min and max are exact.
 BIN_WIDTH = 1.02
 # iops and bw_bytes are a total through a time in whole milliseconds.
@@ -26,9 +32,12 @@ ROUNDING = 1e-3
 
 
 def parse(text: str) -> dict:
-    """Return {jobs: {<name>: {read, write, trim, sync: {rate, bandwidth, latency}, errors, runtime}}, clients?: n}.
+    """Return {jobs: {<name>: {read, write, trim, mixed: {rate, bandwidth, total, bytes, latency}, sync: {rate, latency}, both: {the same of read and
+    write together}, errors, runtime, options}}, devices: {<name>: {reads, writes}}, clients?: n}.
 
-    Processes and clients with the same job name are one job: rates add up, percentiles come from merged json+ bins or are absent.
+    Processes and clients with the same job name are one job: rates add up, percentiles come from merged json+ bins or are absent. A latency is
+    from submission to completion (kind total) where --lat_percentiles=1 was given, else fio's default (completion). Options are as fio ran them,
+    those of [global] too; devices the disks and partitions that fio knows to be below its files: none for tmpfs, overlayfs or the network.
     """
     document = _document(text)
     if ("jobs" in document) is ("client_stats" in document):
@@ -45,7 +54,8 @@ def parse(text: str) -> dict:
             groups.setdefault(job, []).append(entry)
     if not groups:
         raise ParseError("it has no job.")
-    facts: dict = {"jobs": {job: _job(job, members) for job, members in groups.items()}}
+    common = _options(document.get("global options"), "global options")
+    facts: dict = {"jobs": {job: _job(job, members, common) for job, members in groups.items()}, "devices": _devices(document.get("disk_util"))}
     if "client_stats" in document:
         # A client that could not be reached is missing without any error, so that their number must be checked.
         clients = {(name(entry.get("hostname"), "hostname"), integer(entry.get("port"), "port")) for entry in entries}
@@ -78,14 +88,33 @@ def _check_error(job: str, entry: dict) -> None:
         raise ParseError(f"job {job}{where} failed with error {error} ({os.strerror(min(abs(error), 2**31 - 1))}).")
 
 
-def _job(job: str, entries: list) -> dict:
+def _options(table, what: str) -> dict:
+    """Return the options of a job that say what it did, all texts."""
+    return {key: message(value, f"{key} in {what}") for key, value in mapping(table or {}, what).items() if key in OPTIONS}
+
+
+def _devices(disks) -> dict:
+    """Return {<name>: {reads, writes}} of the disks below the files; client mode lists those of each client, whose numbers add up."""
+    found: dict = {}
+    for disk in sequence(disks or [], "disk_util"):
+        device = name(mapping(disk, "a disk").get("name"), "the name of a disk")
+        entry = found.setdefault(device, {"reads": 0, "writes": 0})
+        for side, key in (("reads", "read_ios"), ("writes", "write_ios")):
+            entry[side] += integer(disk.get(key), f"{key} of disk {device}")
+    return found
+
+
+def _job(job: str, entries: list, common: dict) -> dict:
     """Return the facts of all entries of one job name."""
     facts: dict = {}
-    for direction in DIRECTIONS:
-        parts = [_part(f"{direction} of job {job}", entry[direction]) for entry in entries if direction in entry]
-        parts = [part for part in parts if part["total"]]
+    directions = {
+        direction: [_part(f"{direction} of job {job}", entry[direction]) for entry in entries if direction in entry] for direction in DIRECTIONS
+    }
+    directions["both"] = directions["read"] + directions["write"] if _moved(directions["read"]) and _moved(directions["write"]) else []
+    for direction, parts in directions.items():
+        parts = _moved(parts)
         if parts:
-            facts[direction] = {"rate": sum(part["rate"] for part in parts), "bandwidth": sum(part["bandwidth"] for part in parts)}
+            facts[direction] = {key: sum(part[key] for part in parts) for key in ("rate", "bandwidth", "total", "bytes")}
             latency = _latency(f"{direction} of job {job}", [part["stats"] for part in parts])
             facts[direction].update({"latency": latency} if latency else {})
     sync = _sync(job, entries)
@@ -95,11 +124,17 @@ def _job(job: str, entries: list) -> dict:
         raise ParseError(f"job {job} did nothing: no read, write, trim or sync is recorded.")
     facts["errors"] = sum(integer(entry.get("total_err", 0), f"total_err of job {job}") for entry in entries)
     facts["runtime"] = max(integer(entry.get("job_runtime"), f"job_runtime of job {job}") for entry in entries) / 1000
+    facts["options"] = {**common, **_options(entries[0].get("job options"), f"job options of {job}")}
     return facts
 
 
+def _moved(parts: list) -> list:
+    """Return those parts in which anything was read or written."""
+    return [part for part in parts if part["total"]]
+
+
 def _part(what: str, part) -> dict:
-    """Return {total, rate, bandwidth, stats} of one direction of one entry; ParseError when its rates contradict its totals."""
+    """Return {total, bytes, rate, bandwidth, stats} of one direction of one entry; ParseError when its rates contradict its totals."""
     mapping(part, what)
     total, size = integer(part.get("total_ios"), f"total_ios, {what}"), integer(part.get("io_bytes"), f"io_bytes, {what}")
     seconds = integer(part.get("runtime"), f"runtime, {what}") / 1000
@@ -107,7 +142,8 @@ def _part(what: str, part) -> dict:
     for value, amount, key in ((rate, total, "iops"), (bandwidth, size, "bw_bytes")):
         if abs(value * seconds - amount) > ROUNDING * amount + seconds + 1e-6:
             raise ParseError(f"{key}, {what}, is {value:g}, but {amount} were counted in {seconds:g} s.")
-    return {"total": total, "rate": rate, "bandwidth": bandwidth, "stats": {kind: _stats(f"{kind}, {what}", part.get(kind)) for kind in KINDS}}
+    stats = {kind: _stats(f"{kind}, {what}", part.get(kind)) for kind in KINDS}
+    return {"total": total, "bytes": size, "rate": rate, "bandwidth": bandwidth, "stats": stats}
 
 
 def _sync(job: str, entries: list) -> dict:
@@ -187,7 +223,7 @@ def percentile(bins: list, percent: float) -> float:
 
 
 def _latency(what: str, parts: list) -> dict:
-    """Return {count, min, mean, max, stdev, p50, …} in s of one or several entries, or {} when none was recorded."""
+    """Return {kind, count, min, mean, max, stdev, p50, …} in s of one or several entries, or {} when none was recorded."""
     kind = next((kind for kind in KINDS if all(_has_percentiles(part.get(kind)) for part in parts)), None)
     kind = kind or next((kind for kind in KINDS if all(part.get(kind, {}).get("count") for part in parts)), None)
     if kind is None:
@@ -203,10 +239,10 @@ def _latency(what: str, parts: list) -> dict:
         "stdev": math.sqrt(squares / max(count - 1, 1)),
         **_merged(stats),
     }
-    latency = {key: float(f"{value * NANOSECOND:.12g}") for key, value in nanoseconds.items()}
+    latency = {key: rounded(value * NANOSECOND) for key, value in nanoseconds.items()}
     if not all(math.isfinite(value) for value in latency.values()):
         raise ParseError(f"{what}: the latencies are not possible.")
-    return {"count": count, **latency}
+    return {"kind": KINDS[kind], "count": count, **latency}
 
 
 def _has_percentiles(stat) -> bool:

@@ -8,17 +8,15 @@ Files are read in pieces, and of the dozen rows of a request only those that are
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import re
-import zlib
 from array import array
 from collections import defaultdict
 
-from .common import ParseError, excerpt, name
+from . import samples
+from .common import ParseError, excerpt, name, rank, rounded
 
-PIECE = 1024 * 1024
 ENDINGS = (".csv", ".csv.gz")
 FIRST_COLUMNS, LAST_COLUMNS = ["metric_name", "timestamp", "metric_value"], ["extra_tags", "metadata"]
 # What k6 can write of a request (--system-tags); the others go into its column metadata.
@@ -49,25 +47,10 @@ def parse(path: str) -> dict:
     `rate` what was answered well in a second, `slowest_minute` the lowest such rate over a whole minute.
     """
     load = _Load()
-    paths = _files(path)
+    paths = samples.files(path, ENDINGS)
     for one in paths:
         _File(one, load).read()
     return {"generators": len(paths), **load.facts()}
-
-
-def _files(path: str) -> list:
-    """Return the paths of the generators' files; ParseError when there is none, or something else beside them."""
-    if not os.path.isdir(path):
-        return [path]
-    entries = sorted(os.listdir(path))
-    for entry in entries:
-        if not entry.endswith(ENDINGS) or not os.path.isfile(os.path.join(path, entry)):
-            raise ParseError(f"{path} has {excerpt(entry)}, which is no file of samples ({' or '.join(ENDINGS)}).")
-        if entry + ".gz" in entries:
-            raise ParseError(f"{path} has the samples {excerpt(entry)} twice, plain and compressed.")
-    if not entries:
-        raise ParseError(f"{path} is empty.")
-    return [os.path.join(path, entry) for entry in entries]
 
 
 class _Sort:
@@ -106,14 +89,8 @@ class _File:
 
     def read(self):
         """Add the samples to the load; ParseError when they cannot be trusted."""
-        try:
-            with gzip.open(self.path, "rb") if self.path.endswith(".gz") else open(self.path, "rb") as stream:
-                for piece in self._pieces(stream):
-                    self._add(piece)
-        except EOFError as error:
-            raise ParseError(f"{self.file} is cut off: its compressed data have no end.") from error
-        except (OSError, zlib.error) as error:
-            raise ParseError(f"{self.file} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        for piece in samples.read(self.path, "CSV of k6"):
+            self._add(piece)
         requests, times = self.counts["http_reqs"], self.counts["http_req_duration"]
         if requests != times:
             raise ParseError(f"{self.file} counts {requests} requests, but has the times of {times}.")
@@ -121,23 +98,6 @@ class _File:
             raise ParseError(f"{self.file} has no request of the load.")
         self.load.iterations += self.counts["iterations"]
         self.load.vus_max += self.vus_max
-
-    def _pieces(self, stream):
-        """Yield pieces of whole lines, each with the newline that ends the line before it."""
-        rest = b"\n"
-        while True:
-            data = stream.read(PIECE)
-            if not data:
-                break
-            rest += data
-            end = rest.rfind(b"\n") + 1
-            if end > 1:
-                yield rest[:end]
-                rest = rest[end - 1 :]
-            elif len(rest) > PIECE:
-                raise ParseError(f"{self.file} is no CSV of k6: it has a line of more than {PIECE} bytes.")
-        if rest != b"\n":
-            raise ParseError(f"{self.file} is cut off in its last line, {_shown(rest)}.")
 
     def _add(self, piece):
         """Add the samples in a piece."""
@@ -157,13 +117,13 @@ class _File:
         columns = header.decode("utf-8", "replace").split(",")
         tags = columns[len(FIRST_COLUMNS) : -len(LAST_COLUMNS)]
         if columns != [*FIRST_COLUMNS, *tags, *LAST_COLUMNS]:
-            raise ParseError(f"{self.file} is no CSV of k6: it begins with {_shown(header)}.")
+            raise ParseError(f"{self.file} is no CSV of k6: it begins with {samples.shown(header)}.")
         strange = [tag for tag in tags if tag not in TAGS or tags.count(tag) > 1] or sorted(NEEDED_TAGS.difference(tags))
         if strange:
             raise ParseError(f"{self.file} has {'the unknown' if strange[0] in tags else 'no'} column {excerpt(strange[0])}.")
         stamp = row.split(b",")[1] if row.count(b",") else b""
         if row and (len(stamp) not in UNITS or not stamp.isdigit()):
-            raise ParseError(f"{self.file}: the timestamp in {_shown(row)} is none of {', '.join(map(str, UNITS))} digits.")
+            raise ParseError(f"{self.file}: the timestamp in {samples.shown(row)} is none of {', '.join(map(str, UNITS))} digits.")
         self.columns, self.unit = columns, UNITS.get(len(stamp), 1.0)
         # To the tenth of a second, where there are any, and the rest.
         tenths = min(len(stamp), 11)
@@ -178,7 +138,7 @@ class _File:
         if len(rows) != piece.count(head):
             for line in piece.split(b"\n"):
                 if line.startswith(head[1:]) and not self.patterns[metric].fullmatch(b"\n" + line):
-                    raise ParseError(f"{self.file}: the row {_shown(line)} is not possible.")
+                    raise ParseError(f"{self.file}: the row {samples.shown(line)} is not possible.")
         return rows
 
     def _add_requests(self, rows):
@@ -201,13 +161,13 @@ class _File:
         """Return the sort of requests with these tags, as a row has them; one beside the load has no operation and is not kept."""
         values = tags.decode("utf-8", "replace").split(",")
         if len(values) != len(self.columns) - len(FIRST_COLUMNS):
-            raise ParseError(f"{self.file}: a row ends with {_shown(tags)}, which are not {len(self.columns) - len(FIRST_COLUMNS)} columns.")
+            raise ParseError(f"{self.file}: a row ends with {samples.shown(tags)}, which are not {len(self.columns) - len(FIRST_COLUMNS)} columns.")
         if len(self.sorts) >= MOST_SORTS:
             raise ParseError(f"{self.file} has more than {MOST_SORTS} sorts of requests: give them names, and leave url out of --system-tags.")
         row = dict(zip(self.columns[len(FIRST_COLUMNS) :], values))
         status, error_code = row["status"], row.get("error_code", "")
         if not STATUS.fullmatch(status) or not ERROR_CODE.fullmatch(error_code):
-            raise ParseError(f"{self.file}: a row ends with {_shown(tags)}: its status or error code is not possible.")
+            raise ParseError(f"{self.file}: a row ends with {samples.shown(tags)}: its status or error code is not possible.")
         if row.get("group") in BESIDE:
             return _Sort(None, int(status), int(error_code or 0))
         key = (name(row["name"], "the name of a request"), int(status), int(error_code or 0))
@@ -217,7 +177,7 @@ class _File:
         """Return a value that must be a whole number."""
         found = float(value)
         if found != int(found):
-            raise ParseError(f"{self.file}: {metric} is {_shown(value)}, not a whole number.")
+            raise ParseError(f"{self.file}: {metric} is {samples.shown(value)}, not a whole number.")
         return int(found)
 
 
@@ -244,13 +204,13 @@ class _Load:
         failed = sum(errors.values())
         facts = {
             "requests": count,
-            "seconds": _rounded(seconds),
-            "rate": _rounded((count - failed) / seconds),
+            "seconds": rounded(seconds),
+            "rate": rounded((count - failed) / seconds),
             "started": self.iterations,
             "dropped": self.dropped,
-            "offered": _rounded((self.iterations + self.dropped) / seconds),
+            "offered": rounded((self.iterations + self.dropped) / seconds),
             "errors": errors,
-            "error_ratio": _rounded(failed / count),
+            "error_ratio": rounded(failed / count),
             "statuses": self._statuses(),
             "operations": {one: _latency([sort for sort in sorts if sort.operation == one]) for one in sorted({sort.operation for sort in sorts})},
             "latency": _latency(sorts, self.dropped),
@@ -274,9 +234,9 @@ def _latency(sorts: list, dropped: int = 0) -> dict:
     count = sum(len(sort.milliseconds) for sort in sorts)
     facts: dict = {"count": count, "failed": count - len(good)}
     for key, percent in QUANTILES:
-        rank = -(-percent * (count + dropped) // 100)
+        position = rank(percent, count + dropped)
         longest = good[-1] if good else 0.0
-        facts[key] = _rounded(good[rank - 1] / 1000) if rank <= len(good) else [_rounded(longest / 1000), None]
+        facts[key] = rounded(good[position - 1] / 1000) if position <= len(good) else [rounded(longest / 1000), None]
     return facts
 
 
@@ -293,14 +253,4 @@ def _slowest_minute(sorts: list, begun: float, seconds: float):
             minute = (int(tenth.ljust(11, b"0")) - start) // (MINUTE * 10)
             if minute < minutes:
                 counts[max(minute, 0)] += count
-    return _rounded(min(counts) / MINUTE)
-
-
-def _rounded(value: float) -> float:
-    """Return a number without the noise of binary fractions."""
-    return float(f"{value:.12g}")
-
-
-def _shown(data: bytes) -> str:
-    """Return some bytes of a file for an error message."""
-    return excerpt(data.decode("utf-8", "replace").strip("\n"))
+    return rounded(min(counts) / MINUTE)

@@ -14,7 +14,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import job_spec,
 
 OPTIONS = {
     "namespace": "ns", "run_id": "20261121t040000z-1a2b", "name": "k6", "image": "registry/tools:1", "argv": ["k6", "{count}", "{index}"],
-    "environment": {"A": "$(B)"}, "secrets": {"TOKEN": "hidden"}, "files": {"a.js": "x"}, "count": 3, "nodes": [], "spread": True, "tolerations": [],
+    "environment": {"A": "$(B)"},
+    "secrets": {"TOKEN": "hidden"}, "files": {"a.js": "x"}, "count": 3, "nodes": [], "spread": True, "tolerations": [], "host_aliases": {"10.0.0.1": ["a.b"]},
     "resources": {"limits": {"memory": "1Gi"}}, "results_limit": "2Gi", "timeout": 30.5, "pull_timeout": 120.0, "ready_timeout": 60.0,
     "start_together": True, "security": "restricted",
 }
@@ -36,6 +37,7 @@ def pod(**changes):
         ({"timeout": 0.0}, "timeout is 0"),
         ({"files": {"../a": ""}}, "'../a' cannot be the name of a file"),
         ({"environment": {"A-B": ""}}, "'A-B' cannot be the name of a variable"),
+        ({"host_aliases": {"10.0.0.1": "a.b"}}, "give a list of names"),
         ({"secrets": {"1A": ""}}, "'1A' cannot be the name of a variable"),
         ({"environment": {"TOKEN": ""}}, "TOKEN is in environment and in secrets"),
     ],
@@ -74,6 +76,7 @@ def test_secrets_are_in_the_secret_alone():
 
 
 def test_places():
+    assert pod()["hostAliases"] == [{"ip": "10.0.0.1", "hostnames": ["a.b"]}]
     assert "affinity" not in pod() and pod()["topologySpreadConstraints"][0]["labelSelector"] == {"matchLabels": {"batch.kubernetes.io/job-name": "k6-1"}}
     terms = pod(nodes=["a", "b"], spread=False)["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert [term["matchFields"][0]["values"] for term in terms] == [["a"], ["b"]] and "topologySpreadConstraints" not in pod(spread=False)

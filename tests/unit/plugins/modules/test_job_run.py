@@ -12,7 +12,7 @@ import signal
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import job_exec, job_results, job_runner, parsers
+from ansible_collections.kubeproof.certify.plugins.module_utils import job_exec, job_pods, job_results, job_runner, parsers
 from ansible_collections.kubeproof.certify.plugins.module_utils.api_streams_wire import StreamError
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import STOP_SIGNALS
 from ansible_collections.kubeproof.certify.plugins.modules import job_run
@@ -144,6 +144,7 @@ def fixture_call(api, streams, capsys, tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name in ("PAUSE", "EVENTS"):
         monkeypatch.setattr(job_runner, name, 0.0)
+    monkeypatch.setattr(job_pods, "PAUSE", 0.0)
     config = api.kubeconfig(tmp_path / "kubeconfig")
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
@@ -299,7 +300,7 @@ def test_a_signal_leaves_nothing(call, api, number):
 
 
 def test_what_is_left_is_named(call, api, monkeypatch):
-    monkeypatch.setattr(job_runner, "REMOVAL", 0.05)
+    monkeypatch.setattr(job_pods, "REMOVAL", 0.05)
     api.answers[f"DELETE {PODS}"] = {}
     answer = call()
     assert answer["failed"] and answer["left"] == ["pods/job-0 on worker1", "pods/job-1 on worker1"] and "facts" not in answer

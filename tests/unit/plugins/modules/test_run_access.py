@@ -11,9 +11,9 @@ import time
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, run_removal
 from ansible_collections.kubeproof.certify.plugins.modules import run_access
-from ansible_collections.kubeproof.certify.tests.unit.plugins.cluster_fake import TOKEN, FakeCluster, status, write_kubeconfig
+from ansible_collections.kubeproof.certify.tests.unit.plugins.cluster_fake import TOKEN, Asked, FakeCluster, status, write_kubeconfig
 
 RUN, SPACE = "run-1", "kubeproof-run-1"
 OURS = {"app.kubernetes.io/managed-by": "kubeproof", "kubeproof.io/run": RUN}
@@ -24,7 +24,8 @@ METRICS = [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
 LOAD = {"name": "load", "rules": RULES, "cluster_rules": METRICS}
 REVIEW = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews"
 RIGHTS = "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
-LISTS = [SPACES, f"{WIDE}/clusterrolebindings", f"{WIDE}/clusterroles", "/apis/scheduling.k8s.io/v1/priorityclasses", "/api/v1/nodes"]
+VOLUMES = "/api/v1/persistentvolumes"
+LISTS = [VOLUMES, SPACES, f"{WIDE}/clusterrolebindings", f"{WIDE}/clusterroles", "/apis/scheduling.k8s.io/v1/priorityclasses", "/api/v1/nodes"]
 
 
 class Store(FakeCluster):
@@ -72,9 +73,19 @@ class Store(FakeCluster):
         return asked.body
 
     def get(self, asked):
-        if asked.path in LISTS:
-            return {"items": [one for path, one in self.objects.items() if path.rpartition("/")[0] == asked.path]}
+        if asked.path in LISTS or asked.path.endswith(("/pods", "/persistentvolumeclaims")):
+            found = [one for path, one in self.objects.items() if path.rpartition("/")[0] == asked.path]
+            limit = int(asked.query.get("limit", 500))
+            return {"items": found[:limit], "metadata": {"remainingItemCount": len(found) - limit} if found[limit:] else {}}
         return self.objects.get(asked.path) or (404, status(404, "NotFound", "not found"))
+
+    def patch(self, asked):
+        found, change = self.objects[asked.path], asked.body
+        if found["metadata"].get("resourceVersion") != change["metadata"].pop("resourceVersion"):
+            return 409, status(409, "Conflict", "it was changed")
+        found["metadata"].setdefault("labels", {}).update(change["metadata"].get("labels", {}))
+        found["spec"].update(change["spec"])
+        return found
 
     def delete(self, asked):
         found = self.objects.get(asked.path)
@@ -92,12 +103,17 @@ class Store(FakeCluster):
         name = path.rpartition("/")[2]
         self.objects[path] = {"metadata": {"name": name, "uid": f"uid {name}", "labels": OURS if labels is None else labels, **metadata}}
 
+    def add_volume(self, name, space, labels=None, phase="Bound", policy="Retain"):
+        self.add(f"{VOLUMES}/{name}", labels or {}, annotations={"pv.kubernetes.io/provisioned-by": "a.csi"})
+        spec = {"persistentVolumeReclaimPolicy": policy, "claimRef": {"namespace": space, "name": "data"}}
+        self.objects[f"{VOLUMES}/{name}"].update(spec=spec, status={"phase": phase})
+
 
 @pytest.fixture(name="store")
 def fixture_store(monkeypatch):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(run_access, "PAUSE", 0.001)
+    monkeypatch.setattr(run_removal, "PAUSE", 0.001)
     monkeypatch.setattr(run_access, "IN_FORCE", 0.02)
     monkeypatch.setattr(run_access, "IN_FORCE_PAUSE", 0.001)
     with Store() as store:
@@ -309,7 +325,7 @@ def test_unverified_tls_is_refused(call, store, tmp_path):
 
 def test_absent_takes_everything_of_the_run_and_nothing_else(call, store):
     for labels in ({}, {**OURS, "kubeproof.io/run": "run-2"}, {"kubeproof.io/run": RUN}, {**OURS, "app.kubernetes.io/managed-by": "Helm"}):
-        for path in LISTS:
+        for path in LISTS[1:]:
             store.add(f"{path}/foreign-{len(store.objects)}", labels)
     store.add("/api/v1/nodes/real")
     foreign = set(store.objects)
@@ -382,7 +398,7 @@ def test_a_server_that_is_busy_is_asked_again(call, store):
 def test_an_object_made_anew_meanwhile_is_seen(call, store):
     """The deletion names the uid, so that what another has made in its place is judged anew by its labels."""
     store.add(f"{SPACES}/{SPACE}")
-    listed = copy.deepcopy(store.get(type("Asked", (), {"path": SPACES})))
+    listed = copy.deepcopy(store.get(Asked("GET", SPACES, {}, None)))
     store.objects[f"{SPACES}/{SPACE}"]["metadata"].update(uid="another", labels={})
     first = iter([listed])
     store.answers[f"GET {SPACES}"] = lambda asked: next(first, None) or store.get(asked)

@@ -74,7 +74,41 @@ def test_clients_add_up_to_fios_own_total():
 
 def test_several_processes_without_bins_have_no_percentiles():
     latency = fio.parse((FIXTURES / "numjobs-no-bins.json").read_text(encoding="utf-8"))["jobs"]["reader"]["read"]["latency"]
-    assert set(latency) == {"count", "min", "mean", "max", "stdev"}
+    assert set(latency) == {"kind", "count", "min", "mean", "max", "stdev"}
+
+
+def test_reads_and_writes_together():
+    job = fio.parse((FIXTURES / "randrw-json-plus.json").read_text(encoding="utf-8"))["jobs"]["r"]
+    both, parts = job["both"], (job["read"], job["write"])
+    for key in ("rate", "bandwidth", "total", "bytes"):
+        assert both[key] == pytest.approx(sum(part[key] for part in parts))
+    assert both["latency"]["count"] == sum(part["latency"]["count"] for part in parts)
+    assert min(part["latency"]["p99"] for part in parts) <= both["latency"]["p99"] <= max(part["latency"]["p99"] for part in parts)
+    assert "both" not in fio.parse((FIXTURES / "fdatasync.json").read_text(encoding="utf-8"))["jobs"]["fsync"]
+
+
+@pytest.mark.parametrize(
+    ("name", "job", "direction", "kind"),
+    [("lat-percentiles.json", "lat", "read", "total"), ("randrw-json-plus.json", "r", "read", "completion"), ("fdatasync.json", "fsync", "sync", "total")],
+)
+def test_kind_of_latency(name, job, direction, kind):
+    assert fio.parse((FIXTURES / name).read_text(encoding="utf-8"))["jobs"][job][direction]["latency"]["kind"] == kind
+
+
+def test_options_of_the_job_and_of_all_without_secrets():
+    data = document("several-jobs.out")
+    data["global options"].update({"http_pass": "secret", "direct": "1"})
+    data["jobs"][0]["job options"]["direct"] = "0"
+    jobs = parse(data)["jobs"]
+    assert (jobs["reader"]["options"]["direct"], jobs["writer"]["options"]["direct"]) == ("0", "1")
+    assert jobs["reader"]["options"]["bs"] == "4k" and "secret" not in json.dumps(jobs)
+
+
+def test_no_device_is_known():
+    data = document("lat-percentiles.json")
+    assert parse(data)["devices"] == {"vda": {"reads": data["disk_util"][0]["read_ios"], "writes": data["disk_util"][0]["write_ios"]}}
+    del data["disk_util"]
+    assert parse(data)["devices"] == {}
 
 
 def test_a_missing_client_is_counted():

@@ -54,7 +54,7 @@ def test_recorded_output(tool, path):
 @pytest.mark.parametrize(
     ("tool", "text", "error"),
     [
-        ("iperf9", "x", "there is no parser 'iperf9'; there are etcd_benchmark, etcdctl, fio, k6, kube_burner."),
+        ("iperf9", "x", f"there is no parser 'iperf9'; there are {', '.join(sorted([*parsers.PARSERS, *parsers.PATH_PARSERS]))}."),
         *[(tool, text, "it is empty.") for tool in parsers.PARSERS for text in ("", " \n\t\r\n")],
     ],
 )

@@ -160,7 +160,7 @@ def test_generators_are_merged_not_averaged(tmp_path):
 @pytest.mark.parametrize("piece", [150, 1000])
 def test_where_pieces_end_does_not_matter(read, monkeypatch, piece):
     whole = read(SAMPLES)
-    monkeypatch.setattr(k6, "PIECE", piece)
+    monkeypatch.setattr(k6.samples, "PIECE", piece)
     assert read(SAMPLES) == whole
 
 

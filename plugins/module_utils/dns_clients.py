@@ -1,0 +1,121 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What dnsperf saw: latencies, failed queries, and whether dnsperf itself was too slow. Pure.
+
+A step is {name, kind, rate, share, seconds, window, job (dns_job), facts (of the parser dnsperf), each {CoreDNS pod: facts}, pods [of the job]}.
+A percentile is a number, or an interval where dnsperf has bins or queries were lost. Where dnsperf was too slow itself nothing is said of the server.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Iterable, List, Optional
+
+# More of its threads, and a generator may be what is measured; less of what was asked, and it was not sent (scale.md, section 4).
+BUSY = 0.8
+HELD = 0.99
+# dnsperf has a thread that sends and one that receives for each of -T.
+THREADS_EACH = 2
+# With so much of -q waiting for answers the server was slow, and not dnsperf.
+WAITING = 0.5
+# With these a rate is carried: loss and SERVFAIL, and P99 in seconds (the catalogue's dns.qps).
+FAILED, SLOW = 0.001, 0.050
+LATENCY = ("p50", "p90", "p99", "mean", "max")
+
+
+def generator(step: dict) -> dict:
+    """Return {share: sent of what was to be sent, busy: share of its threads, limited}; {} when one of them is not known."""
+    seen, job = _map(step.get("facts")), _map(step.get("job"))
+    cpu = [pod.get("cpu_seconds") for pod in step.get("pods") or ()]
+    asked = job.get("rate", 0) * job.get("count", 0) * (step.get("seconds") or 0)
+    if not _is_number(seen.get("sent")) or not asked or not cpu or not all(map(_is_number, cpu)):
+        return {}
+    share, busy = min(1.0, seen["sent"] / asked), max(cpu) / (step["seconds"] * job["threads"] * THREADS_EACH)
+    # What waits for an answer on the average: Little's law for those that came, the whole time for those that were lost.
+    mean = _map(seen.get("latency")).get("mean") or 0
+    waiting = (seen.get("completed", 0) * mean + seen.get("lost", 0) * seen.get("timeout", 0)) / step["seconds"]
+    held_back = waiting >= WAITING * job["outstanding"] * job["count"]
+    return {"share": share, "busy": busy, "limited": busy > BUSY or (share < HELD and not held_back)}
+
+
+def worst(found: Iterable[dict]) -> dict:
+    """Return the generator that sent least of what it was to send; one that is limited first."""
+    return max(found, key=lambda one: (one.get("limited", True), 1 - one.get("share", 0)), default={})
+
+
+def lookup(step: Optional[dict]) -> dict:
+    """Return {rate (good answers/s), seconds, errors, count, lost, rcodes, samples, p50, p90, p99, mean, max} of a step; {} when nothing is known."""
+    seen = _map(_map(step).get("facts"))
+    if not seen or generator(step or {}).get("limited") is not False:
+        return {}
+    bad, sent, latency = failed(step), seen["sent"], _map(seen.get("latency"))
+    found = {"rate": max(0, sent - bad) / seen["seconds"], "seconds": round(seen["seconds"]), "errors": bad / sent, "count": sent}
+    found.update({name: seen[name] for name in ("lost", "rcodes") if name in seen})
+    if _is_number(latency.get("samples")):
+        # What was lost is an observation too: one that is slower than every bound.
+        found["samples"] = latency["samples"] + latency.get("unmeasured", 0)
+        found.update({name: latency[name] for name in LATENCY if latency.get(name) is not None})
+    return found
+
+
+def failed(step: dict) -> int:
+    """Return how many queries were lost, or answered with another rcode than they should be."""
+    seen, job = step["facts"], step["job"]
+    missing = seen.get("rcodes", {}).get("NXDOMAIN", 0)
+    # dnsperf goes round the file, and of each process the last round may end anywhere.
+    searched = math.ceil(seen["sent"] * job["searched"] / job["lines"]) + job["searched"] * job["count"]
+    return seen["lost"] + seen.get("interrupted", 0) + seen["failed"] + max(0, missing - searched)
+
+
+def errors(steps: List[dict]) -> dict:
+    """Return {ratio, count, failed, lost, rcodes} of all queries of the steps; {} when one of them is not known."""
+    known = [step for step in steps if _map(step.get("facts")) and generator(step).get("limited") is False]
+    if not known or len(known) < len(steps):
+        return {}
+    sent, bad = sum(step["facts"]["sent"] for step in known), sum(map(failed, known))
+    rcodes: dict = {}
+    for step in known:
+        for name, count in step["facts"].get("rcodes", {}).items():
+            rcodes[name] = rcodes.get(name, 0) + count
+    return {"ratio": bad / sent, "count": sent, "failed": bad, "lost": sum(step["facts"]["lost"] for step in known), "rcodes": rcodes}
+
+
+def alone(step: dict) -> dict:
+    """Return {CoreDNS pod: what `lookup` returns}; of a pod that is not known {}, so that it does not vanish."""
+    job, ran = _map(step.get("job")), {pod.get("index"): pod for pod in step.get("pods") or ()}
+    found = {}
+    for index, name in enumerate(job.get("names") or ()):
+        own = {"facts": _map(step.get("each")).get(name), "job": dict(job, count=1), "pods": [ran[index]] if index in ran else []}
+        found[name] = lookup(dict(step, **own))
+    return found
+
+
+def headroom(steps: List[dict]) -> Optional[float]:
+    """Return the highest share of the expected rate that was carried, each step below it too; None where no step goes beyond it, or one is not known."""
+    if not any(step["share"] > 1 for step in steps):
+        return None
+    carried = 0.0
+    for step in sorted(steps, key=lambda one: one["share"]):
+        seen = lookup(step)
+        if "p99" not in seen:
+            # What would have been is not known, so nothing is said but of a step that failed before.
+            return None
+        if generator(step)["share"] < HELD or seen["errors"] > FAILED or upper(seen["p99"]) >= SLOW:
+            break
+        carried = step["share"]
+    return carried
+
+
+def upper(value: Any) -> float:
+    """Return the upper end of a percentile."""
+    end = value[1] if isinstance(value, list) else value
+    return math.inf if end is None else end
+
+
+def _map(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

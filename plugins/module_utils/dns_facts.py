@@ -1,0 +1,212 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The facts of one cluster's DNS, put together from what modules and dnsperf returned. Pure. What is not known is absent.
+
+Latencies are those of clients; what the servers counted comes from windows over the metrics of all CoreDNS pods, or is not known.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterable, List, Optional
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import api_windows, dns_clients
+
+BEFORE = ("service_found", "service", "ready", "domain", "node_local_found", "problems")
+SHOWN = ("count", "p50", "p95", "p99")
+
+
+def cluster_facts(measured: Dict[str, Any]) -> dict:
+    """Return the document of the cluster's DNS.
+
+    `measured`: plan (dns_plan), info and after (dns_info's facts before and after the load), steps {name: {job (dns_job), facts (dnsperf), each
+    {CoreDNS pod: facts}, took, pods [of the job], window {pod: facts of metrics_window}}}, clean. Only `plan` must be there.
+    """
+    plan, info, after = measured["plan"], _map(measured.get("info")), _map(measured.get("after"))
+    steps = {name: _map(step) for name, step in _map(measured.get("steps")).items()}
+    done = [dict(step, **steps[step["name"]]) for step in plan["steps"] if step["name"] in steps]
+    facts = {"plan": {name: plan[name] for name in ("inputs", "expected", "steps")}, **{name: info[name] for name in BEFORE if name in info}}
+    facts["asked"] = {"external": any(step["kind"] == "external" for step in plan["steps"])}
+    facts.update(_configured(info))
+    facts.update(_clients(plan, done, info))
+    facts.update(_servers(done, info))
+    facts.update(_health(info, after))
+    facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
+    return facts
+
+
+def _map(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _present(**facts: Any) -> dict:
+    return {name: value for name, value in facts.items() if value is not None and value != {}}
+
+
+# Before the load ------------------------------------------------------------------------------------------------------------
+
+
+def _configured(info: dict) -> dict:
+    """Return {nodes, corefile}: which nodes take pods, and what the Corefile says of caches and metrics."""
+    corefile = _map(info.get("corefile"))
+    kept, upstream = _map(corefile.get("cache")), _map(corefile.get("upstream_cache"))
+    about = _present(
+        zones=corefile.get("zones"),
+        plugins=corefile.get("plugins"),
+        cache=kept,
+        upstream_cache=upstream,
+        unknown=corefile.get("unknown"),
+        # Half of a cache cannot reach the bound either: a tenth of the queries are for names that do not exist.
+        in_cluster_cached=kept["success"] and kept["denial"] if kept else None,
+        upstream_cached=upstream.get("present"),
+        metrics=_map(corefile.get("metrics")).get("exposed"),
+    )
+    return _present(nodes=info.get("nodes"), corefile=about)
+
+
+# What clients saw -----------------------------------------------------------------------------------------------------------
+
+
+def _clients(plan: dict, done: List[dict], info: dict) -> dict:
+    """Return {generator, lookups, errors, pods, qps, external, headroom}."""
+    service = [step for step in done if step["kind"] == "service" and step["share"]]
+    wanted = [step for step in plan["steps"] if step["kind"] == "service" and step["share"] and step["window"]]
+    counted = [step for step in service if step["window"]]
+    # Beyond what is expected something may break.
+    usual = [step for step in counted if step["share"] <= 1]
+    complete = len(counted) == len(wanted)
+    lookups = _present(service=dns_clients.lookup(usual[-1]) if usual and complete else {})
+    if info.get("node_local_found"):
+        # A cache on the nodes that was not measured must not vanish.
+        lookups["node-local"] = dns_clients.lookup(_first(done, "node_local"))
+    generators = [found for found in (dns_clients.generator(step) for step in done if step["kind"] != "pods") if found]
+    return _present(
+        generator=dns_clients.worst(generators),
+        lookups=lookups,
+        errors=dns_clients.errors(usual) if complete else None,
+        pods=dns_clients.alone(_first(done, "pods")),
+        qps=dns_clients.lookup(next((step for step in done if step["name"] == "qps"), {})),
+        external=dns_clients.lookup(_first(done, "external")),
+        headroom=dns_clients.headroom(service) if complete and service else None,
+    )
+
+
+def _first(done: List[dict], kind: str) -> dict:
+    return next((step for step in done if step["kind"] == kind), {})
+
+
+# What the servers counted ---------------------------------------------------------------------------------------------------
+
+
+def _servers(done: List[dict], info: dict) -> dict:
+    """Return what CoreDNS, and NodeLocal DNSCache, counted while the numbers of clients counted."""
+    pods = [name for name, pod in _map(info.get("pods")).items() if pod.get("ready")]
+    counted = [step for step in done if step["kind"] == "service" and step["share"] and step["window"]]
+    window = whole(counted[-1].get("window"), pods) if counted else {}
+    local = _first(done, "node_local")
+    outside = whole(_first(done, "external").get("window"), pods)
+    # Only the caches on the nodes that clients ran on were asked.
+    near = whole(local.get("window"), list(_map(local.get("window"))))
+    responses = summed(window, "responses")
+    servfail = summed(window, "responses", lambda key: key[-1] == "SERVFAIL")
+    found = _present(
+        cache=hits(window),
+        node_cache=hits(near),
+        external_cache=hits(outside),
+        balance=balance(window, pods),
+        servfail={"ratio": servfail / responses, "count": int(responses)} if responses and servfail is not None else None,
+        server_latency=_shown(window, "duration"),
+        panics=risen(window, "panics"),
+        forward=_present(
+            rejects=risen(outside or window, "rejects"),
+            unhealthy=summed(outside or window, "unhealthy"),
+            latency=_shown(outside, "upstream"),
+        ),
+    )
+    return found
+
+
+def whole(window: Any, expected: Iterable[str]) -> dict:
+    """Return a window, or {} unless every pod that is expected was read at both ends and did not restart."""
+    known = [name for name, facts in _map(window).items() if "seconds" in _map(facts) and not api_windows.restarted(facts)]
+    return window if known and set(known) == set(expected) else {}
+
+
+def summed(window: dict, family: str, chosen: Any = lambda key: True) -> Optional[float]:
+    """Return the increase of a counter with labels over all pods; one that is not exposed yet has not counted anything."""
+    return api_windows.total(window, family, chosen) if window else None
+
+
+def risen(window: dict, family: str) -> Optional[float]:
+    """Return the increase of a counter without labels over all pods. It is exposed from the start, so that where it is missing nothing is known."""
+    found = [_map(facts.get(family)).get("increase") for facts in window.values()]
+    return sum(found) if found and all(map(_is_number, found)) else None
+
+
+def hits(window: dict) -> Optional[dict]:
+    """Return {ratio, requests} of the cache; None without the plugin, which would count requests."""
+    requests, found = summed(window, "cache_requests"), summed(window, "cache_hits")
+    return {"ratio": found / requests, "requests": int(requests)} if requests and found is not None else None
+
+
+def balance(window: dict, pods: List[str]) -> Optional[dict]:
+    """Return {ratio: queries of the busiest pod by an even share, busiest, requests, pods}."""
+    counts = {name: summed({name: window[name]}, "requests") for name in pods} if window else {}
+    if not counts or None in counts.values() or not sum(counts.values()):
+        return None
+    busiest = max(counts, key=lambda name: counts[name])
+    total = sum(counts.values())
+    return {"ratio": counts[busiest] * len(counts) / total, "busiest": busiest, "requests": int(total), "pods": len(counts)}
+
+
+def _shown(window: dict, family: str) -> Optional[dict]:
+    """Return the numbers of a histogram over all pods."""
+    parts = [part for parts in api_windows.entries(window, family).values() for part in parts] if window else []
+    summary = api_windows.merged(parts)
+    return {name: summary[name] for name in SHOWN if name in summary} if summary else None
+
+
+# What became of the pods ----------------------------------------------------------------------------------------------------
+
+
+def _health(info: dict, after: dict) -> dict:
+    """Return {restarts, pods_lost, throttling} between before and after the load."""
+    before, later = _map(info.get("pods")), after.get("pods")
+    limited = [name for name, pod in before.items() if pod.get("cpu_limit")]
+    found: Dict[str, Any] = {"throttling": {"limited": bool(limited)}} if before else {}
+    if not before or not isinstance(later, dict):
+        return found
+    stayed = [name for name, pod in before.items() if _map(later.get(name)).get("uid") == pod["uid"]]
+    found["pods_lost"] = len(before) - len(stayed)
+    counts = [(before[name].get("restarts"), later[name].get("restarts")) for name in stayed]
+    if all(_is_number(one) for pair in counts for one in pair):
+        found["restarts"] = sum(max(0, last - first) for first, last in counts)
+    share = throttled(_map(info.get("throttling")), _map(after.get("throttling")), limited)
+    if share:
+        found["throttling"].update(share)
+    return found
+
+
+def throttled(before: dict, after: dict, pods: List[str]) -> dict:
+    """Return {ratio, periods, worst}: the share of its periods in which the worst pod was throttled; {} when one of them is not known."""
+    found = {}
+    for name in pods:
+        periods = throttles = 0
+        for cgroup, last in _map(after.get(name)).items():
+            first = _map(_map(before.get(name)).get(cgroup))
+            numbers = [last.get("periods"), last.get("throttled"), first.get("periods", 0), first.get("throttled", 0)]
+            if not all(map(_is_number, numbers)) or numbers[0] < numbers[2] or numbers[1] < numbers[3]:
+                return {}
+            periods += numbers[0] - numbers[2]
+            throttles += numbers[1] - numbers[3]
+        if not periods:
+            return {}
+        found[name] = (throttles / periods, int(periods))
+    if not found:
+        return {}
+    name = max(found, key=lambda one: found[one][0])
+    return {"ratio": found[name][0], "periods": found[name][1], "worst": name}

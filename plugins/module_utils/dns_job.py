@@ -1,0 +1,121 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One step of the load as a job of dnsperf pods: what is asked, by how many, from how many sockets. Pure.
+
+kube-proxy sends all queries of one socket to one CoreDNS pod, so there are many sockets: 100 for each CoreDNS pod, at least. dnsperf stops sending
+when -q queries wait for an answer, so -q is what is sent until the first of them is given up.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+TYPES = ("A", "AAAA")
+# The catalogue's mix within the cluster: nine names that exist, then one that a search path asks for in vain.
+EXISTING, SEARCHED = 9, 1
+SOCKETS_PER_POD = 100
+# dnsperf has no more in one thread.
+MOST_SOCKETS = 250
+FEWEST_SOCKETS = 10
+THREADS = 2
+# Seconds after which a query is lost: that of dnsperf, and of a resolver in a pod (resolv.conf).
+TIMEOUT = 5
+OUTSTANDING = (1000, 60000)
+PORT = 53
+SCRAPE_SECONDS = 30
+SCRIPT = "/kubeproof/files/dnsperf.sh"
+
+
+class JobError(Exception):
+    """The step has nothing to ask, or nobody who could; the text says what is missing."""
+
+
+def job(step, info, settings):
+    """Return {count, nodes, argv, queries, timeout, rate, sockets, outstanding, names: [of the targets]} of a step of dns_plan.
+
+    `info`: dns_info's facts; `settings`: namespace and services [names] of our own, clients (pods that ask, at most), generators (at least),
+    external_names, grace (s).
+    """
+    nodes = (info.get("nodes") or {}).get("names") or []
+    if not nodes:
+        raise JobError("no node takes pods of the load: give their tolerations in dns_tolerations, or repair the nodes")
+    targets = targets_of(step["kind"], info)
+    alone = step["kind"] == "pods"
+    count = len(targets) if alone else max(1, min(len(nodes), settings["clients"]), settings["generators"])
+    behind = 1 if alone else max(1, info.get("ready") or 0)
+    sockets = min(MOST_SOCKETS, max(FEWEST_SOCKETS, math.ceil(SOCKETS_PER_POD * behind / (1 if alone else count))))
+    rate = max(1, math.ceil(step["rate"] / count))
+    outstanding = min(OUTSTANDING[1], max(OUTSTANDING[0], rate * TIMEOUT))
+    asked = queries(info, settings, step["kind"] == "external")
+    return {
+        "count": count,
+        "nodes": nodes if alone else nodes[: max(count, 1)],
+        "names": list(targets),
+        "queries": "\n".join(asked) + "\n",
+        "rate": rate,
+        "sockets": sockets,
+        "threads": THREADS,
+        "outstanding": outstanding,
+        # How many of how many lines are answered with NXDOMAIN by a DNS that works.
+        "searched": 0 if step["kind"] == "external" else len(asked) * SEARCHED // (EXISTING + SEARCHED),
+        "lines": len(asked),
+        "timeout": step["seconds"] + TIMEOUT + settings["grace"],
+        "argv": [
+            *("sh", SCRIPT, "{index}", ",".join(targets.values())),
+            *("-p", str(PORT), "-l", f"{step['seconds']:g}", "-Q", str(rate), "-c", str(sockets), "-T", str(THREADS), "-q", str(outstanding)),
+            *("-t", str(TIMEOUT)),
+        ],
+    }
+
+
+def targets_of(kind, info):
+    """Return {name: address} of what a kind of step asks; JobError when it is not there."""
+    if kind == "pods":
+        found = {name: pod["ip"] for name, pod in sorted((info.get("pods") or {}).items()) if pod.get("ready") and pod.get("ip")}
+    elif kind == "node_local":
+        found = {"node-local": (info.get("node_local") or {}).get("address")}
+    else:
+        # NodeLocal DNSCache may answer in the place of the Service; CoreDNS is then behind another one.
+        found = {"service": (info.get("node_local") or {}).get("upstream") or (info.get("service") or {}).get("address")}
+    found = {name: address for name, address in found.items() if address}
+    if not found:
+        raise JobError(f"there is no address to ask in a step of the kind {kind}")
+    return found
+
+
+def queries(info, settings, external=False):
+    """Return the lines of dnsperf's file: names of the cluster in the mix, or names outside."""
+    if external:
+        return [f"{name.rstrip('.')} {kind}" for name in settings["external_names"] for kind in TYPES]
+    domain = info.get("domain")
+    if not domain:
+        raise JobError("the domain of the cluster is not known: name it in dns_domain")
+    names = ["kubernetes.default", *(f"{name}.{settings['namespace']}" for name in settings["services"])]
+    if info.get("service"):
+        names.append(f"{info['service']['name']}.{info['service']['namespace']}")
+    existing = [f"{name}.svc.{domain} {kind}" for name in names for kind in TYPES]
+    # A pod that asks for kubernetes.default (ndots:5) asks for it in its own namespace first.
+    searched = itertools.cycle(f"{name}.{settings['namespace']}.svc.{domain} {kind}" for name in names for kind in TYPES)
+    lines = []
+    for at in range(0, len(existing) * EXISTING, EXISTING):
+        lines += [existing[(at + offset) % len(existing)] for offset in range(EXISTING)]
+        lines += [next(searched) for dummy in range(SEARCHED)]
+    return lines
+
+
+def endpoints(info, kind, nodes, access, token):
+    """Return the endpoints of metrics_window {pod: options} of the pods that a kind of step asks, each through the API server's proxy.
+
+    Of NodeLocal DNSCache those on `nodes`, where clients may run. `info`: dns_info's facts; `access`: what run_access returned.
+    """
+    scraped = info.get("scraped") or {}
+    if kind == "node_local":
+        pods = (info.get("node_local") or {}).get("pods") or {}
+        found = {name: place for name, place in (scraped.get("node_local") or {}).items() if pods[name]["node"] in nodes}
+    else:
+        found = scraped.get("coredns") or {}
+    options = {"token": token, "timeout": SCRAPE_SECONDS, **({"ca": access["ca"]} if access.get("ca") else {})}
+    base = f"{access['server'].rstrip('/')}/api/v1/namespaces/{(info.get('service') or {}).get('namespace')}/pods"
+    return {name: dict(options, url=f"{base}/{place}/proxy/metrics") for name, place in found.items()}

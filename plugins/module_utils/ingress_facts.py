@@ -1,0 +1,285 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The facts of a cluster's ingress, put together from what modules and tools returned. Pure. What is not known is absent, and `missing` says why.
+
+Rates come from wrk and whole handshakes from k6, both as fast as answers come; latency comes from k6 at a fixed rate. A rate that the generator
+or our backends limited is an interval without an upper end: the ingress can do at least so much.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import api_generators, bounds
+
+OURS = "our backend"
+# k6's codes of connections that failed for TLS.
+TLS_CODES = range(1300, 1400)
+# Above this share of what it can do at most, something may be what limits: a generator's processors, or our backends.
+BUSY = 0.8
+# A client has about 28,000 ports for one destination, and each is used again after a minute at the earliest.
+PORTS = 28_000
+# What of wrk's errors is a request that failed without an answer.
+BROKEN = ("connect", "read", "write", "timeout")
+LIMITED = "The generator was limited by its {}, so nothing was learned about the ingress. Raise certify_generators."
+
+
+def cluster_facts(measured: Dict[str, Any]) -> dict:
+    """Return the document of the ingress.
+
+    `measured`: plan (ingress_plan), info (ingress_info's facts before the load), after (the same after it), probe {answers, seconds},
+    steps {name: {facts, seconds, cpu_seconds, error}}, skipped {name of a step: why}, cpus (that a generator may use), critical {p99, errors}: the
+    bounds that a rate has to meet, backends [names of their pods], clean. Only `plan` must be there.
+    """
+    plan, info, after = measured["plan"], _map(measured.get("info")), _map(measured.get("after"))
+    facts: Dict[str, Any] = {"plan": {name: plan[name] for name in ("inputs", "expected", "steps")}, "tls": {"used": plan["tls"]}, "missing": {}}
+    facts["plan"]["limited"] = plan["limited"]
+    _before(facts, info, _map(measured.get("probe")))
+    ran, skipped = _map(measured.get("steps")), _map(measured.get("skipped"))
+    done = {step["name"]: _step(step, _map(ran.get(step["name"])), measured.get("cpus")) for step in plan["steps"]}
+    for name in skipped:
+        done[name]["error"] = skipped[name]
+    _rates(facts, done, plan)
+    _latency(facts, done)
+    _errors(facts, done)
+    _carried(facts, done, plan, _map(measured.get("critical")))
+    _lost(facts, info, after, measured.get("backends"))
+    facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
+    return facts
+
+
+def _map(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+# Before the load ------------------------------------------------------------------------------------------------------------
+
+
+def _before(facts: dict, info: dict, probe: dict) -> None:
+    """Add what the gates ask: whether there is a controller, and what answers at the host names of the run."""
+    known = ("found", "classes", "ingress_class", "gateway", "controller", "service", "pods")
+    facts["controller"] = {name: info[name] for name in known if name in info}
+    facts.update({"path": info["path"]} if "path" in info else {})
+    if info.get("problem"):
+        facts["missing"][""] = info["problem"]
+    answers = {name: _map(one) for name, one in _map(probe.get("answers")).items()}
+    facts["answers"] = {name: one["answer"] for name, one in answers.items() if isinstance(one.get("answer"), str)}
+    if facts["answers"].get("main") == OURS and _is_number(probe.get("seconds")):
+        facts["programmed"] = probe["seconds"]
+    if facts["tls"]["used"] and "main" in answers:
+        _certificate(facts, answers["main"])
+
+
+def _certificate(facts: dict, main: dict) -> None:
+    """Add whether the certificate is valid for the host name, or what is wrong with it; an answer was only taken after it was verified."""
+    code, answer = main.get("code"), facts["answers"].get("main", "")
+    if code in TLS_CODES:
+        facts["tls"]["certificate"] = answer
+    elif answer == OURS or answer.startswith("status "):
+        facts["tls"]["certificate"] = "valid"
+    else:
+        facts["missing"]["tls.certificate"] = f"No connection came about: {answer}."
+
+
+# Steps ----------------------------------------------------------------------------------------------------------------------
+
+
+def _step(step: dict, ran: dict, cpus: Any) -> dict:
+    """Return a step with what it measured: {…, seen, error} and, where it is known, busy, limited (by what, or ""), and failed and asked requests."""
+    seen, took, used = _map(ran.get("facts")), ran.get("seconds"), ran.get("cpu_seconds")
+    found = {**step, "seen": seen, "error": ran.get("error") or "", "took": took, "cpu_seconds": used, "cpus": cpus}
+    if not seen or not _is_number(used) or not took or not cpus:
+        return found
+    found["busy"] = used / (took * cpus)
+    found["limited"] = "processors" if found["busy"] > BUSY else ""
+    if step["kind"] == "wrk":
+        broken = {name: _map(seen.get("errors")).get(name, 0) for name in BROKEN}
+        if not found["limited"] and not step["keep_alive"] and broken["connect"] and seen["requests"] > BUSY * PORTS * seen.get("clients", 1):
+            found["limited"] = "ports"
+        found.update(failed=seen["requests"] - seen["good"] + sum(broken.values()), asked=seen["requests"] + sum(broken.values()), rate_good=seen["rate_good"])
+    else:
+        found.update(failed=sum(seen["errors"].values()), asked=seen["requests"], rate_good=seen["rate"])
+    return found
+
+
+def _why(step: Optional[dict]) -> str:
+    """Return in a sentence why a step has no numbers."""
+    if step is None:
+        return "It is not part of this run."
+    return step["error"] or (LIMITED.format(step["limited"]) if step.get("limited") else "The step did not run.")
+
+
+# Rates ----------------------------------------------------------------------------------------------------------------------
+
+
+def _rates(facts: dict, done: Dict[str, dict], plan: dict) -> None:
+    """Add the rates of the steps that are driven as fast as answers come."""
+    straight = _rate(done.get("straight"), None)
+    facts.update({"straight": straight} if straight else {})
+    ceiling = straight["measured"] if straight else None
+    names = {"rps": "rps", "connections_plain": "connections", "handshakes": "handshakes"}
+    for name, step in names.items():
+        found = _rate(done.get(step), ceiling)
+        if found:
+            facts[name] = found
+        else:
+            facts["missing"][name] = _beyond(plan) or _why(done.get(step))
+    # New connections are counted as production makes them: with a whole handshake where it uses TLS.
+    deciding = "handshakes" if plan["tls"] else "connections_plain"
+    if deciding in facts:
+        facts["connections"] = facts[deciding]
+    else:
+        facts["missing"]["connections"] = facts["missing"][deciding]
+    if straight and "rps" in facts:
+        facts["rps"]["share_of_backends"] = round(facts["rps"]["measured"] / straight["measured"], 3)
+
+
+def _beyond(plan: dict) -> str:
+    if not plan["limited"]:
+        return ""
+    return "Without a limit on the rate it goes beyond what is declared, which certify_live and ingress_url rule out."
+
+
+def _rate(step: Optional[dict], ceiling: Optional[float]) -> dict:
+    """Return {rate, measured, seconds, requests, limited} of a step; {} where it is not known. The rate is a number, or [measured, null]."""
+    if step is None or "limited" not in step or not step["rate_good"]:
+        return {}
+    rate = step["rate_good"]
+    limited = step["limited"] or ("backends" if ceiling and step["name"] == "rps" and rate > BUSY * ceiling else "")
+    found = {"rate": [rate, None] if limited else rate, "measured": rate, "seconds": round(step["seen"]["seconds"]), "requests": step["seen"]["requests"]}
+    return {**found, "limited": limited, "busy": round(step["busy"], 3)}
+
+
+# Latency --------------------------------------------------------------------------------------------------------------------
+
+
+def _latency(facts: dict, done: Dict[str, dict]) -> None:
+    """Add latency and generator of the last step at a share of the expected rate, which is the highest that was planned."""
+    steps = [step for step in done.values() if step.get("of") == "latency"]
+    step = steps[-1] if steps else None
+    generator = _generator(step)
+    if generator.get("limited") is None:
+        facts["missing"].update(dict.fromkeys(("latency", "generator"), _why(step)))
+        return
+    facts["generator"] = generator
+    if generator["limited"]:
+        facts["missing"]["latency"] = _why(step)
+        return
+    facts["latency"] = {**step["seen"]["latency"], "offered": step["rate"], "rate": step["seen"]["rate"], "seconds": step["seconds"]}
+
+
+def _generator(step: Optional[dict]) -> dict:
+    """Return {share, busy, limited} of a step of k6, {} where it is not known."""
+    if not step or not step["seen"]:
+        return {}
+    # To the generators' judgement a request is a request.
+    return api_generators.generator(dict(step, kind="objects", facts=step["seen"]))
+
+
+# Errors ---------------------------------------------------------------------------------------------------------------------
+
+
+def _errors(facts: dict, done: Dict[str, dict]) -> None:
+    """Add the worst step's share of requests that failed, how many requests there were, and what was answered."""
+    # The requests of a generator without free ports fail at the generator.
+    steps = [step for step in done.values() if step["to"] != "straight" and step.get("asked") and step["limited"] != "ports"]
+    if not steps:
+        facts["missing"]["errors"] = next((_why(step) for step in done.values()), "The profile has no load.")
+        return
+    ratios = {step["name"]: min(1.0, step["failed"] / step["asked"]) for step in steps}
+    worst = max(ratios, key=lambda name: ratios[name])
+    facts["errors"] = {"ratio": ratios[worst], "worst": worst, "requests": sum(step["asked"] for step in steps), "steps": ratios}
+    facts["statuses"] = _statuses(steps)
+    facts["errors"]["server"] = facts["statuses"].get("5xx", 0)
+    facts["errors"]["unexpected"] = sum(step["seen"]["requests"] - step["seen"]["good"] if step["kind"] == "wrk" else _refused(step) for step in steps)
+
+
+def _refused(step: dict) -> int:
+    """Return how many answers of a step of k6 had another status than a good one."""
+    return step["failed"] - step["seen"]["errors"].get("transport", 0)
+
+
+def _statuses(steps: List[dict]) -> Dict[str, int]:
+    """Return {class of status: answers}; wrk counts classes, k6 statuses."""
+    found: Dict[str, int] = {}
+    for step in steps:
+        for status, count in _map(step["seen"].get("statuses")).items():
+            group = f"{str(status)[0]}xx"
+            found[group] = found.get(group, 0) + count
+    return {group: count for group, count in sorted(found.items()) if count}
+
+
+# The rate that was carried --------------------------------------------------------------------------------------------------
+
+
+def _carried(facts: dict, done: Dict[str, dict], plan: dict, critical: dict) -> None:
+    """Add {peak, headroom}: the highest offered rate at which P99 and errors met critical, as a ratio of the declared peak and of the expected rate."""
+    steps = sorted((step for step in done.values() if step["kind"] == "k6"), key=lambda step: step["rate"])
+    held: List[dict] = []
+    failed, why = None, ""
+    for step in steps:
+        good = _is_carried(step, critical)
+        if good is None:
+            why = _why(step) if _known(critical) else "The bounds of P99 and errors are not known: set certify_tiers.ingress."
+            break
+        if not good:
+            failed = step
+            break
+        held.append(step)
+    # A rate that was carried once and another time not is none.
+    best = next((step for step in reversed(held) if not failed or step["rate"] < failed["rate"]), {})
+    if not steps:
+        why = "No rate was offered: declare certify_capacity.ingress_rps or ingress_peak_rps."
+    for name, rate in (("peak", plan["expected"]["peak"]), ("headroom", plan["expected"]["rps"])):
+        if not rate:
+            variable = {"peak": "ingress_peak_rps", "headroom": "ingress_rps"}[name]
+            facts["missing"][name] = f"certify_capacity.{variable} is not declared: declare the requests a second."
+        elif why:
+            facts["missing"][name] = why
+        else:
+            ratio = best.get("rate", 0) / rate
+            # As long as no rate was too much, how much it could be is open.
+            # That it is too little is shown by the step that failed, that it is enough by the best one.
+            shown = [step["seconds"] for step in (failed, best if not failed or ratio >= 1 else None) if step]
+            facts[name] = {"ratio": ratio if failed else [ratio, None], "rate": best.get("rate", 0), "seconds": min(shown), "declared": rate}
+    if plan["limited"] and best and not why:
+        rate = best["seen"]["rate"]
+        del facts["missing"]["rps"]
+        facts["rps"] = {"rate": [rate, None], "measured": rate, "seconds": best["seconds"], "requests": best["asked"], "limited": "declared"}
+
+
+def _is_carried(step: dict, critical: dict) -> Optional[bool]:
+    """Say whether a step's rate was sent, answered in time and without errors; None when the generator was too slow or a bound is not known."""
+    generator = _generator(step)
+    if generator.get("limited") is not False or not _known(critical):
+        return None
+    values = {"p99": step["seen"]["latency"].get("p99"), "errors": step["seen"]["error_ratio"]}
+    return generator["share"] >= api_generators.HELD and all(_meets(critical[name], value) for name, value in values.items())
+
+
+def _known(critical: dict) -> bool:
+    return all(critical.get(name) for name in ("p99", "errors"))
+
+
+def _meets(text: str, value: Any) -> bool:
+    bound = bounds.parse(text)
+    return not bounds.trouble(value, [bound]) and bounds.truth(bound, value) == bounds.MEETS
+
+
+# After the load -------------------------------------------------------------------------------------------------------------
+
+
+def _lost(facts: dict, info: dict, after: dict, backends: Any) -> None:
+    """Add how many pods of the controller restarted or went away, and how many of our backends are no longer ready."""
+    first, last = info.get("pods"), after.get("pods")
+    if "path" in info:
+        facts["controller"]["watched"] = isinstance(first, dict)
+    if isinstance(first, dict) and isinstance(last, dict):
+        facts["controller"]["restarts"] = sum(1 if name not in last else max(0, last[name] - count) for name, count in first.items())
+    if isinstance(backends, list) and isinstance(after.get("backends"), dict):
+        facts["backends"] = {"count": len(backends), "lost": sum(after["backends"].get(name) is not True for name in backends)}

@@ -1,0 +1,139 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the ingress layer is going to do: the rates that it has to carry, and the steps of a profile. Pure.
+
+A declared rate wins over that of the size class (certify_tiers); nothing is guessed from the number of nodes, since what comes in from
+outside does not depend on it.
+"""
+
+from __future__ import annotations
+
+import math
+
+# Declared in certify_capacity: name -> what it is, for the plan.
+INPUTS = {
+    "ingress_rps": "requests a second that are expected through the ingress",
+    "ingress_peak_rps": "requests a second at its peak",
+}
+# The mission's rates by size class, which are offered where none is declared.
+CLASSES = {"small": 10_000, "large": 50_000}
+TLS = ("run", "own", "default", "none")
+# Steps that wrk or k6 drives as fast as answers come, by what they ask: our backend itself, the ingress with and without TLS.
+CLOSED = {"straight": "straight", "rps": "main", "connections": "plain", "handshakes": "tls"}
+OPEN = ("latency", "peak")
+MOST = 10**9
+
+
+class PlanError(Exception):
+    """A setting cannot be used; the text names the variable, what was found and what to write."""
+
+
+def plan(profile, settings):
+    """Return {inputs: [{name, value, source, text}], expected: {rps, peak, tier}, steps: [step], seconds, rate, tls, limited, missing}.
+
+    `settings`: capacity (certify_capacity), tier (that of certify_tiers or ""), live, and the role's ingress_*.
+    A step is {name, kind: wrk, handshakes or k6, to: straight, main, plain or tls, keep_alive, seconds}, of k6 with {rate, share, of}.
+    `limited`: nothing goes beyond what is declared, so that nothing is driven as fast as answers come. `missing`: sentences, each about
+    something that cannot be judged, and the variable to set. PlanError on a bad setting.
+    """
+    url = settings["ingress_url"]
+    load = _load(profile, settings)
+    tls = url.startswith("https:") if url else _choice("ingress_tls", settings["ingress_tls"], TLS) != "none"
+    expected = _expected(settings)
+    limited = bool(settings["live"] or url)
+    steps = [] if limited else _closed(load, tls)
+    steps += _open("latency", load, expected["rps"], settings, limited) + _open("peak", load, expected["peak"], settings, limited)
+    return {
+        "inputs": _inputs(settings["capacity"], expected),
+        "expected": expected,
+        "steps": steps,
+        "seconds": sum(step["seconds"] for step in steps),
+        "rate": max([step["rate"] for step in steps if step["kind"] == "k6"], default=0),
+        "tls": tls,
+        "limited": limited,
+        "missing": _missing(settings, expected, limited),
+    }
+
+
+def _load(profile, settings):
+    every = settings["ingress_load"]
+    if not isinstance(every, dict) or not isinstance(every.get(profile), dict):
+        raise PlanError(f"ingress_load is {every!r}. Write a map with an entry for each profile.")
+    load = {**dict.fromkeys(CLOSED, 0), **dict.fromkeys(OPEN, ()), **every[profile]}
+    where = f"ingress_load.{profile}"
+    for name in load:
+        if name not in CLOSED and name not in OPEN:
+            raise PlanError(f"{where} has {name!r}. Write one of {', '.join([*CLOSED, *OPEN])}.")
+    for name in CLOSED:
+        _number(f"{where}.{name}", load[name], 0)
+    for name in OPEN:
+        if not isinstance(load[name], (list, tuple)) or not all(isinstance(step, dict) and set(step) == {"share", "seconds"} for step in load[name]):
+            raise PlanError(f"{where}.{name} is {load[name]!r}. Write a list of steps, such as [{{share: 1.0, seconds: 300}}].")
+        for number, step in enumerate(load[name]):
+            _number(f"{where}.{name}[{number}].share", step["share"], 0.001)
+            _number(f"{where}.{name}[{number}].seconds", step["seconds"], 1)
+    return load
+
+
+def _number(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= MOST:
+        raise PlanError(f"{name} is {value!r}. Write a number from {least} to {MOST}.")
+    return value
+
+
+def _choice(name, value, known):
+    if value not in known:
+        raise PlanError(f"{name} is {value!r}. Write one of {', '.join(known)}.")
+    return value
+
+
+def _expected(settings):
+    """Return {rps, peak, tier}; a rate is None where neither it nor a size class is declared."""
+    tier, capacity = settings["tier"], settings["capacity"]
+    declared = {name: _number(f"certify_capacity.{name}", capacity[name], 0) for name in INPUTS if name in capacity}
+    return {"rps": declared.get("ingress_rps", CLASSES.get(tier)), "peak": declared.get("ingress_peak_rps"), "tier": tier or None}
+
+
+def _inputs(capacity, expected):
+    sources = {"ingress_rps": f"size class {expected['tier']}" if expected["rps"] else "not declared", "ingress_peak_rps": "not declared"}
+    values = {"ingress_rps": expected["rps"], "ingress_peak_rps": expected["peak"]}
+    return [{"name": name, "value": values[name], "source": "declared" if name in capacity else sources[name], "text": INPUTS[name]} for name in INPUTS]
+
+
+def _closed(load, tls):
+    """Return the steps without a rate: wrk, and k6 for whole TLS handshakes, which wrk does not make."""
+    steps = []
+    for name, to in CLOSED.items():
+        if load[name] and (tls or to != "tls"):
+            kind = "handshakes" if name == "handshakes" else "wrk"
+            steps.append({"name": name, "kind": kind, "to": to, "keep_alive": name in ("straight", "rps"), "seconds": load[name]})
+    return steps
+
+
+def _open(of, load, rate, settings, limited):
+    """Return the steps at a fixed rate: shares of the expected rate, or of the peak, which has none where it is not declared."""
+    least = _number("ingress_least_rate", settings["ingress_least_rate"], 0)
+    steps = []
+    for number, step in enumerate(load[of], 1):
+        if (of == "peak" and not rate) or (limited and (step["share"] > 1 or not rate)):
+            continue
+        # Rounded up: a share that is to be proven must be reached.
+        asked = max(1, math.ceil(round(max(step["share"] * (rate or 0), min(least, rate) if limited else least), 6)))
+        name = f"{of}-{number}-{round(step['share'] * 100)}"
+        steps.append({"name": name, "kind": "k6", "to": "main", "of": of, "share": step["share"], "rate": asked, "seconds": step["seconds"]})
+    return steps
+
+
+def _missing(settings, expected, limited):
+    found = []
+    if not expected["tier"]:
+        found.append(f"nothing of its performance can be judged without its size class: set certify_tiers.ingress to {' or '.join(CLASSES)}")
+    if not expected["peak"]:
+        found.append("the checklist's ingress peak cannot be judged: set certify_capacity.ingress_peak_rps")
+    if limited and not expected["rps"]:
+        found.append("nothing is offered without a declared rate: set certify_capacity.ingress_rps")
+    if limited:
+        why = "ingress_url" if settings["ingress_url"] else "certify_live"
+        found.append(f"nothing goes beyond the declared rates because of {why}: no rate of new connections is measured")
+    return found

@@ -1,0 +1,138 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the steps of the ingress layer are run: URLs, names in the clients' hosts file, and the command of each step. Pure.
+
+wrk takes the name for SNI from its URL and nowhere else, so that clients find the controller's address by the host name: it is in their
+hosts file, for k6 as well.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from urllib.parse import urlsplit
+
+PORTS = {"http": 80, "https": 443}
+FILES = "/kubeproof/files"
+K6 = ["k6", "run", "--quiet", "--no-color", "--no-usage-report", "--address=", "--summary-mode=disabled", "--include-system-env-vars"]
+# Prepared for answers in 0.05 s. More clients than for answers in 0.4 s, twice the highest bound, would measure what has failed already.
+PREPARED = (20, 0.05)
+CLIENTS = (100, 0.4)
+
+
+def runs(plan, setup):
+    """Return {urls, aliases: {address: [names]}, pods, probe: run, steps: [run], skipped: {step: why}}.
+
+    A run is {name, argv, environment, timeout, parser?, result?}, pods are as pod_group takes them: backends of our own, and the client.
+
+    `setup`: host, url (the owner's own, or ""), path (ingress_info's), mark (what our backend's answers begin with, the host follows), marker (what
+    the answers of the owner's URL contain, or ""), nodes, backends, ca (whether there is a file of the authority), connections, cpus, generators,
+    request_timeout, ready_timeout, grace, answers (the probe's, {} before it).
+    """
+    urls, aliases, markers = _urls(plan, setup)
+    steps, skipped = [], {}
+    for step in plan["steps"]:
+        why = _skipped(step["to"], urls, plan, setup["answers"])
+        if why:
+            skipped[step["name"]] = why
+            continue
+        command = _wrk if step["kind"] == "wrk" else _k6
+        run = command(step, urls[step["to"]], markers[step["to"]], setup)
+        steps.append({"name": step["name"], "timeout": step["seconds"] + setup["grace"], **run})
+    probe = {
+        "name": "probe",
+        "argv": [*K6, "--log-output=stdout", "--log-format=raw", f"{FILES}/probe.js"],
+        "environment": {
+            "URLS": json.dumps({name: urls[name] for name in ("main", "plain", "stranger") if name in urls}),
+            "WANTED": json.dumps(["main"]),
+            "MARKER": markers["main"] if setup["url"] else setup["mark"],
+            "WAIT": str(setup["ready_timeout"]),
+            "REQUEST_TIMEOUT": f"{min(5, setup['request_timeout'])}s",
+            **_trust(setup),
+        },
+        "timeout": setup["ready_timeout"] + setup["grace"],
+    }
+    return {"urls": urls, "aliases": aliases, "pods": _pods(setup), "probe": probe, "steps": steps, "skipped": skipped}
+
+
+def _pods(setup):
+    """Return backends on the nodes in turn, and the client on the next one."""
+    nodes, count = setup["nodes"], 0 if setup["url"] else setup["backends"]
+    backend = {"argv": ["nginx", "-e", "stderr", "-c", f"{FILES}/nginx.conf"], "ports": [8080], "labels": {"kubeproof.io/part": "backend"}}
+    pods = {f"backend-{number}": {**backend, "node": nodes[number % len(nodes)]} for number in range(count)}
+    return {**pods, "client": {"node": nodes[count % len(nodes)]}}
+
+
+def _urls(plan, setup):
+    """Return ({name: URL}, {address: [names]}, {name: what its answers contain})."""
+    path, host = setup["path"], setup["host"]
+    if setup["url"]:
+        name = urlsplit(setup["url"]).hostname
+        return {"main": setup["url"]}, {one: [name] for one in path["addresses"]}, {"main": setup["marker"]}
+    plain, stranger = f"plain-{host}", f"stranger-{host}"
+    urls = {"straight": "http://backend/"}
+    if plan["tls"]:
+        urls.update(main=_url("https", host, path), tls=_url("https", host, path))
+        urls.update({"plain": _url("http", plain, path)} if path["http"] else {})
+    else:
+        urls.update(main=_url("http", host, path), plain=_url("http", plain, path))
+    # Without TLS where that is possible, so that no certificate stands in for the host name that nobody knows.
+    urls["stranger"] = _url("http" if path["http"] else "https", stranger, path)
+    markers = {"straight": setup["mark"], "main": setup["mark"] + host, "tls": setup["mark"] + host, "plain": setup["mark"] + plain}
+    return urls, {one: [host, plain, stranger] for one in path["addresses"]}, markers
+
+
+def _url(scheme, host, path):
+    port = path[scheme]
+    return f"{scheme}://{host}{'' if port == PORTS[scheme] else f':{port}'}/"
+
+
+def _skipped(to, urls, plan, answers):
+    """Return in a sentence why a step is left out, or ""."""
+    if to not in urls:
+        return "The way to the ingress has no port for http."
+    # A redirect to https is as it should be, and no rate of answers.
+    if to == "plain" and plan["tls"] and answers.get("plain", {}).get("answer", "our backend") != "our backend":
+        return f"Without TLS the ingress answers: {answers['plain']['answer']}."
+    return ""
+
+
+def _trust(setup):
+    """Return the environment that names the only authority that k6 trusts, where one is given."""
+    return {"SSL_CERT_FILE": f"{FILES}/ca.crt", "SSL_CERT_DIR": "/dev/null"} if setup["ca"] else {}
+
+
+def _wrk(step, url, marker, setup):
+    connections = max(setup["cpus"], math.ceil(setup["connections"] / setup["generators"]))
+    argv = ["wrk", f"-t{setup['cpus']}", f"-c{connections}", f"-d{math.ceil(step['seconds'])}s", f"--timeout={math.ceil(setup['request_timeout'])}s"]
+    argv += ["-s", f"{FILES}/report.lua", *([] if step["keep_alive"] else ["-H", "Connection: close"]), url, "--", "200", *([marker] if marker else [])]
+    return {"argv": argv, "environment": {}, "parser": "wrk_files", "result": "stdout"}
+
+
+def _k6(step, url, marker, setup):
+    argv = [*K6, "--log-output=file=/dev/stderr,level=error"]
+    if setup["generators"] > 1:
+        count = setup["generators"]
+        cuts = ["0", *(f"{number}/{count}" for number in range(1, count)), "1"]
+        argv += [f"--execution-segment={{index}}/{count}:{{next}}/{count}", f"--execution-segment-sequence={','.join(cuts)}"]
+    rate = step.get("rate")
+    environment = {
+        "URL": url,
+        "MARKER": marker,
+        "DURATION": f"{step['seconds']}s",
+        "VUS": str(_clients(PREPARED, rate) if rate else max(setup["connections"], setup["generators"])),
+        "REQUEST_TIMEOUT": f"{setup['request_timeout']}s",
+        "GOMAXPROCS": str(setup["cpus"]),
+        "K6_CSV_TIME_FORMAT": "unix_milli",
+        "K6_AUTO_EXTENSION_RESOLUTION": "false",
+        **({"RATE": str(rate), "MAX_VUS": str(_clients(CLIENTS, rate))} if rate else {}),
+        **_trust(setup),
+    }
+    return {"argv": [*argv, "--out=csv=samples.csv.gz", f"{FILES}/get.js"], "environment": environment, "parser": "k6", "result": "samples.csv.gz"}
+
+
+def _clients(sizing, rate):
+    """Return how many clients a rate takes, when answers take so many seconds."""
+    least, seconds = sizing
+    return max(least, math.ceil(rate * seconds))

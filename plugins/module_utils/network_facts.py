@@ -1,0 +1,157 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The facts of a cluster's network, put together from what modules and tools returned. Pure. What is not known is absent, and `missing` says why."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+from . import network_netperf, network_runs, network_state
+from .network_layout import BETWEEN_ZONES, NODES, SAME
+from .network_pairs import Ran, pair_facts, present, service_facts
+
+KINDS_OF_PAIRS = (NODES, BETWEEN_ZONES, SAME)
+TABLE_UNREAD = "the connection tracking table of {node} cannot be read from a pod there"
+
+
+def cluster_facts(measured: Dict[str, Any]) -> dict:
+    """Return the document of the network.
+
+    `measured`: plan (network_plan), layout (network_layout), info (network_info), capacity (certify_capacity), steps {name: {runs: what
+    pod_exec returned, facts, error}}, looks {before, after: {pod: facts or {error}}}, pods {pod: what pod_group returned}, host_error, clean.
+    Only `plan` must be there.
+    """
+    plan, layout, info = measured["plan"], _map(measured.get("layout")), _map(measured.get("info"))
+    steps = {name: _map(step) for name, step in _map(measured.get("steps")).items()}
+    looks = {when: _map(_map(measured.get("looks")).get(when)) for when in ("before", "after")}
+    facts: Dict[str, Any] = {"engines": {name: name in plan["engines"] for name in ("builtin", "k8s_netperf")}}
+    facts.update({"plan": {name: plan[name] for name in ("inputs", "load", "engines", "udp_rate", "steps")}})
+    facts.update({name: info[name] for name in ("services", "nodes") if name in info})
+    if layout:
+        facts["layout"] = {name: layout[name] for name in ("taking_part", "left_out", "zones", "possible", "sampled")}
+        facts.update(_pairs(measured, layout, steps, looks["after"]))
+        facts.update(_tables(layout, looks))
+    facts["kube_proxy"] = _proxy(info, layout, looks)
+    facts.update(_programming(steps))
+    if "k8s_netperf" in plan["engines"]:
+        found = network_netperf.facts_of(_map(_map(steps.get("k8s-netperf")).get("facts")).get("runs"), plan["netperf"]["seconds"])
+        facts["k8s_netperf"] = found
+        if "builtin" not in plan["engines"]:
+            facts.update(network_netperf.pairs(found))
+    facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
+    return facts
+
+
+def _map(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], after: dict) -> dict:
+    """Return {nodes, zones, same, across (the first two), service, every: {name of the pair: its facts}}."""
+    plan, results = measured["plan"], {}
+    of: Dict[str, List[dict]] = {}
+    for kind in (step["kind"] for step in plan["steps"] if step["kind"] in network_runs.OF_KIND):
+        step = _map(steps.get(kind))
+        results.update(_map(step.get("runs")))
+        for test in network_runs.tests(kind, layout, plan["load"]):
+            of.setdefault(test["pair"], []).append(dict(test, unrun=step.get("error") or "the test did not run"))
+    gone = _gone(measured, layout, after)
+    found: Dict[str, dict] = {**{kind: {} for kind in KINDS_OF_PAIRS}, "service": {}}
+    for pair in layout["pairs"]:
+        through = f"{pair['from']} -> {pair['to']} (service)"
+        if not pair["measured"]:
+            found[pair["kind"]][pair["name"]] = _left_out(pair, layout)
+            continue
+        ran = Ran(of.get(pair["name"], []), results, gone)
+        one = pair_facts(ran, plan)
+        one["mtu"] = _mtu(ran.tests, after, one)
+        if pair["kind"] == BETWEEN_ZONES:
+            one.update(_requirement(one, measured.get("capacity")))
+        found[pair["kind"]][pair["name"]] = present(one)
+        if pair["kind"] != SAME:
+            found["service"][through] = service_facts(ran)
+    found["across"] = {**found[NODES], **found[BETWEEN_ZONES]}
+    found["every"] = {**found["across"], **found[SAME]}
+    return found
+
+
+def _left_out(pair: dict, layout: dict) -> dict:
+    """Return the facts of a pair that could not be measured: why."""
+    told = [f"{name} {layout['left_out'][name]}" for name in (pair["from"], pair["to"]) if name in layout["left_out"]]
+    return {"missing": {"": told[0] if told else "one of the zones has no node that takes part"}}
+
+
+def _gone(measured: dict, layout: dict, after: dict) -> Dict[str, str]:
+    """Return {pod: a sentence} of the pods that did not answer any more after the load; of those in the host network that never were, why."""
+    places = {**network_runs.pods(layout, "pod"), **network_runs.pods(layout, "host")}
+    made = _map(measured.get("pods"))
+    found = {}
+    for pod, one in places.items():
+        if pod not in made:
+            found[pod] = (measured.get("host_error") if pod.startswith("host-") else "") or f"there is no pod {pod} on {one['node']}"
+        elif "error" in _map(after.get(pod)) or pod not in after:
+            found[pod] = f"the pod {pod} on {one['node']} was lost: {_map(after.get(pod)).get('error', 'it could not be asked after the load')}"
+    return found
+
+
+def _mtu(tests: List[dict], after: dict, one: dict) -> Any:
+    """Return {pods, path}: the smaller MTU of a pair's pods, and the largest packet that passed, the same where full-size packets do."""
+    pods = {test[end] for test in tests if test["test"] == "full_size" for end in ("client", "server")}
+    sizes = [_map(after.get(pod)).get("mtu") for pod in pods]
+    if not sizes or None in sizes:
+        return None
+    return present({"pods": min(sizes), "path": min(sizes) if one.get("works", {}).get("full_size") else None})
+
+
+def _requirement(one: dict, capacity: Any) -> dict:
+    """Return {requirement}: the rate between two zones as a share of the declared one, or why that is not known."""
+    declared, rate = _map(capacity).get("interzone_rate"), _map(one.get("tcp")).get("rate")
+    if declared and rate:
+        return {"requirement": rate / declared}
+    missing = one.get("missing", {})
+    why = missing.get("tcp", "") if declared else "certify_capacity.interzone_rate, the bit/s that the workload needs between zones, is not declared"
+    return {"missing": {**missing, "requirement": why}}
+
+
+def _tables(layout: dict, looks: Dict[str, dict]) -> dict:
+    """Return {conntrack: {node: {before, count, max, share, failed}}} of the nodes that take part, at the end of the load, when it is fullest."""
+    found = {}
+    for number, node in enumerate(layout["taking_part"]):
+        first, last = (_map(_map(looks[when].get(f"host-{number}")).get("conntrack")) for when in ("before", "after"))
+        if "count" not in last or not last.get("max"):
+            found[node] = {"missing": {"": TABLE_UNREAD.format(node=node)}}
+            continue
+        found[node] = {"count": last["count"], "max": last["max"], "share": max(last["count"], first.get("count", 0)) / last["max"]}
+        found[node].update(present({"before": first.get("count")}))
+        if "failed" in first and "failed" in last:
+            found[node]["failed"] = max(0, last["failed"] - first["failed"])
+    return {"conntrack": found}
+
+
+def _proxy(info: dict, layout: dict, looks: Dict[str, dict]) -> dict:
+    """Return {replaced, modes: {node: {mode}}, mode (when all have one), rules, programming} of kube-proxy."""
+    known = _map(info.get("kube_proxy"))
+    hosts = [f"host-{number}" for number in range(len(layout.get("taking_part", ())))]
+    seen = {host: _map(_map(looks["after"].get(host)).get("proxy")) for host in hosts}
+    modes = {node: _map(seen.get(f"host-{number}")).get("mode") for number, node in enumerate(layout.get("taking_part", ()))}
+    found: Dict[str, Any] = {"replaced": known.get("replaced", False), "configured": known.get("mode")}
+    every = set(modes.values())
+    if every and None not in every:
+        found.update(modes=modes, kinds=len(every), mode=sorted(every)[0] if len(every) == 1 else "several")
+    rules = [one["rules"] for one in seen.values() if "rules" in one]
+    if hosts and len(rules) == len(hosts):
+        found["rules"] = max(rules)
+    if found.get("mode", "iptables") != "iptables":
+        found["counts_rules"] = False
+    programmed = network_state.programmed({host: _map(looks["before"].get(host)) for host in hosts}, looks["after"]) if hosts else {}
+    return present({**found, "programming": programmed})
+
+
+def _programming(steps: Dict[str, dict]) -> dict:
+    """Return {programming: service_probe's facts} and why it is not there."""
+    step = _map(steps.get("programming"))
+    found = _map(step.get("facts"))
+    if found:
+        return {"programming": found}
+    return {"missing": {"programming": step["error"]}} if step.get("error") else {}

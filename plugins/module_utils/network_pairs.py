@@ -1,0 +1,176 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The facts of one pair of nodes, from the runs of its tests. Pure. A number is there only when every run that it needs gave one.
+
+A run that ended with an error is a failure of the pair, unless one of its pods is gone: then nothing is known, and `missing` says why.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, List, Optional
+
+from .network_runs import FORWARD, HOST, POD, REVERSE, SERVICE
+
+GOOD, BAD, LOST = "good", "failed", "lost"
+# Which tests show that something works at all.
+WORKS = {
+    "tcp": {(POD, "tcp"), (POD, "rtt"), (POD, "loaded")},
+    "udp": {(POD, "udp")},
+    "full_size": {(POD, "full_size")},
+    "service": {(SERVICE, "rtt"), (SERVICE, "connect")},
+    "host": {(HOST, "tcp"), (HOST, "rtt")},
+}
+# How much of a fixed rate must have been sent for its loss to count.
+SENT = 0.9
+LONGEST = 200
+LIVE = "certify_live is true, and a throughput takes all that the network carries"
+
+
+class Ran:
+    """The tests of one pair with what came of each."""
+
+    def __init__(self, tests: List[dict], results: Dict[str, Any], gone: Dict[str, str]) -> None:
+        self.tests = [dict(test, **judged(test, results.get(test["name"]), gone)) for test in tests]
+
+    def of(self, network: str, kind: str, **more: Any) -> List[dict]:
+        wanted = {"network": network, "test": kind, **more}
+        return [test for test in self.tests if all(test.get(key) == value for key, value in wanted.items())]
+
+    def facts(self, network: str, kind: str, **more: Any) -> Optional[List[dict]]:
+        """Return the facts of every repeat of a test, None unless all are good."""
+        found = self.of(network, kind, **more)
+        return [test["facts"] for test in found] if found and all(test["outcome"] == GOOD for test in found) else None
+
+    def works(self, what: str) -> Optional[bool]:
+        """Return whether something works: False when a test of it failed, None when that is not known."""
+        outcomes = {test["outcome"] for test in self.tests if (test["network"], test["test"]) in WORKS[what]}
+        return False if BAD in outcomes else None if LOST in outcomes or not outcomes else True
+
+    def why(self, *kinds: str, network: str = "") -> str:
+        """Return the first reason why a test of these kinds did not give a number, or ""."""
+        told = (test["why"] for test in self.tests if (not kinds or test["test"] in kinds) and network in ("", test["network"]))
+        return next(filter(None, told), "")
+
+
+def judged(test: dict, run: Any, gone: Dict[str, str]) -> dict:
+    """Return {outcome, facts, why} of one run, as pod_exec returns it; `unrun` of the test says why it has none."""
+    if not isinstance(run, dict):
+        return {"outcome": LOST, "facts": {}, "why": test["unrun"]}
+    if not run.get("error"):
+        return {"outcome": GOOD, "facts": run.get("facts") or {}, "why": ""}
+    lost = next((gone[pod] for pod in (test["client"], test["server"]) if pod in gone), "")
+    code = run.get("exit_code")
+    # 125 to 127: timeout or the shell could not start the tool; from 128 on it was ended by a signal.
+    known = isinstance(code, int) and code < 125
+    why = lost or f"{test['network']} network, {test['test']}: {run['error']}"
+    return {"outcome": BAD if known and not lost else LOST, "facts": {}, "why": why[:LONGEST]}
+
+
+def pair_facts(ran: Ran, plan: dict) -> dict:
+    """Return {works, tcp, host, efficiency, rtt, loaded, udp, missing} of a pair in the pod network."""
+    load = plan["load"]
+    rates = {network: throughput(ran, network, load) for network in (POD, HOST)}
+    found = {
+        "works": present({what: ran.works(what) for what in WORKS if what != "service"}),
+        "tcp": {**present(rates[POD] or {}), **retransmitted(ran)},
+        "rtt": slowest(ran.facts(POD, "rtt"), "rtt"),
+        "loaded": slowest(ran.facts(POD, "loaded"), "rtt"),
+        "host": present({**(rates[HOST] or {}), "rtt": slowest(ran.facts(HOST, "rtt"), "rtt")}),
+        "efficiency": efficiency(ran, load),
+        "udp": datagrams(ran.facts(POD, "udp"), plan["udp_rate"]),
+    }
+    reasons = {"tcp": ("tcp",), "rtt": ("rtt",), "loaded": ("loaded",), "udp": ("udp",), "works.udp": ("udp",), "works.full_size": ("full_size",)}
+    missing = {key: ran.why(*kinds, network=POD) for key, kinds in reasons.items()}
+    missing.update(host=ran.why(network=HOST), efficiency=ran.why("tcp"), **{"": ran.why()})
+    if plan["live"]:
+        missing.update(dict.fromkeys(("tcp", "efficiency", "loaded"), LIVE))
+    if found["udp"] is None and not missing["udp"] and ran.facts(POD, "udp"):
+        missing["udp"] = "the client could not send the rate that it was told"
+    return present({**found, "missing": {key: text for key, text in missing.items() if text}})
+
+
+def service_facts(ran: Ran) -> dict:
+    """Return {works, rtt, connect, missing} of a pair through a Service."""
+    made = ran.facts(SERVICE, "connect")
+    works = False if any(one.get("failed") for one in made or ()) else ran.works("service")
+    found = {"works": works, "rtt": slowest(ran.facts(SERVICE, "rtt"), "rtt"), "connect": slowest(made, "latency")}
+    missing = {"rtt": ran.why("rtt", network=SERVICE), "connect": ran.why("connect", network=SERVICE), "": ran.why(network=SERVICE)}
+    if made and not found["connect"]:
+        missing["connect"] = f"{sum(one['failed'] for one in made)} of {sum(one['count'] for one in made)} connections failed"
+    return present({**found, "missing": {key: text for key, text in missing.items() if text}})
+
+
+def ways(load: dict, network: str) -> Dict[str, List[int]]:
+    """Return {way: numbers of streams} that are measured in a network."""
+    streams = load["host"] if network == HOST else load["streams"]
+    found = {FORWARD: streams, REVERSE: [one for one in streams if one in load["reverse"]]}
+    return {way: numbers for way, numbers in found.items() if numbers}
+
+
+def mean_rate(ran: Ran, network: str, way: str, streams: int) -> Optional[float]:
+    """Return the mean of what arrived in each sample."""
+    facts = ran.facts(network, "tcp", way=way, streams=streams)
+    return sum(one["received"]["rate"] for one in facts) / len(facts) if facts else None
+
+
+def throughput(ran: Ran, network: str, load: dict) -> Optional[dict]:
+    """Return {rate, streams: {number: rate}, samples}: the best number of streams, in the worse way of the two; None unless all is known."""
+    by_way = {way: {number: mean_rate(ran, network, way, number) for number in numbers} for way, numbers in ways(load, network).items()}
+    if not by_way or any(rate is None for rates in by_way.values() for rate in rates.values()):
+        return None
+    numbers = sorted({number for rates in by_way.values() for number in rates})
+    return {
+        "rate": min(max(rates.values()) for rates in by_way.values()),
+        "streams": {str(number): min(rates[number] for rates in by_way.values() if number in rates) for number in numbers},
+        "samples": load["samples"],
+    }
+
+
+def efficiency(ran: Ran, load: dict) -> Optional[float]:
+    """Return the pod network's share of what the host network carries, with the same streams in the same way; the worse way decides."""
+    shares = []
+    for way, numbers in ways(load, HOST).items():
+        best = [max((mean_rate(ran, network, way, number) or 0 for number in numbers), default=0) for network in (POD, HOST)]
+        if not all(best):
+            return None
+        shares.append(best[0] / best[1])
+    return min(shares, default=None)
+
+
+def retransmitted(ran: Ran) -> dict:
+    """Return {retransmits: the share of segments that was sent again, mss} of all streams in the pod network, {} where a sender does not tell."""
+    facts = [test["facts"] for test in ran.of(POD, "tcp") if test["outcome"] == GOOD]
+    sizes = [one["mss"] for one in facts if one.get("mss")]
+    if not facts or len(sizes) < len(facts) or any(one.get("retransmits") is None for one in facts):
+        return {}
+    segments = sum(one["sent"]["bytes"] / one["mss"] for one in facts)
+    return {"retransmits": sum(one["retransmits"] for one in facts) / segments, "mss": min(sizes)} if segments else {}
+
+
+def slowest(facts: Optional[List[dict]], key: str) -> Optional[dict]:
+    """Return {p99, p50, count, repeats}: the percentiles of the worst repeat, and the number of observations of the shortest one."""
+    found = [one[key] for one in facts or ()]
+    if not found:
+        return None
+    worst = max(found, key=lambda one: longest(one["p99"]))
+    return {"p99": worst["p99"], "p50": worst["p50"], "count": min(one["samples"] for one in found), "repeats": len(found)}
+
+
+def longest(value: Any) -> float:
+    """Return the upper end of a percentile, which is an interval where some were lost."""
+    end = value[1] if isinstance(value, list) else value
+    return math.inf if end is None else end
+
+
+def datagrams(facts: Optional[List[dict]], rate: float) -> Optional[dict]:
+    """Return {loss, packets, rate, jitter} of datagrams at a fixed rate; None when the client did not send so many."""
+    udp = facts[0].get("udp") if facts else None
+    if not udp or udp["offered_rate"] < SENT * rate:
+        return None
+    return {"loss": udp["loss"], "packets": udp["packets"], "rate": udp["offered_rate"], "jitter": udp.get("jitter")}
+
+
+def present(found: dict) -> dict:
+    return {key: value for key, value in found.items() if value is not None and value != {}}

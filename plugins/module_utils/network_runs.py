@@ -1,0 +1,192 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tests of each pair, as runs of tools in pods. Pure: a layout and a load in, runs out; the same twice, so that results are found by name.
+
+Every run is under `timeout` in its pod: one that ends by it is a failure that is known (124), not a run that was lost.
+"""
+
+from __future__ import annotations
+
+from .network_layout import SAME
+
+POD, HOST, SERVICE = "pod", "host", "service"
+FORWARD, REVERSE = "forward", "reverse"
+# Selected by the Service before a server.
+SERVER_LABEL = "kubeproof.io/server"
+# What the servers listen on in the pod network, and where they begin in the host network.
+PORTS = {"iperf3": 5201, "iperf3-load": 5202, "sockperf": 11111, "http": 8080}
+CONNECT_MS = 3000
+# Seconds that a tool may need beyond those that it was told.
+GRACE = 8
+# A message as small as a request; the default of k8s-netperf for a stream is one that fills segments.
+MESSAGE = 64
+# Datagrams that show whether packets of the full size pass: so many bit/s for a second.
+FULL_SIZE_RATE = 10_000_000
+# A share of the free entries of the connection tracking table that our connections may take.
+ROOM = 0.1
+
+# Opens connections one after the other, as the parser curl reads it. $1 seconds, $2 URL.
+CONNECT = """
+timeout -k 1 "$1" curl --silent --output /dev/null --connect-timeout 5 --header 'Connection: close' \\
+  --write-out '%{http_code} %{time_connect} %{time_total}\\n' "$2"
+code=$?
+[ "$code" -lt 124 ] || exit "$code"
+echo "end $code"
+"""
+# Sends datagrams that fill a packet of the pod network and must not be fragmented. $1 address, $2 port, $3 bytes of headers, $4 bit/s.
+FULL_SIZE = """
+device=$(ip -o route get "$1" | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')
+mtu=$(cat "/sys/class/net/$device/mtu") || exit 125
+exec timeout -k 1 10 iperf3 -c "$1" -p "$2" -u -b "$4" -t 1 -l $((mtu - $3)) {fragment} -J --connect-timeout 3000
+"""
+DONT_FRAGMENT = "--dont-fragment"
+# Round trips while a stream of $4 bit/s runs beside them. $1 address, $2 and $3 ports, $5 seconds.
+LOADED = """
+timeout -k 1 $(($5 + 10)) iperf3 -c "$1" -p "$2" -b "$4" -t $(($5 + 2)) -J --connect-timeout 3000 >load.json 2>&1 &
+sleep 1
+timeout -k 1 $(($5 + 8)) sockperf ping-pong --tcp -i "$1" -p "$3" -t "$5" -m 64 --full-rtt
+code=$?
+wait $! || { tail -n 3 load.json >&2; exit 123; }
+exit "$code"
+"""
+
+
+def pods(layout, network, first_port=0):
+    """Return the pods of pod_group in one of the networks: on each node a server, which is a client too, and in the pod network a second client."""
+    ports = host_ports(first_port) if network == HOST else PORTS
+    listening = [ports["iperf3"], ports["iperf3-load"], ports["sockperf"]]
+    argv = ["sh", "/kubeproof/files/serve.sh", *map(str, listening), *([] if network == HOST else ["/kubeproof/files/nginx.conf"])]
+    found = {}
+    for number, node in enumerate(layout["taking_part"]):
+        name = f"{network}-{number}"
+        found[name] = {"node": node, "host_network": network == HOST, "ports": list(listening), "argv": argv}
+        if network == POD:
+            found[name]["ports"].append(PORTS["http"])
+            found[name]["labels"] = {SERVER_LABEL: name}
+    if network == POD and layout["taking_part"]:
+        found["peer-0"] = {"node": layout["taking_part"][0]}
+    return found
+
+
+def host_ports(first):
+    """Return the ports of the servers in the host network."""
+    return {"iperf3": first, "iperf3-load": first + 1, "sockperf": first + 2}
+
+
+def numbered(layout):
+    """Yield (pair, number of its first node, number of its second) of the pairs that are measured."""
+    number = {name: place for place, name in enumerate(layout["taking_part"])}
+    for pair in layout["pairs"]:
+        if pair["measured"]:
+            yield pair, number[pair["from"]], number[pair["to"]]
+
+
+def tests(kind, layout, load):
+    """Return the tests of one kind of step: [{name, pair, test, network, client, server, repeat, ...}].
+
+    test: tcp (streams, way), rtt, connect, udp, full_size, loaded. `client` and `server` are pods; `network` service stands for the Service
+    before the server. A name is unique in its step and can be that of a directory.
+    """
+    found = []
+    for place, (pair, start, end) in enumerate(numbered(layout)):
+        for network, test, more in OF_KIND[kind](pair, load):
+            client = f"host-{start}" if network == HOST else "peer-0" if pair["kind"] == SAME else f"pod-{start}"
+            server = f"{HOST if network == HOST else POD}-{end}"
+            detail = "".join(f"-{value}" for value in more.values())
+            for repeat in range(load["samples"] if test in ("tcp", "rtt", "connect") else 1):
+                name = f"{place}-{network}-{test}{detail}-{repeat}"
+                one = {"name": name, "pair": pair["name"], "test": test, "network": network, "client": client, "server": server}
+                found.append({**one, "repeat": repeat, **more})
+    return found
+
+
+def _throughput(pair, load):
+    for streams in load["streams"] if load["tcp"] else ():
+        for way in (FORWARD, REVERSE) if streams in load["reverse"] else (FORWARD,):
+            yield POD, "tcp", {"streams": streams, "way": way}
+            if streams in load["host"] and pair["kind"] != SAME:
+                yield HOST, "tcp", {"streams": streams, "way": way}
+
+
+def _latency(pair, load):
+    if load["rtt"]:
+        yield POD, "rtt", {}
+        if pair["kind"] != SAME:
+            yield HOST, "rtt", {}
+            yield SERVICE, "rtt", {}
+    if load["connections"] and pair["kind"] != SAME:
+        yield SERVICE, "connect", {}
+
+
+def _loss(pair, load):
+    if load["udp"]:
+        yield POD, "udp", {}
+        yield POD, "full_size", {}
+
+
+def _loaded(pair, load):
+    if load["loaded"] and pair["kind"] != SAME:
+        yield POD, "loaded", {}
+
+
+OF_KIND = {"throughput": _throughput, "latency": _latency, "loss": _loss, "loaded": _loaded}
+
+
+def runs(kind, layout, plan, places):
+    """Return the runs of a step for pod_exec: [{name, pod, argv, timeout, parser}].
+
+    `places`: pods {pod: what pod_group returned}, services {server: cluster IP}, host_port, looks {pod: facts of network_nodes}, pairs {pair:
+    its facts until now}. A test whose address or rate is not known has no run.
+    """
+    found = []
+    for test in tests(kind, layout, plan["load"]):
+        client, server = (places["pods"].get(test[end]) or {} for end in ("client", "server"))
+        address = places["services"].get(test["server"]) if test["network"] == SERVICE else server.get("ip")
+        argv = _argv(test, address, plan, places) if address and client else None
+        if argv:
+            seconds = _seconds(test, plan["load"])
+            under = argv if argv[0] == "sh" else ["timeout", "-k", "1", str(seconds), *argv]
+            found.append({"name": test["name"], "pod": client["pod"], "argv": under, "timeout": seconds + GRACE, "parser": PARSER[test["test"]]})
+    return found
+
+
+PARSER = {"tcp": "iperf3", "udp": "iperf3", "full_size": "iperf3", "rtt": "sockperf", "loaded": "sockperf", "connect": "curl"}
+
+
+def _seconds(test, load):
+    wanted = {"tcp": load["tcp"], "rtt": load["rtt"], "udp": load["udp"], "full_size": 1, "loaded": load["loaded"] + 2}
+    # A connection that takes ten times the bound of its latency.
+    return round(wanted.get(test["test"], load["connections"] * 0.02) + GRACE)
+
+
+def _argv(test, address, plan, places):
+    load, ports = plan["load"], host_ports(places["host_port"]) if test["network"] == HOST else PORTS
+    iperf3 = ["iperf3", "-c", address, "-p", str(ports["iperf3"]), "-J", "--connect-timeout", str(CONNECT_MS)]
+    kind = test["test"]
+    if kind == "tcp":
+        return [*iperf3, "-t", str(load["tcp"]), "-P", str(test["streams"]), *(["-R"] if test["way"] == REVERSE else [])]
+    if kind == "udp":
+        return [*iperf3, "-u", "-b", str(round(plan["udp_rate"])), "-t", str(load["udp"])]
+    if kind == "full_size":
+        is_new = ":" in address
+        # A router never fragments IPv6, where the headers are 20 bytes longer.
+        script = FULL_SIZE.format(fragment="" if is_new else DONT_FRAGMENT)
+        return ["sh", "-c", script, "sh", address, str(ports["iperf3"]), "48" if is_new else "28", str(FULL_SIZE_RATE)]
+    if kind == "rtt":
+        return ["sockperf", "ping-pong", "--tcp", "-i", address, "-p", str(ports["sockperf"]), "-t", str(load["rtt"]), "-m", str(MESSAGE), "--full-rtt"]
+    if kind == "loaded":
+        rate = ((places["pairs"].get(test["pair"]) or {}).get("tcp") or {}).get("rate")
+        values = [address, ports["iperf3-load"], ports["sockperf"], rate and round(rate / 2), load["loaded"]]
+        return ["sh", "-c", LOADED, "sh", *map(str, values)] if rate else None
+    host = f"[{address}]" if ":" in address else address
+    url = f"http://{host}:{PORTS['http']}/?[1-{connections(load, places['looks'])}]"
+    return ["sh", "-c", CONNECT, "sh", str(_seconds(test, load)), url]
+
+
+def connections(load, looks):
+    """Return how many connections one run makes: all of a pair's take no more than a part of what the fullest connection tracking table has free."""
+    tables = [look.get("conntrack") or {} for look in looks.values()]
+    free = [table["max"] - table["count"] for table in tables if "max" in table and "count" in table]
+    return max(1, min([load["connections"], *(int(one * ROOM / load["samples"]) for one in free)]))
+

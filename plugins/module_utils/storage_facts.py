@@ -1,0 +1,208 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The facts of the storage: of each StorageClass the worst of its volumes and of its rounds. Pure. What is not known is absent."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional
+
+from . import storage_doubt
+
+# What is kept of a StorageClass as the cluster describes it.
+DESCRIBED = ("provisioner", "default", "binding", "reclaim", "expandable")
+# Which direction of a job counts, and by what; the larger the better.
+RATES = {"random_read": "rate", "random_write": "rate", "workload": "rate", "sequential_write": "bandwidth", "sequential_read": "bandwidth"}
+# A rate that was offered and is not reached by this share grows a queue, and with it every latency.
+HELD = 0.95
+WORKS = "works"
+# What a round of kbench measures for each job of ours: the key, and the two names in its summary. Its requests are 4 KiB and 128 KiB, 64 at a time.
+KBENCH = {
+    "random_read": ("iops", "random", "read"),
+    "random_write": ("iops", "random", "write"),
+    "sequential_read": ("bandwidth", "sequential", "read"),
+    "sequential_write": ("bandwidth", "sequential", "write"),
+}
+KBENCH_SECONDS = {"quick": 5, "full": 20}
+
+
+def cluster_facts(measured: Dict[str, Any]) -> dict:
+    """Return the document of the storage.
+
+    `measured`: plan (storage_plan), info (storage_info's facts), volumes {step name: {facts: volume_run's}}, disks {node: fio's facts},
+    clean. Only `plan` must be there.
+    """
+    plan, info = measured["plan"], _map(measured.get("info"))
+    volumes, disks = {name: _map(one.get("facts")) for name, one in _map(measured.get("volumes")).items()}, _map(measured.get("disks"))
+    facts: Dict[str, Any] = {"plan": {name: plan[name] for name in ("classes", "steps", "missing", "engine")}}
+    known = _map(info.get("classes")) if "classes" in info else None
+    if known is not None:
+        facts["defaults"] = sum(1 for one in known.values() if _map(one).get("default") is True)
+        facts["class_names"] = sorted(known)
+    facts.update({name: info[name] for name in ("volumes",) if name in info})
+    names = {step["class"]: None for step in plan["steps"] if step["class"]}
+    facts["classes"] = {name: _class(name, plan, known, volumes, disks) for name in names}
+    facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
+    return {name: value for name, value in facts.items() if value != {}}
+
+
+def _map(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _class(name: str, plan: dict, known: Optional[dict], volumes: dict, disks: dict) -> dict:
+    """Return the facts of one StorageClass; `missing` {path: sentence} says why some are not there."""
+    declared = _map(plan["classes"].get(name))
+    facts: Dict[str, Any] = {key: declared[key] for key in ("tier", "required_iops") if declared.get(key) is not None}
+    facts["missing"] = _undeclared(declared, plan)
+    if known is not None:
+        described = _map(known.get(name))
+        facts["exists"] = name in known
+        facts.update({key: described[key] for key in DESCRIBED if key in described})
+    steps = [step for step in plan["steps"] if step["class"] == name]
+    mine = [(step, volumes[step["name"]]) for step in steps if volumes.get(step["name"])]
+    if not mine:
+        return facts
+    # One that was not tried leaves open what the others together would say.
+    whole = len(mine) == len(steps)
+    facts.update(_function(mine, whole))
+    facts["nodes"] = sorted({volume["node"] for dummy, volume in mine if volume.get("node")})
+    if whole and steps[0]["jobs"]:
+        numbers, doubts = _numbers(mine, disks, declared)
+        facts.update(numbers)
+        facts["missing"].update(doubts)
+    if facts.get("outcome", WORKS) != WORKS:
+        facts["missing"][""] = facts["outcome"]
+    return facts
+
+
+def _undeclared(declared: dict, plan: dict) -> dict:
+    """Return why numbers are missing that the inventory does not ask for."""
+    if not declared:
+        return {"": "storage_classes is empty, so that the default StorageClass was tried for its function alone"}
+    found = {}
+    jobs = {job["job"] for step in plan["steps"] if step["class"] == declared["name"] for job in step["jobs"]}
+    if declared["tier"] is None:
+        found["mixed"] = f"storage_classes gives {declared['name']} no tier, and with it no rate"
+    if declared["required_iops"] is None:
+        found["workload"] = f"storage_classes gives {declared['name']} no required_iops"
+    for name in RATES if not jobs else [name for name in (*RATES, "mixed") if name not in jobs and "kbench" not in jobs]:
+        found.setdefault(name, "the load of this profile has no such job, or certify_live leaves it out")
+    if "kbench" in jobs:
+        found.update(dict.fromkeys(("mixed", "workload"), "kbench knows no percentiles and no workload of yours; certify_storage_engine: fio has them"))
+    return found
+
+
+def _function(mine: list, whole: bool) -> dict:
+    """Return what the test of the function found; times are those of the slowest."""
+    volumes = [volume for dummy, volume in mine]
+    outcomes = [volume["outcome"] for volume in volumes if "outcome" in volume]
+    bad = [outcome for outcome in outcomes if outcome != WORKS]
+    facts: Dict[str, Any] = {"outcome": bad[0]} if bad else {"outcome": WORKS} if whole and len(outcomes) == len(mine) else {}
+    for name, path in (
+        ("bound_seconds", ("provision", "bound")), ("ready_seconds", ("provision", "ready")), ("expand_seconds", ("expand", "seconds")),
+        ("delete_seconds", ("delete", "seconds")),
+    ):  # fmt: skip
+        times = [_map(volume.get(path[0])).get(path[1]) for volume in volumes]
+        if whole and all(_is_number(time) for time in times):
+            facts[name] = max(times)
+    for name, path in (("integrity", ("integrity", "same")), ("expanded", ("expand", "grown")), ("deleted", ("delete", "gone"))):
+        said = [_map(volume.get(path[0])).get(path[1]) for volume in volumes]
+        if False in said or (whole and all(one is True for one in said)):
+            facts[name] = False not in said
+    # A class without quotas has the whole disk behind each volume.
+    room = [min(1.0, volume["space"]["free"] / volume["space"]["asked"]) for volume in volumes if "space" in volume]
+    facts.update({"room": round(min(room), 3), "filesystem": next(volume["space"]["filesystem"] for volume in volumes if "space" in volume)} if room else {})
+    errors = [volume["errors"] for volume in volumes if "errors" in volume]
+    facts.update({"errors": sum(errors)} if errors and (whole or any(errors)) else {})
+    return facts
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+# What the jobs measured -----------------------------------------------------------------------------------------------------
+
+
+def _numbers(mine: list, disks: dict, declared: dict) -> tuple:
+    """Return ({job: what it measured} for every job that all volumes have run in all rounds, {job: why its numbers do not count})."""
+    if any(job["job"] == "kbench" for job in mine[0][0]["jobs"]):
+        return _kbench(mine), {}
+    proofs = [storage_doubt.direct({"jobs": {}, **volume}, {job["name"]: job for job in step["jobs"]}) for step, volume in mine]
+    worst = min(proofs, key=lambda one: one["proven"])
+    facts: Dict[str, Any] = {"direct": worst, "file": min(volume.get("file") or 0 for dummy, volume in mine)}
+    doubts = {}
+    for name in dict.fromkeys(job["job"] for job in mine[0][0]["jobs"]):
+        runs = [_run(step, volume, job, _map(disks.get(volume.get("node")))) for step, volume in mine for job in step["jobs"] if job["job"] == name]
+        if not all(runs):
+            continue
+        doubt = next((run["doubt"] for run in runs if run["doubt"]), "") if worst["proven"] else f"{storage_doubt.SAID}: {worst['by']}"
+        facts.update({} if doubt else {name: _quantity(name, runs, declared)})
+        doubts.update({name: doubt} if doubt else {})
+    return facts, doubts
+
+
+def _run(step: dict, volume: dict, job: dict, disk: dict) -> Optional[dict]:
+    """Return one job's {rate, count, p99, offered, doubt, seconds, of_disk}, None when it was not measured."""
+    measured = _map(_map(volume.get("jobs")).get(job["name"]))
+    parts = {name: measured[name] for name in ("read", "write") if name in measured}
+    wanted = {"randread": ["read"], "read": ["read"], "randwrite": ["write"], "write": ["write"]}.get(job["rw"])
+    if wanted is None:
+        wanted = [name for name, share in (("read", job["read_share"]), ("write", 1 - job["read_share"])) if share > 0.005]
+    if any(name not in parts for name in wanted):
+        return None
+    below = {**_map(_map(disk.get("jobs")).get(job["job"])), "devices": _map(disk.get("devices"))}
+    under = sum(below[name]["bandwidth"] for name in parts if name in below)
+    latencies = [part["latency"] for part in parts.values() if "p99" in _map(part.get("latency"))]
+    return {
+        "rate": sum(part["rate"] for part in parts.values()),
+        "bandwidth": sum(part["bandwidth"] for part in parts.values()),
+        "count": sum(_map(part.get("latency")).get("count", 0) for part in parts.values()),
+        # Of reads and writes the worse one counts.
+        "p99": max(one["p99"] for one in latencies) if len(latencies) == len(parts) else None,
+        "offered": sum(job["rate"].values()) if job["rate"] else None,
+        "seconds": job["seconds"],
+        "doubt": storage_doubt.of_job(job, measured, _map(volume.get("cached")).get("rate"), below),
+        "of_disk": sum(part["bandwidth"] for part in parts.values()) / under if under else None,
+    }
+
+
+def _quantity(name: str, runs: List[dict], declared: dict) -> dict:
+    """Return the worst of a job's runs."""
+    key = RATES.get(name, "rate")
+    values = [run[key] for run in runs]
+    facts: Dict[str, Any] = {"rounds": len(runs), "seconds": int(sum(run["seconds"] for run in runs)), "samples": int(sum(run["count"] for run in runs))}
+    facts.update({key: round(min(values), 1), "steadiness": round(min(values) / max(values), 3)} if max(values) else {})
+    percentiles = [_p99(run) for run in runs]
+    if None not in percentiles:
+        facts["p99"] = max(percentiles, key=lambda one: one[0] if isinstance(one, list) else one)
+    if name == "workload" and declared.get("required_iops") and key in facts:
+        facts["ratio"] = round(facts[key] / declared["required_iops"], 3)
+    of_disk = [run["of_disk"] for run in runs if run["of_disk"] is not None]
+    facts.update({"of_disk": round(min(of_disk), 3)} if of_disk else {})
+    facts.update({"offered": runs[0]["offered"]} if runs[0]["offered"] else {})
+    return facts
+
+
+def _p99(run: dict) -> Any:
+    """Return the P99 of a run in s, or where the offered rate was not held the interval from the least that its queue came to."""
+    if run["p99"] is None:
+        return None
+    offered = run["offered"]
+    if not offered or run["rate"] >= HELD * offered:
+        return run["p99"]
+    # Whoever asks at that rate waits for what was not done yet: at the end of the run for this share of its seconds.
+    return [round(max(run["p99"], 0.98 * run["seconds"] * (1 - run["rate"] / offered)), 6), None]
+
+
+def _kbench(mine: list) -> dict:
+    """Return what kbench measured, where every volume has every round."""
+    runs = [(job, _map(_map(volume.get("jobs")).get(job["name"]))) for step, volume in mine for job in step["jobs"]]
+    seconds = KBENCH_SECONDS[mine[0][0]["mode"]]
+    facts: Dict[str, Any] = {}
+    for name, (kind, order, direction) in KBENCH.items():
+        values = [_map(_map(run.get(kind)).get(order)).get(direction) for dummy, run in runs]
+        if values and all(_is_number(value) for value in values):
+            facts[name] = {RATES[name]: min(values), "rounds": len(values), "seconds": seconds * len(values), "steadiness": round(min(values) / max(values), 3)}
+    return facts

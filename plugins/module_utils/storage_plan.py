@@ -1,0 +1,249 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the storage layer is going to do: for each StorageClass its volumes, one on each node of the test, and the jobs that run on them. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Optional
+
+# No entry of certify_capacity sizes this load: what is required of a StorageClass is declared beside it.
+INPUTS: Dict[str, str] = {}
+TIERS = ("ssd", "nvme")
+KEYS = ("name", "tier", "required_iops", "size", "block_size", "read_share", "queue_depth")
+# What each job does. Random I/O is that of the catalogue: 4 KiB, 32 requests at a time, 70 % reads where both are done.
+SHAPES = {
+    "random_read": {"rw": "randread", "block_size": 4096, "queue_depth": 32},
+    "random_write": {"rw": "randwrite", "block_size": 4096, "queue_depth": 32},
+    "mixed": {"rw": "randrw", "block_size": 4096, "queue_depth": 32, "read_share": 0.7},
+    "workload": {"rw": "randrw", "block_size": 4096, "queue_depth": 32, "read_share": 0.7},
+    "sequential_write": {"rw": "write", "block_size": 2**20, "queue_depth": 8},
+    "sequential_read": {"rw": "read", "block_size": 2**20, "queue_depth": 8},
+}
+KBENCH = "kbench"
+# Seconds of one run of kbench by its mode: twelve jobs, each with its ramp.
+KBENCH_SECONDS = {"quick": 90, "full": 400}
+# What is tried on the disk under a node as well.
+DISK_JOBS = ("random_read", "random_write", "sequential_write", "sequential_read")
+LOAD_KEYS = (*SHAPES, "precondition", "ramp", "repeats", "file", "baseline")
+# Rounds that a verdict on numbers needs, of which the worst counts.
+LEAST_ROUNDS = 3
+# Bytes a second that an estimate takes for filling a file, and the share of a volume that a file may take.
+FILL_RATE, SHARE = 100e6, 0.8
+# Seconds for making a volume, the test of its function, and its deletion.
+FUNCTION_SECONDS = 10
+LEAST_FILE = 16 * 2**20
+MOST = 10**9
+UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+QUANTITY = re.compile(r"([0-9]{1,15})(|k|M|G|T|Ki|Mi|Gi|Ti)")
+BLOCK = re.compile(r"([0-9]{1,6})([kKmM]?)")
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+class PlanError(Exception):
+    """A setting cannot be used; the text names the variable, what was found and what to write."""
+
+
+def plan(profile: str, settings: Dict[str, Any]) -> dict:
+    """Return {classes: {name: declared}, steps: [step], disk: {jobs, file, seconds} or {}, missing: [sentence], engine, function_only, bytes, seconds}.
+
+    `settings`: engine (auto, fio, kbench), live, default_class ("" while the cluster was not asked), and the role's storage_*.
+    A step is one volume: {name, object, class, node, size, file, engine, mode, jobs: [job], fill_rate, seconds}; a job is {name, job, round,
+    rw, block_size, queue_depth, seconds, ramp, rate: {read, write} or {}, read_share}. PlanError on a bad setting.
+    """
+    engine = "fio" if settings["engine"] == "auto" else settings["engine"]
+    load = _load(profile, settings)
+    declared = [_declared(number, one, settings) for number, one in enumerate(_list("storage_classes", settings["storage_classes"]))]
+    names = [one["name"] for one in declared]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PlanError(f"storage_classes names {twice[0]} twice. Write each StorageClass once.")
+    if engine == KBENCH and not settings["storage_kbench_image"]:
+        raise PlanError("certify_storage_engine is kbench, and storage_kbench_image is empty. Name your copy of its image.")
+    nodes = [str(node) for node in _list("storage_nodes", settings["storage_nodes"])] or [""]
+    # Without a StorageClass in the inventory the cluster's default one is tried, for its function alone.
+    chosen = declared or [{"name": settings["default_class"], "size": _size("storage_size", settings["storage_size"])}]
+    steps = [
+        _step(one, node, number, profile, {**settings, "load": load, "engine": engine, "measured": bool(declared)})
+        for number, (one, node) in enumerate([(one, node) for one in chosen for node in nodes], 1)
+    ]
+    disk = _disk(load, min(step["file"] for step in steps), settings) if any(step["jobs"] for step in steps) and engine != KBENCH else {}
+    return {
+        "classes": {one["name"]: one for one in declared},
+        "steps": steps,
+        "disk": disk,
+        "missing": _missing(declared, settings, engine),
+        "engine": engine,
+        "function_only": not declared,
+        "bytes": max(step["size"] for step in steps),
+        "seconds": sum(step["seconds"] for step in steps) + disk.get("seconds", 0) * len(nodes),
+    }
+
+
+def quantity(text: Any) -> Optional[int]:
+    """Return the bytes of a quantity of Kubernetes such as 10Gi, None for what is none."""
+    found = QUANTITY.fullmatch(str(text)) if isinstance(text, (int, str)) and not isinstance(text, bool) else None
+    return int(found[1]) * UNITS[found[2]] if found else None
+
+
+def _list(name: str, value: Any) -> list:
+    if not isinstance(value, list):
+        raise PlanError(f"{name} is {value!r}. Write a list.")
+    return value
+
+
+def _number(name: str, value: Any, least: float, most: float = MOST) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise PlanError(f"{name} is {value!r}. Write a number from {least} to {most}.")
+    return value
+
+
+def _size(name: str, value: Any) -> int:
+    size = quantity(value)
+    if not size:
+        raise PlanError(f"{name} is {value!r}. Write a size such as 10Gi.")
+    return size
+
+
+def _load(profile: str, settings: Dict[str, Any]) -> dict:
+    every = settings["storage_load"]
+    if not isinstance(every, dict) or not isinstance(every.get(profile), dict):
+        raise PlanError(f"storage_load is {every!r}. Write a map with an entry for each profile.")
+    where = f"storage_load.{profile}"
+    unknown = sorted(set(every[profile]) - set(LOAD_KEYS))
+    if unknown:
+        raise PlanError(f"{where}.{unknown[0]} is unknown. Write some of {', '.join(LOAD_KEYS)}.")
+    load = {**dict.fromkeys(SHAPES, 0), "precondition": 0, "ramp": 0, "baseline": 0, "repeats": 1, "file": "1Gi", **every[profile]}
+    for name in (*SHAPES, "precondition", "ramp", "baseline"):
+        _number(f"{where}.{name}", load[name], 0)
+    _number(f"{where}.repeats", load["repeats"], LEAST_ROUNDS if profile == "load" else 1, 100)
+    load["file"] = _size(f"{where}.file", load["file"])
+    return load
+
+
+def _declared(number: int, one: Any, settings: Dict[str, Any]) -> dict:
+    """Return one entry of storage_classes, complete: name, tier and required_iops (None when not declared), size, and the form of its workload."""
+    where = f"storage_classes[{number}]"
+    if not isinstance(one, dict) or not isinstance(one.get("name"), str) or not NAME.fullmatch(one["name"]):
+        raise PlanError(f"{where} is {one!r}. Write a map with the name of a StorageClass, such as {{name: fast, tier: nvme, required_iops: 20000, size: 50Gi}}.")
+    unknown = sorted(set(one) - set(KEYS))
+    if unknown:
+        raise PlanError(f"{where}.{unknown[0]} is unknown. Write some of {', '.join(KEYS)}.")
+    tier, required = one.get("tier"), one.get("required_iops")
+    if tier is not None and tier not in TIERS:
+        raise PlanError(f"{where}.tier is {tier!r}. Write {' or '.join(TIERS)}.")
+    if required is not None:
+        _number(f"{where}.required_iops", required, 1)
+    block = BLOCK.fullmatch(str(one.get("block_size", "4k")))
+    size = int(block[1]) * {"": 1, "k": 2**10, "m": 2**20}[block[2].lower()] if block else 0
+    if not 512 <= size <= 2**24 or size % 512:
+        raise PlanError(f"{where}.block_size is {one['block_size']!r}. Write a multiple of 512 bytes, such as 8k.")
+    return {
+        "name": one["name"],
+        "tier": tier,
+        "required_iops": required,
+        "size": _size(f"{where}.size", one.get("size", settings["storage_size"])),
+        "block_size": size,
+        "read_share": _number(f"{where}.read_share", one.get("read_share", SHAPES["workload"]["read_share"]), 0, 1),
+        "queue_depth": int(_number(f"{where}.queue_depth", one.get("queue_depth", SHAPES["workload"]["queue_depth"]), 1, 1024)),
+    }
+
+
+def _step(declared: dict, node: str, number: int, profile: str, settings: Dict[str, Any]) -> dict:
+    """Return the step of one volume."""
+    load, kbench = settings["load"], settings["engine"] == KBENCH
+    mode = "full" if profile == "load" else "quick"
+    jobs = _jobs(declared, load, settings) if settings["measured"] and not kbench else []
+    if settings["measured"] and kbench and not settings["live"]:
+        jobs = _kbench(mode, load)
+    size = min(load["file"], int(declared["size"] * SHARE)) // 2**20 * 2**20
+    if jobs and size < LEAST_FILE:
+        raise PlanError(f"The size of {declared['name']} in storage_classes is {declared['size']} bytes. Write more, for a test file of {LEAST_FILE} bytes.")
+    # A cluster that serves is not written to faster than it is declared to be.
+    fill_rate = round(declared["required_iops"] * declared["block_size"]) if jobs and settings["live"] else 0
+    precondition = 0 if settings["live"] or kbench or not jobs else load["precondition"]
+    filling = size / (fill_rate or FILL_RATE) if jobs else 0
+    return {
+        "name": f"{declared['name'] or 'default'}-{number}",
+        "object": f"volume-{number}",
+        "class": declared["name"],
+        "node": node,
+        "size": declared["size"],
+        "file": size,
+        "engine": settings["engine"],
+        "mode": mode,
+        "jobs": jobs,
+        "fill_rate": fill_rate,
+        "precondition": precondition,
+        "seconds": round(FUNCTION_SECONDS + filling + precondition + sum(job["seconds"] + job["ramp"] for job in jobs)),
+    }
+
+
+def _jobs(declared: dict, load: dict, settings: Dict[str, Any]) -> List[dict]:
+    """Return the jobs of fio, one round after the other, so that a volume that grows slower with time is seen."""
+    required, live, tier = declared["required_iops"], settings["live"], declared["tier"]
+    rate = _rates(settings)[tier] if tier else None
+    own = {key: declared[key] for key in ("block_size", "read_share", "queue_depth")}
+    made = []
+    for name, shape in SHAPES.items():
+        job = {"job": name, **shape, "seconds": load[name], "ramp": load["ramp"], "rate": {}}
+        if name == "mixed":
+            # The rate of the tier's target, so that the latency is not that of saturation.
+            job["rate"] = _split(rate, shape["read_share"]) if rate else {}
+            wanted = bool(rate) and (not live or rate <= (required or 0))
+        elif name == "workload":
+            job.update(own, rate=_split(required, own["read_share"]) if live and required else {})
+            wanted = bool(required)
+        else:
+            wanted = not live
+        if wanted and load[name]:
+            made.append(job)
+    return [{**job, "round": number, "name": f"{job['job']}-{number}"} for number in range(1, load["repeats"] + 1) for job in made]
+
+
+def _disk(load: dict, size: int, settings: Dict[str, Any]) -> dict:
+    """Return what is tried on the disk under a node, {} unless the owner names a directory for it. A cluster that serves has no disk to spare."""
+    if not settings["storage_baseline_directory"] or settings["live"] or not load["baseline"]:
+        return {}
+    jobs = [{"job": name, "name": name, **SHAPES[name], "seconds": load["baseline"], "ramp": load["ramp"], "rate": {}} for name in DISK_JOBS if load[name]]
+    return {"jobs": jobs, "file": size, "seconds": round(size / FILL_RATE + sum(job["seconds"] + job["ramp"] for job in jobs))}
+
+
+def _split(rate: float, share: float) -> dict:
+    """Return requests a second by direction; a direction without any is left out."""
+    parts = {"read": round(rate * share), "write": round(rate * (1 - share))}
+    return {name: value for name, value in parts.items() if value}
+
+
+def _kbench(mode: str, load: dict) -> List[dict]:
+    """Return the runs of kbench; what each does is its own affair."""
+    seconds = KBENCH_SECONDS[mode]
+    return [{"job": KBENCH, "name": f"{KBENCH}-{number}", "round": number, "seconds": seconds, "ramp": 0, "rate": {}} for number in range(1, load["repeats"] + 1)]
+
+
+def _rates(settings: Dict[str, Any]) -> dict:
+    rates = settings["storage_mixed_rate"]
+    if not isinstance(rates, dict) or set(rates) != set(TIERS):
+        raise PlanError(f"storage_mixed_rate is {rates!r}. Write requests a second for each tier, such as {{ssd: 10000, nvme: 50000}}.")
+    return {tier: _number(f"storage_mixed_rate.{tier}", rates[tier], 10) for tier in TIERS}
+
+
+def _missing(declared: List[dict], settings: Dict[str, Any], engine: str) -> List[str]:
+    """Return in sentences what cannot be completed, and which variable is missing."""
+    if not declared:
+        return [
+            "storage_classes is empty: the default StorageClass is tried for its function alone, and 'Storage IOPS meet the workload' stays open. "
+            "Name each class with its tier, required_iops and size."
+        ]
+    said = []
+    for one in declared:
+        lacking = [key for key in ("tier", "required_iops") if one[key] is None]
+        if lacking:
+            said.append(f"{one['name']}: {' and '.join(lacking)} {'are' if len(lacking) > 1 else 'is'} missing in storage_classes, so its numbers cannot be judged")
+    if engine == KBENCH:
+        said.append("kbench knows no percentiles, no fixed rate and no 1 MiB requests: latency and the declared workload stay open; certify_storage_engine: fio has them")
+    if settings["live"]:
+        left = "kbench, which has no fixed rate, is left out" if engine == KBENCH else "only the declared workload is offered, at its required_iops"
+        said.append(f"certify_live: {left}; what goes to the limit of a volume is not measured")
+    return said

@@ -1,0 +1,36 @@
+// GETs of one URL. With RATE open loop: requests begin on time whatever the ingress does, and one that could not is a dropped request.
+// Without RATE closed loop, as many clients as VUS, each request on a connection of its own: with https a whole handshake each, since Go's
+// client resumes no session unless it is told to (wrk does: of its handshakes all but the first of each connection are short).
+import http from 'k6/http';
+import exec from 'k6/execution';
+
+const { URL, MARKER, RATE, DURATION, VUS, MAX_VUS, REQUEST_TIMEOUT } = __ENV;
+
+function load() {
+  const common = { duration: DURATION, gracefulStop: REQUEST_TIMEOUT }; // what was started is measured to its end
+  if (!RATE) {
+    return { ...common, executor: 'constant-vus', vus: Number(VUS) };
+  }
+  const clients = { preAllocatedVUs: Number(VUS), maxVUs: Number(MAX_VUS) };
+  return { ...common, ...clients, executor: 'constant-arrival-rate', rate: Number(RATE), timeUnit: '1s' };
+}
+
+export const options = {
+  scenarios: { load: load() },
+  noConnectionReuse: !RATE,
+  noCookiesReset: true,
+  insecureSkipTLSVerify: false, // SSL_CERT_FILE names the authority
+  systemTags: ['error_code', 'group', 'name', 'status'], // short rows, which the parser of raw samples needs
+  userAgent: 'kubeproof',
+};
+
+http.setResponseCallback(http.expectedStatuses(200));
+const PARAMETERS = { tags: { name: 'GET' }, timeout: REQUEST_TIMEOUT, redirects: 0 };
+
+export default function get() {
+  const answer = http.get(URL, PARAMETERS);
+  // A good status of somebody else is no success, and no number of this load can be trusted any more.
+  if (answer.status === 200 && !answer.error_code && MARKER && !answer.body.includes(MARKER)) {
+    exec.test.abort(`${URL} was answered by something else: status 200 without ${MARKER}`);
+  }
+}

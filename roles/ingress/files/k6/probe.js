@@ -1,0 +1,40 @@
+// Asks each of URLS {name: URL} until every one that is WANTED is answered by the backend, or WAIT seconds have passed; prints what came last
+// as {answers: {name: {answer, code}}, seconds}. code is k6's: 13xx is a certificate or a TLS connection that failed.
+import http from 'k6/http';
+import { sleep } from 'k6';
+
+const URLS = JSON.parse(__ENV.URLS);
+const WANTED = JSON.parse(__ENV.WANTED);
+const { MARKER, WAIT, REQUEST_TIMEOUT } = __ENV;
+const PAUSE = 0.2;
+const OURS = 'our backend';
+
+export const options = { insecureSkipTLSVerify: false, noConnectionReuse: true, userAgent: 'kubeproof' };
+
+function ask(url) {
+  const answer = http.get(url, { timeout: REQUEST_TIMEOUT, redirects: 0 });
+  if (!answer.status) {
+    return { answer: answer.error, code: answer.error_code };
+  }
+  if (answer.status !== 200) {
+    return { answer: `status ${answer.status}`, code: 0 };
+  }
+  return { answer: String(answer.body).includes(MARKER) ? OURS : 'status 200 of something else', code: 0 };
+}
+
+export default function probe() {
+  const began = Date.now();
+  const seconds = () => (Date.now() - began) / 1000;
+  let answers = {};
+  do {
+    if (answers.begun) {
+      sleep(PAUSE);
+    }
+    answers = { begun: true };
+    for (const [name, url] of Object.entries(URLS)) {
+      answers[name] = ask(url);
+    }
+  } while (WANTED.some((name) => answers[name].answer !== OURS) && seconds() < Number(WAIT));
+  delete answers.begun;
+  console.log(JSON.stringify({ answers, seconds: seconds() }));
+}

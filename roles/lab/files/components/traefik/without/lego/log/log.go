@@ -1,0 +1,7 @@
+package log
+
+type StdLogger interface {
+	Print(args ...any)
+}
+
+var Logger StdLogger

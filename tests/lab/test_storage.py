@@ -1,0 +1,215 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The storage layer on a real cluster: what it measures, what broken StorageClasses make of the certificate, and that nothing stays."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from ansible_collections.kubeproof.certify.tests.lab.conftest import ANSIBLE, COLLECTION, ENVIRONMENT, wait_for
+
+pytestmark = pytest.mark.lab
+NODE, PROVISIONER, CLASS = "worker1", "rancher.io/local-path", "local-path"
+RUN_LABEL = "kubeproof.io/run"
+DEFAULT = "storageclass.kubernetes.io/is-default-class"
+# On the disk of the node: a filesystem of 22 MiB, and one that is read-only.
+PLACE = "/var/lib/kubelet/kubeproof-test"
+MOUNT = f"""sudo sh -ec '
+mkdir -p {PLACE}/small {PLACE}/frozen
+truncate -s 24M {PLACE}/small.img
+mkfs.ext4 -q -F {PLACE}/small.img
+mount -o loop {PLACE}/small.img {PLACE}/small
+chmod 777 {PLACE}/small
+mount --bind {PLACE}/frozen {PLACE}/frozen
+mount -o remount,ro,bind {PLACE}/frozen'"""
+UNMOUNT = f"sudo sh -c 'umount {PLACE}/small {PLACE}/frozen; rm -rf {PLACE}'"
+SHORT = {"random_read": 1, "random_write": 1, "mixed": 1, "workload": 1, "sequential_write": 1, "sequential_read": 1, "ramp": 0, "file": "64Mi"}
+NONE = dict.fromkeys(SHORT, 0) | {"file": "64Mi"}
+# Seconds that a claim of the tests may take; the lab's provisioner starts a pod for each volume.
+PATIENCE = 12
+
+
+@pytest.fixture
+def certify(certify):
+    """Return conftest's function for this layer."""
+    return functools.partial(certify, layer="storage", storage_bind_timeout=PATIENCE, storage_expand_timeout=2)
+
+
+def storage_class(name, provisioner=PROVISIONER, binding="WaitForFirstConsumer", **more):
+    meta = {"name": f"kubeproof-{name}"}
+    return {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": meta, "provisioner": provisioner, "volumeBindingMode": binding, **more}
+
+
+def volume(name):
+    """Return a volume that is there beforehand, in a directory of a node."""
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}
+    spec = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "storageClassName": f"kubeproof-{name}",
+        "local": {"path": f"{PLACE}/{name}"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"kubeproof-{name}"}, "spec": spec}
+
+
+@contextlib.contextmanager
+def made(lab, *items):
+    """Make objects in the cluster, and delete them."""
+    data = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    try:
+        lab.kubectl("create", "-f", "-", data=data)
+        yield
+    finally:
+        lab.kubectl("delete", "--ignore-not-found", "--timeout=60s", "--request-timeout=70s", "-f", "-", data=data)
+
+
+@contextlib.contextmanager
+def once_there(find, act):
+    """Meanwhile wait for something, and then do something with it."""
+    ended = threading.Event()
+
+    def wait():
+        while not ended.is_set():
+            found = find()
+            if found:
+                act(found)
+                return
+            time.sleep(0.2)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def namespace_of(lab, known):
+    """Return the namespace of a run that began meanwhile, or None."""
+    found = lab.kubectl("get", "namespaces", "-l", RUN_LABEL, "-o", "name", check=False).split()
+    return next((one.partition("/")[2] for one in found if one.endswith("-storage") and one not in known), None)
+
+
+def left(lab, run):
+    """Return what is there of a run: in the cluster, and on the disks of the nodes."""
+    found = lab.kubectl("get", "namespaces,persistentvolumes,clusterroles", "-l", f"{RUN_LABEL}={run}", "-o", "name").split()
+    return found + [one for node in ("worker1", "worker2") for one in lab.on(node, "sudo ls /var/lib/kubelet/local-path").split() if run in one]
+
+
+def findings(run, check):
+    return {one["entry"].removeprefix("kubeproof-"): one for one in run.certificate["findings"] if one["id"] == check}
+
+
+def test_a_class_is_measured(lab, certify):
+    classes = [{"name": CLASS, "tier": "ssd", "required_iops": 100, "size": "1Gi"}]
+    run = certify(load=SHORT | {"baseline": 1}, storage_classes=classes, storage_baseline_directory="/var/lib/kubelet/local-path")
+    facts = json.loads((run.directory / "facts/storage/cluster/lab.json").read_text())["classes"][CLASS]
+    assert run.status == 0 and facts["outcome"] == "works" and facts["missing"] == {}, run.output[-3000:]
+    assert facts["direct"]["proven"] is True and facts["integrity"] is True and facts["deleted"] is True and facts["errors"] == 0
+    assert facts["workload"]["ratio"] > 1 and facts["random_read"]["of_disk"] > 0 and facts["mixed"]["samples"] > 0
+    assert run.finding("storage_expansion")["result"] == "NOT_APPLICABLE"
+    # One second of each proves nothing.
+    assert {run.finding(f"storage_{name}")["reason"].split(":")[0] for name in ("random_read_iops", "workload_iops", "latency_p99")} == {"Too few samples"}
+    assert left(lab, run.directory.name) == []
+    assert lab.on(NODE, "ls /var/lib/kubelet/local-path/*.fio 2>/dev/null", check=False) == ""
+
+
+def test_broken_classes(lab, certify, note):
+    """One run of classes that are each broken in another way: each says how, the others go on, and nothing of any stays."""
+    classes = [
+        storage_class("kept", reclaimPolicy="Retain"),
+        storage_class("nobody", "nobody.example.com"),
+        storage_class("eager", binding="Immediate"),
+        storage_class("limited"),
+        storage_class("stuck", allowVolumeExpansion=True),
+        storage_class("small", "kubernetes.io/no-provisioner"),
+        storage_class("frozen", "kubernetes.io/no-provisioner"),
+    ]
+    declared = [{"name": one["metadata"]["name"], "tier": "ssd", "required_iops": 1000, "size": "1Gi"} for one in classes]
+    quota = {"kubeproof-limited.storageclass.storage.k8s.io/requests.storage": "1Mi"}
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "limited"}, "spec": {"hard": quota}}
+    known = lab.kubectl("get", "namespaces", "-l", RUN_LABEL, "-o", "name").split()
+
+    def limit(namespace):
+        lab.kubectl("create", "-n", namespace, "-f", "-", data=json.dumps(body))
+
+    lab.on(NODE, MOUNT)
+    try:
+        with made(lab, *classes, volume("small"), volume("frozen")), once_there(lambda: namespace_of(lab, known), limit):
+            run = certify(load=NONE | {"workload": 1}, storage_classes=declared)
+            volumes = lab.kubectl("get", "persistentvolumes", "kubeproof-small", "kubeproof-frozen", "-o", "json")["items"]
+    finally:
+        lab.on(NODE, UNMOUNT)
+    outcomes = {name: one["value"] for name, one in findings(run, "storage_function").items()}
+    said = {
+        "kept": "works",
+        "nobody": "nobody.example.com",
+        "eager": "were not scheduled",
+        "limited": "exceeded quota: limited",
+        "stuck": "it did not grow within 2 s",
+        "small": "there is no space left: ",
+        "frozen": "it is mounted read-only",
+    }
+    assert {name: text for name, text in said.items() if text not in outcomes[name]} == {}, outcomes
+    for name, one in findings(run, "storage_function").items():
+        if name != "kept":
+            note(f"StorageClass {name}", run, one)
+    assert run.status != 0 and run.certificate["verdict"] == "FAIL"
+    assert findings(run, "storage_deletion")["kept"]["result"] == "NOT_APPLICABLE"
+    assert findings(run, "storage_expansion")["stuck"]["result"] == "FAIL"
+    # What is missing has the reason of its own class.
+    assert "exceeded quota" in findings(run, "storage_workload_iops")["limited"]["reason"]
+    assert left(lab, run.directory.name) == []
+    # What was there before us is free again.
+    assert [one["status"]["phase"] for one in volumes] == ["Available", "Available"]
+
+
+def test_no_class(lab, certify, note):
+    run = certify(load=NONE, storage_classes=[{"name": "kubeproof-none", "size": "1Gi"}])
+    one = run.finding("storage_classes_exist")
+    note("a StorageClass that is not there", run, one)
+    assert run.blocked() and (one["result"], one["entry"], one["value"]) == ("FAIL", "kubeproof-none", False)
+    lab.kubectl("annotate", "storageclass", CLASS, f"{DEFAULT}-")
+    try:
+        run = certify(load=NONE, storage_classes=[])
+    finally:
+        lab.kubectl("annotate", "--overwrite", "storageclass", CLASS, f"{DEFAULT}=true")
+    one = run.finding("storage_default_class")
+    note("no default StorageClass", run, one)
+    assert run.blocked() and one["result"] == "CONDITIONAL" and one["value"] == 0
+    assert "the cluster has no default StorageClass" in run.error and "storage_classes is empty" in run.finding("storage_function")["reason"]
+
+
+def test_a_killed_run_leaves_nothing(lab, tmp_path):
+    """Killed while fio runs on a volume that its class retains: the cleanup ends it, and the volume goes."""
+    variables = {
+        "certify_results": str(tmp_path), "certify_layers": ["storage"], "storage_classes": [{"name": "kubeproof-kept", "size": "1Gi"}],
+        "storage_load": {"smoke": NONE | {"random_read": 120}},
+    }  # fmt: skip
+    argv = [ANSIBLE, "certify.yml", "-i", "inventories/lab", "-e", json.dumps(variables)]
+    known = lab.kubectl("get", "namespaces", "-l", RUN_LABEL, "-o", "name").split()
+    with made(lab, storage_class("kept", reclaimPolicy="Retain")):
+        process = subprocess.Popen(argv, cwd=COLLECTION, env=ENVIRONMENT, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            namespace = wait_for(lambda: namespace_of(lab, known))
+            exec_fio = ("exec", "-n", namespace, "volume-1-fio", "-c", "keeper", "--", "sh", "-c", "grep -laz '^--rw=randread' /proc/[0-9]*/cmdline")
+            wait_for(lambda: lab.kubectl(*exec_fio, check=False).strip())
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        run = namespace.removeprefix("kubeproof-").removesuffix("-storage")
+        lab.playbook("playbooks/cleanup.yml", certify_run_directory=str(tmp_path / "lab" / run))
+    assert left(lab, run) == []

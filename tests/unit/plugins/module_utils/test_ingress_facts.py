@@ -1,0 +1,354 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import copy
+import pathlib
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import checks as engine
+from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import PROFILES
+from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_facts import cluster_facts
+from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_plan import plan
+
+ROLE = pathlib.Path(__file__).parents[4] / "roles/ingress/defaults/main"
+DEFAULTS = yaml.safe_load((ROLE / "settings.yml").read_text(encoding="utf-8"))
+CHECKS = yaml.safe_load((ROLE / "checks.yml").read_text(encoding="utf-8"))["ingress_checks"]
+CAPACITY = {"ingress_rps": 1000, "ingress_peak_rps": 1000}
+OURS = {"answer": "our backend", "code": 0}
+
+
+def planned(profile="load", live=False, capacity=None, **settings):
+    return plan(profile, {**DEFAULTS, "tier": "small", "capacity": CAPACITY if capacity is None else capacity, "live": live, **settings})
+
+
+def wrk(requests, rate, seconds=300, good=None, **errors):
+    good = requests if good is None else good
+    errors = {**dict.fromkeys(("connect", "read", "write", "timeout", "status"), 0), **errors}
+    facts = {"requests": requests, "good": good, "rate": rate, "rate_good": rate * good / requests, "seconds": seconds, "clients": 1, "errors": errors}
+    return {"facts": {**facts, "statuses": {"2xx": requests}}, "seconds": seconds, "cpu_seconds": seconds * 0.5, "error": ""}
+
+
+def k6(rate, seconds=300, failed=0, p99=0.05, share=1.0, dropped=0):
+    requests = round(rate * seconds * share)
+    facts = {
+        "requests": requests,
+        "seconds": seconds,
+        "started": requests,
+        "dropped": dropped,
+        "rate": (requests - failed) / seconds,
+        "errors": {"server": failed, "transport": 0, "throttled": 0, "other": 0},
+        "error_ratio": failed / requests,
+        "statuses": {"200": requests - failed, "503": failed},
+        "latency": {"count": requests, "failed": failed, "p50": 0.001, "p95": 0.01, "p99": p99, "max": 1.0},
+    }
+    return {"facts": facts, "seconds": seconds, "cpu_seconds": seconds * 0.5, "error": ""}
+
+
+def measured(profile="load", **settings):
+    """Return what a good run measured."""
+    steps = planned(profile, **settings)["steps"]
+    ran = {
+        "straight": wrk(3_000_000, 100_000, 30),
+        "rps": wrk(6_000_000, 20_000),
+        "connections": wrk(900_000, 15_000, 60),
+        "handshakes": k6(8000, 60),
+    }
+    return {
+        "plan": planned(profile, **settings),
+        "info": {"found": True, "classes": ["t"], "path": {"via": "node port", "addresses": ["192.0.2.1"]}, "pods": {"t-1": 2}, "nodes": ["a"], "problem": ""},
+        "after": {"pods": {"t-1": 2}, "backends": {"b-0": True, "b-1": True}},
+        "probe": {"answers": {"main": OURS, "plain": OURS, "stranger": {"answer": "status 404", "code": 0}}, "seconds": 1.5},
+        "steps": {step["name"]: ran[step["name"]] if step["kind"] != "k6" else k6(step["rate"], step["seconds"]) for step in steps},
+        "skipped": {},
+        "cpus": 2,
+        "critical": {"p99": "< 0.2", "errors": "< 0.01"},
+        "backends": ["b-0", "b-1"],
+        "clean": {"left": 0},
+    }
+
+
+def changed(path, value, **more):
+    """Return the facts of a good run with one thing changed."""
+    run = measured(**more)
+    *way, last = path
+    place = run
+    for name in way:
+        place = place[name]
+    place[last] = value
+    return cluster_facts(run)
+
+
+def findings(profile, facts):
+    settings = {"tiers": {"ingress": "small"}, "capacity": CAPACITY}
+    return engine.judge(CHECKS, {"cluster": {"lab": facts}}, "ingress", profile, {"cluster": ["lab"]}, settings)
+
+
+def finding(check, facts, profile="load"):
+    return next(one for one in findings(profile, facts) if one["id"] == check)
+
+
+# The checks -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_check_of_a_profile_finds_its_fact(profile):
+    judged = [one for one in findings(profile, cluster_facts(measured(profile))) if one["judged"]]
+    assert judged and {one["id"]: one["reason"] for one in judged if one["reason"].startswith("Not measured")} == {}
+
+
+def test_every_check_finds_its_fact_in_some_profile():
+    found = {one["id"] for profile in PROFILES for one in findings(profile, cluster_facts(measured(profile))) if one["value"] is not None}
+    assert found == set(CHECKS)
+
+
+def test_a_good_ingress_passes():
+    bad = {one["id"]: (one["result"], one["reason"]) for one in findings("load", cluster_facts(measured())) if one["judged"] and one["result"] != "PASS"}
+    assert bad == {}
+
+
+def test_without_facts_nothing_passes():
+    facts = cluster_facts({"plan": planned()})
+    results = {one["id"]: one["result"] for one in findings("load", facts) if one["judged"]}
+    assert set(results.values()) == {"INCONCLUSIVE"}, results
+
+
+# Before the load --------------------------------------------------------------------------------------------------------------
+
+
+def test_no_controller():
+    facts = cluster_facts({"plan": planned(), "info": {"found": False, "problem": "The cluster has no IngressClass."}})
+    assert finding("ingress_controller", facts)["result"] == "FAIL"
+    assert finding("ingress_rps", facts)["result"] == "INCONCLUSIVE" and "The cluster has no IngressClass" in finding("ingress_answer", facts)["reason"]
+
+
+@pytest.mark.parametrize("answer", ["status 404", "status 200 of something else", "dial: connection refused"])
+def test_somebody_else_answers(answer):
+    facts = changed(("probe", "answers", "main"), {"answer": answer, "code": 0})
+    assert (finding("ingress_answer", facts)["result"], finding("ingress_answer", facts)["value"]) == ("FAIL", answer)
+    assert "programmed" not in facts
+
+
+def test_host_names_that_are_not_looked_at():
+    assert finding("ingress_stranger", changed(("probe", "answers", "stranger"), OURS))["result"] == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("main", "result", "value"),
+    [
+        (OURS, "PASS", "valid"),
+        ({"answer": "status 404", "code": 0}, "PASS", "valid"),
+        ({"answer": "x509: unknown authority", "code": 1310}, "FAIL", "x509: unknown authority"),
+        ({"answer": "dial: connection refused", "code": 1212}, "INCONCLUSIVE", None),
+        ({}, "INCONCLUSIVE", None),
+    ],
+)
+def test_certificate(main, result, value):
+    found = finding("ingress_certificate", changed(("probe", "answers", "main"), main))
+    assert (found["result"], found["value"]) == (result, value)
+
+
+def test_without_tls_there_is_no_certificate():
+    facts = cluster_facts(measured(ingress_tls="none"))
+    assert finding("ingress_certificate", facts)["result"] == "NOT_APPLICABLE" and facts["connections"] == facts["connections_plain"]
+
+
+# Rates ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_rates():
+    facts = cluster_facts(measured())
+    assert facts["rps"]["rate"] == 20_000 and facts["rps"]["share_of_backends"] == 0.2
+    assert facts["connections"] == facts["handshakes"] and facts["connections_plain"]["rate"] == 15_000
+
+
+@pytest.mark.parametrize(
+    ("step", "ran", "limited", "result"),
+    [
+        # What the generator could not ask for is not known: 12,000 are proven, 6,000 are not enough to know more than critical.
+        ("rps", {**wrk(3_600_000, 12_000), "cpu_seconds": 590}, "processors", "PASS"),
+        ("rps", {**wrk(1_800_000, 6_000), "cpu_seconds": 590}, "processors", "CONDITIONAL"),
+        ("rps", {**wrk(900_000, 3_000), "cpu_seconds": 590}, "processors", "INCONCLUSIVE"),
+        ("rps", wrk(900_000, 3_000), "", "FAIL"),
+        ("straight", wrk(660_000, 22_000, 30), "backends", "PASS"),
+    ],
+)
+def test_what_was_limited_has_an_open_end(step, ran, limited, result):
+    facts = changed(("steps", step), ran)
+    assert facts["rps"]["limited"] == limited and isinstance(facts["rps"]["rate"], list) is bool(limited)
+    assert finding("ingress_rps", facts)["result"] == result
+
+
+def test_ports_of_the_generator_run_out():
+    run = measured()
+    run["steps"]["connections"] = wrk(27_000, 450, 60, connect=50_000)
+    facts = cluster_facts(run)
+    assert facts["connections_plain"]["limited"] == "ports" and "connections" not in facts["errors"]["steps"]
+    # With few connections it is the ingress that refuses them.
+    run["steps"]["connections"] = wrk(5_000, 450, 60, connect=50_000)
+    facts = cluster_facts(run)
+    assert facts["connections_plain"]["limited"] == "" and facts["errors"]["worst"] == "connections" and facts["errors"]["ratio"] > 0.9
+
+
+def test_only_good_answers_are_a_rate():
+    facts = changed(("steps", "rps"), wrk(6_000_000, 20_000, good=3_000_000))
+    assert facts["rps"]["rate"] == 10_000 and facts["errors"]["ratio"] == 0.5 and facts["errors"]["unexpected"] == 3_000_000
+    assert finding("ingress_errors", facts)["result"] == "FAIL"
+    assert "rps" not in changed(("steps", "rps"), wrk(6_000_000, 20_000, good=0))
+
+
+@pytest.mark.parametrize(
+    ("ran", "said"),
+    [
+        ({"error": "wrk did not end within 330 s in pod p."}, "wrk did not end within 330 s in pod p"),
+        ({}, "The step did not run"),
+        ({"facts": {}, "seconds": 0}, "The step did not run"),
+    ],
+)
+def test_a_step_that_failed_says_why(ran, said):
+    facts = changed(("steps", "rps"), ran)
+    found = finding("ingress_rps", facts)
+    assert found["result"] == "INCONCLUSIVE" and said in found["reason"]
+
+
+def test_a_skipped_step_says_why():
+    run = measured()
+    del run["steps"]["connections"]
+    facts = cluster_facts({**run, "skipped": {"connections": "Without TLS the ingress answers: status 308."}})
+    assert "status 308" in finding("ingress_connections_plain", facts)["reason"] and finding("ingress_connection_rate", facts)["result"] == "PASS"
+
+
+# Latency and errors ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_share_of_the_expected_rate_counts():
+    run = measured()
+    run["steps"]["latency-1-70"] = k6(700, 60, p99=9.0)
+    facts = cluster_facts(run)
+    assert facts["latency"]["offered"] == 1000 and facts["latency"]["p99"] == 0.05
+
+
+def test_a_busy_generator_has_no_latency():
+    facts = changed(("steps", "latency-2-100", "cpu_seconds"), 590)
+    found = finding("ingress_latency_p99", facts)
+    assert found["result"] == "INCONCLUSIVE" and "limited by its processors" in found["reason"] and "certify_generators" in found["reason"]
+    assert facts["generator"]["limited"] and finding("ingress_peak", facts)["result"] == "INCONCLUSIVE"
+
+
+def test_requests_that_waited_too_long_to_be_sent():
+    facts = changed(("steps", "latency-2-100"), k6(1000, p99=[0.3, None], share=0.8, dropped=60_000))
+    assert finding("ingress_generator", facts)["result"] == "FAIL" and finding("ingress_latency_p99", facts)["result"] == "FAIL"
+
+
+def test_the_worst_step_is_named():
+    facts = changed(("steps", "peak-1-100"), k6(1000, failed=6000))
+    assert facts["errors"]["worst"] == "peak-1-100" and facts["errors"]["ratio"] == pytest.approx(0.02) and facts["errors"]["server"] == 6000
+    assert finding("ingress_errors", facts)["result"] == "FAIL" and facts["statuses"]["5xx"] == 6000
+
+
+# The declared peak ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("step", "ran", "ratio", "result"),
+    [
+        (None, None, [1.3, None], "PASS"),
+        ("peak-2-130", k6(1300, p99=0.3), 1.0, "CONDITIONAL"),
+        ("peak-2-130", k6(1300, failed=8000), 1.0, "CONDITIONAL"),
+        ("peak-2-130", k6(1300, share=0.95), 1.0, "CONDITIONAL"),
+        ("peak-1-100", k6(1000, p99=0.3), 0.7, "FAIL"),
+        ("latency-2-100", k6(1000, p99=[0.1, None]), 0.7, "FAIL"),
+        # What lasted a minute only shows neither.
+        ("latency-1-70", k6(700, 60, p99=[0.1, None]), 0.0, "INCONCLUSIVE"),
+        ("peak-2-130", {**k6(1300), "cpu_seconds": 590}, None, "INCONCLUSIVE"),
+        ("peak-2-130", {"error": "It was stopped."}, None, "INCONCLUSIVE"),
+    ],
+)
+def test_peak(step, ran, ratio, result):
+    run = measured()
+    run["steps"].update({step: ran} if step else {})
+    facts = cluster_facts(run)
+    assert facts.get("peak", {}).get("ratio") == ratio
+    found = finding("ingress_peak", facts)
+    assert found["result"] == result, found
+
+
+def test_no_declared_peak():
+    facts = cluster_facts(measured(capacity={"ingress_rps": 1000}))
+    found = finding("ingress_peak", facts)
+    assert found["result"] == "INCONCLUSIVE" and "certify_capacity.ingress_peak_rps" in found["reason"]
+
+
+def test_without_a_size_class_nothing_is_carried():
+    facts = changed(("critical",), {"p99": "", "errors": ""})
+    assert "peak" not in facts and "certify_tiers.ingress" in finding("ingress_peak", facts)["reason"]
+
+
+def test_on_a_cluster_that_serves_a_rate_is_proven_by_offering_it():
+    facts = cluster_facts(measured(live=True, capacity={"ingress_rps": 12_000}))
+    assert facts["rps"]["rate"] == [12_000, None] and finding("ingress_rps", facts)["result"] == "PASS"
+    assert "certify_live" in finding("ingress_connection_rate", facts)["reason"]
+
+
+# After the load ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pods", "restarts"), [({"t-1": 2}, 0), ({"t-1": 3}, 1), ({"t-9": 0}, 1), ({}, 1), (None, None)]
+)
+def test_controller_pods(pods, restarts):
+    facts = changed(("after", "pods"), pods)
+    assert facts["controller"].get("restarts") == restarts
+    assert finding("ingress_restarts", facts)["result"] == {0: "PASS", None: "INCONCLUSIVE"}.get(restarts, "FAIL")
+
+
+def test_controller_without_a_service():
+    run = measured()
+    del run["info"]["pods"]
+    assert finding("ingress_restarts", cluster_facts(run))["result"] == "NOT_APPLICABLE"
+
+
+@pytest.mark.parametrize(("backends", "lost"), [({"b-0": True, "b-1": True}, 0), ({"b-0": True, "b-1": False}, 1), ({}, 2)])
+def test_backends(backends, lost):
+    facts = changed(("after", "backends"), backends)
+    assert facts["backends"] == {"count": 2, "lost": lost}
+
+
+# Damage ----------------------------------------------------------------------------------------------------------------------------------
+
+
+def paths(value, way=()):
+    """Yield the way to every part of a document."""
+    for name, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*way, name)
+        yield from paths(inner, (*way, name))
+
+
+RUN = {**measured(), "plan": None}
+WAYS = [way for way in paths(RUN) if way != ("plan",)]
+ORDER = ("FAIL", "INCONCLUSIVE", "CONDITIONAL", "PASS")
+
+
+@given(st.sampled_from(WAYS))
+def test_what_is_removed_never_improves_the_verdict(way):
+    run = copy.deepcopy({**RUN, "plan": planned()})
+    place = run
+    for name in way[:-1]:
+        place = place[name]
+    try:
+        del place[way[-1]]
+        facts = cluster_facts(run)
+    except (KeyError, TypeError):
+        # A parser's own facts are whole or not there at all.
+        assert way[0] == "steps"
+        return
+    good = {one["id"]: one["result"] for one in findings("load", cluster_facts(measured()))}
+    for one in findings("load", facts):
+        if one["judged"] and one["result"] in ORDER:
+            assert ORDER.index(one["result"]) <= ORDER.index(good[one["id"]]), one

@@ -1,0 +1,244 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import ingress_path
+from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_path import PathError
+
+NODES = {"a": "192.0.2.1", "b": "192.0.2.2"}
+WEB = [{"name": "web", "port": 80, "nodePort": 30080}, {"name": "websecure", "port": 443, "nodePort": 30443}]
+
+
+def ingress_class(name, default=False, controller="traefik.io/ingress-controller"):
+    return {"metadata": {"name": name, "annotations": {ingress_path.DEFAULT_CLASS: "true"} if default else None}, "spec": {"controller": controller}}
+
+
+def service(name, kind="NodePort", ports=WEB, balancer=(), labels=None, **spec):
+    namespace, name = name.split("/")
+    return {
+        "metadata": {"namespace": namespace, "name": name, "labels": labels},
+        "spec": {"type": kind, "ports": ports, **spec},
+        "status": {"loadBalancer": {"ingress": list(balancer)}},
+    }
+
+
+def gateway(name, programmed=True, listeners=(), addresses=("192.0.2.9",)):
+    namespace, name = name.split("/")
+    return {
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"gatewayClassName": "c", "listeners": list(listeners)},
+        "status": {"addresses": [{"value": one} for one in addresses], "conditions": [{"type": "Programmed", "status": str(programmed)}]},
+    }
+
+
+def listener(protocol, port, allowed="All", **more):
+    return {"protocol": protocol, "port": port, "allowedRoutes": {"namespaces": {"from": allowed}}, **more}
+
+
+@pytest.mark.parametrize(
+    ("classes", "wanted", "name"),
+    [
+        ([], "", None),
+        ([ingress_class("one")], "", "one"),
+        ([ingress_class("one"), ingress_class("two", True)], "", "two"),
+        ([ingress_class("one"), ingress_class("two", True)], "one", "one"),
+    ],
+)
+def test_class(classes, wanted, name):
+    found = ingress_path.choose_class(classes, wanted)
+    assert (found and found["metadata"]["name"]) == name
+
+
+@pytest.mark.parametrize(
+    ("classes", "wanted", "said"),
+    [
+        ([ingress_class("one")], "two", "ingress_class is two, and the cluster has IngressClass one. Name one"),
+        ([], "two", "ingress_class is two, and the cluster has no IngressClass."),
+        ([ingress_class("one"), ingress_class("two")], "", "2 IngressClasses, none of which is the default. Name one in ingress_class: one, two."),
+        ([ingress_class("one", True), ingress_class("two", True)], "", "2 default classes"),
+    ],
+)
+def test_no_class(classes, wanted, said):
+    with pytest.raises(PathError) as refused:
+        ingress_path.choose_class(classes, wanted)
+    # What a setting names wrongly says nothing about the cluster.
+    assert said in str(refused.value) and not refused.value.absent
+
+
+@pytest.mark.parametrize(
+    ("gateways", "wanted", "name"),
+    [
+        ([], "", None),
+        ([gateway("a/x"), gateway("a/y", False)], "", "x"),
+        ([gateway("a/x"), gateway("a/y", False)], "a/y", "y"),
+    ],
+)
+def test_gateway(gateways, wanted, name):
+    found = ingress_path.choose_gateway(gateways, wanted)
+    assert (found and found["metadata"]["name"]) == name
+
+
+@pytest.mark.parametrize(
+    ("gateways", "wanted", "said"),
+    [
+        ([gateway("a/x")], "x", "ingress_gateway is x, and the cluster has Gateway a/x."),
+        ([gateway("a/x"), gateway("a/y")], "", "2 of 2 Gateways are programmed. Name one in ingress_gateway: a/x, a/y."),
+        ([gateway("a/x", False)], "", "0 of 1 Gateways are programmed."),
+    ],
+)
+def test_no_gateway(gateways, wanted, said):
+    with pytest.raises(PathError) as refused:
+        ingress_path.choose_gateway(gateways, wanted)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("controller", "services", "name"),
+    [
+        ("traefik.io/ingress-controller", [service("kube-system/traefik"), service("shop/front")], "traefik"),
+        ("k8s.io/ingress-nginx", [service("ingress-nginx/ingress-nginx-controller", "LoadBalancer"), service("ingress-nginx/admission", "ClusterIP")], "ingress-nginx-controller"),
+        ("haproxy.org/ingress-controller", [service("edge/entry", labels={"app.kubernetes.io/name": "haproxy-ingress"}), service("shop/front")], "entry"),
+        # Of two the one with an address of a load balancer is where requests come in.
+        ("traefik.io/x", [service("traefik/dashboard"), service("traefik/entry", "LoadBalancer", balancer=[{"ip": "192.0.2.5"}])], "entry"),
+    ],
+)
+def test_service_is_called_like_its_controller(controller, services, name):
+    assert ingress_path.choose_service(services, "", controller)["metadata"]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("services", "wanted", "said"),
+    [
+        ([service("shop/front")], "", "no Service of type LoadBalancer or NodePort looks like it. Name its address in ingress_address"),
+        ([service("a/traefik"), service("b/traefik")], "", "2 Services look like it: a/traefik, b/traefik."),
+        ([service("a/traefik", ports=[{"port": 8080, "name": "admin"}])], "", "no Service"),
+        ([service("a/traefik")], "a/other", "ingress_service is a/other, and there is no such Service."),
+    ],
+)
+def test_no_service(services, wanted, said):
+    with pytest.raises(PathError) as refused:
+        ingress_path.choose_service(services, wanted, "traefik.io/ingress-controller")
+    assert said in str(refused.value)
+
+
+def test_a_service_of_another_name_can_be_named():
+    assert ingress_path.choose_service([service("edge/entry", "ClusterIP")], "edge/entry", "traefik.io/x")["metadata"]["name"] == "entry"
+
+
+def test_load_balancer_comes_first():
+    found = ingress_path.by_service(service("a/t", "LoadBalancer", balancer=[{"ip": "192.0.2.5"}, {"hostname": "lb.example.com"}]), NODES, ["b"])
+    assert found == {"via": "load balancer", "addresses": ["192.0.2.5", "lb.example.com"], "http": 80, "https": 443}
+
+
+@pytest.mark.parametrize(
+    ("behind", "policy", "node"),
+    [(["b"], "Cluster", "b"), (["b"], "Local", "b"), (["c"], "Cluster", "a"), (["a", "b"], None, "a")],
+)
+def test_port_of_a_node_with_a_pod_of_the_controller(behind, policy, node):
+    found = ingress_path.by_service(service("a/t", externalTrafficPolicy=policy), NODES, behind)
+    assert found == {"via": "node port", "addresses": [NODES[node]], "node": node, "http": 30080, "https": 30443}
+
+
+@pytest.mark.parametrize(
+    ("one", "nodes", "behind", "said", "absent"),
+    [
+        (service("a/t"), NODES, [], "No pod behind the Service a/t", True),
+        (service("a/t"), {}, ["a"], "no port on a node that is Ready", False),
+        (service("a/t", externalTrafficPolicy="Local"), NODES, ["c"], "no port on a node that is Ready", False),
+        (service("a/t", "LoadBalancer", ports=[{"port": 80}]), NODES, ["a"], "no address of a load balancer", False),
+    ],
+)
+def test_no_way_by_the_service(one, nodes, behind, said, absent):
+    with pytest.raises(PathError) as refused:
+        ingress_path.by_service(one, nodes, behind)
+    assert said in str(refused.value) and refused.value.absent is absent
+
+
+@pytest.mark.parametrize(
+    ("listeners", "ports"),
+    [
+        ([listener("HTTP", 80), listener("HTTPS", 443)], (80, 443)),
+        ([listener("HTTP", 80, "Same"), listener("HTTPS", 8443, "Selector")], (None, 8443)),
+        ([listener("HTTP", 80), listener("HTTPS", 443, tls={"mode": "Passthrough"}), listener("TCP", 9)], (80, None)),
+        ([listener("HTTP", 80), listener("HTTP", 8080)], (80, None)),
+    ],
+)
+def test_listeners_that_take_our_route(listeners, ports):
+    found = ingress_path.by_gateway(gateway("a/x", listeners=listeners))
+    assert (found["http"], found["https"]) == ports and found["addresses"] == ["192.0.2.9"]
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        (gateway("a/x", listeners=[{"protocol": "HTTP", "port": 80}]), "No listener of the Gateway a/x takes routes of other namespaces."),
+        (gateway("a/x", listeners=[listener("HTTP", 80)], addresses=[]), "The Gateway a/x has no address."),
+    ],
+)
+def test_no_way_by_the_gateway(one, said):
+    with pytest.raises(PathError) as refused:
+        ingress_path.by_gateway(one)
+    assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("address", "tls", "host", "ports"),
+    [
+        ("192.0.2.7", True, "192.0.2.7", (80, 443)),
+        ("lb.example.com", False, "lb.example.com", (80, 443)),
+        ("192.0.2.7:8443", True, "192.0.2.7", (None, 8443)),
+        ("192.0.2.7:8080", False, "192.0.2.7", (8080, None)),
+        ("http://192.0.2.7:8080", True, "192.0.2.7", (8080, None)),
+        ("https://lb.example.com/", True, "lb.example.com", (None, 443)),
+        ("[2001:db8::1]:8443", True, "2001:db8::1", (None, 8443)),
+    ],
+)
+def test_address_of_the_owner(address, tls, host, ports):
+    found = ingress_path.by_owner(address, tls)
+    assert (found["addresses"], found["http"], found["https"]) == ([host], *ports)
+
+
+@pytest.mark.parametrize("address", ["", ":80", "ftp://a", "a:b", "https://a/path", "http://", "[::1"])
+def test_address_that_cannot_be_used(address):
+    with pytest.raises(PathError, match="^ingress_address is "):
+        ingress_path.by_owner(address, True)
+
+
+@pytest.mark.parametrize(
+    ("tls", "http", "https", "said"),
+    [(True, 80, None, "no port for https"), (False, None, 443, "no port for http."), (True, None, 443, ""), (False, 80, None, "")],
+)
+def test_the_way_has_the_port_that_is_measured(tls, http, https, said):
+    path = {"via": "gateway", "http": http, "https": https}
+    if not said:
+        ingress_path.require(path, tls)
+        return
+    with pytest.raises(PathError) as refused:
+        ingress_path.require(path, tls)
+    assert said in str(refused.value)
+
+
+def test_endpoints_that_are_ready():
+    slices = [
+        {
+            "endpoints": [
+                {"conditions": {"ready": True}, "targetRef": {"name": "p"}, "nodeName": "a"},
+                {"conditions": {"ready": False}, "targetRef": {"name": "q"}, "nodeName": "b"},
+                {"addresses": ["192.0.2.3"]},
+            ]
+        },
+        {"endpoints": None},
+    ]
+    assert ingress_path.endpoints(slices) == {"p": "a", "192.0.2.3": ""}
+
+
+def test_restarts_of_all_containers():
+    pods = [
+        {"metadata": {"name": "p"}, "status": {"containerStatuses": [{"restartCount": 1}, {"restartCount": 2}]}},
+        {"metadata": {"name": "q"}, "status": {}},
+    ]
+    assert ingress_path.restarts(pods) == {"p": 3, "q": 0}

@@ -1,0 +1,139 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_plan import INPUTS, PlanError, plan
+
+DEFAULTS = yaml.safe_load((pathlib.Path(__file__).parents[4] / "roles/ingress/defaults/main/settings.yml").read_text(encoding="utf-8"))
+
+
+def planned(profile="smoke", tier="small", capacity=None, live=False, **settings):
+    return plan(profile, {**DEFAULTS, "tier": tier, "capacity": capacity or {}, "live": live, **settings})
+
+
+def steps(profile="smoke", **more):
+    return {step["name"]: step for step in planned(profile, **more)["steps"]}
+
+
+@pytest.mark.parametrize(
+    ("tier", "capacity", "rps", "peak"),
+    [
+        ("small", {}, 10_000, None),
+        ("large", {}, 50_000, None),
+        ("", {}, None, None),
+        ("large", {"ingress_rps": 700}, 700, None),
+        ("", {"ingress_rps": 700, "ingress_peak_rps": 900}, 700, 900),
+    ],
+)
+def test_a_declared_rate_wins_over_the_size_class(tier, capacity, rps, peak):
+    found = planned(tier=tier, capacity=capacity)
+    assert found["expected"] == {"rps": rps, "peak": peak, "tier": tier or None}
+    assert {one["name"]: one["value"] for one in found["inputs"]} == {"ingress_rps": rps, "ingress_peak_rps": peak}
+    assert {one["name"] for one in found["inputs"] if one["source"] == "declared"} == set(capacity)
+    assert list(INPUTS) == [one["name"] for one in found["inputs"]]
+
+
+def test_smoke_touches_every_path_once():
+    found = steps(capacity={"ingress_rps": 5000})
+    assert [(name, step["kind"], step["to"]) for name, step in found.items()] == [
+        ("straight", "wrk", "straight"),
+        ("rps", "wrk", "main"),
+        ("connections", "wrk", "plain"),
+        ("handshakes", "handshakes", "tls"),
+        ("latency-1-10", "k6", "main"),
+    ]
+    assert {name for name, step in found.items() if step.get("keep_alive")} == {"straight", "rps"}
+    assert found["latency-1-10"]["rate"] == 500
+    # Enough requests to say that fewer than one in a thousand fails.
+    low = steps(capacity={"ingress_rps": 10})["latency-1-10"]
+    assert low["rate"] * low["seconds"] >= 3000
+
+
+def test_load_offers_what_is_expected_and_the_peak_with_room():
+    found = steps("load", capacity={"ingress_rps": 1000, "ingress_peak_rps": 1001})
+    assert {name: step["rate"] for name, step in found.items() if "rate" in step} == {
+        "latency-1-70": 700,
+        "latency-2-100": 1000,
+        "peak-1-100": 1001,
+        "peak-2-130": 1302,
+    }
+
+
+@given(st.integers(min_value=1000, max_value=10**6))
+def test_a_share_of_the_peak_is_reached(peak):
+    found = steps("load", capacity={"ingress_peak_rps": peak})
+    assert found["peak-1-100"]["rate"] == peak and found["peak-2-130"]["rate"] / peak >= 1.3
+
+
+def test_without_a_declared_peak_none_is_offered():
+    found = planned("load")
+    assert not [step for step in found["steps"] if step["name"].startswith("peak")]
+    assert any("certify_capacity.ingress_peak_rps" in one for one in found["missing"])
+
+
+def test_without_a_size_class_the_variable_is_named():
+    found = planned(tier="")
+    assert any("certify_tiers.ingress" in one for one in found["missing"])
+    assert steps(tier="")["latency-1-10"]["rate"] == DEFAULTS["ingress_least_rate"]
+    assert planned(capacity={"ingress_peak_rps": 9})["missing"] == []
+
+
+def test_without_tls_there_are_no_handshakes():
+    found = planned(ingress_tls="none")
+    assert not found["tls"] and "handshakes" not in steps(ingress_tls="none") and "connections" in steps(ingress_tls="none")
+
+
+@pytest.mark.parametrize("limit", [{"live": True}, {"ingress_url": "https://shop.example.com/"}])
+def test_nothing_goes_beyond_what_is_declared(limit):
+    capacity = {"ingress_rps": 50, "ingress_peak_rps": 60}
+    for profile in DEFAULTS["ingress_load"]:
+        found = planned(profile, capacity=capacity, **limit)
+        assert found["limited"] and found["steps"]
+        assert all(step["kind"] == "k6" and step["rate"] <= (60 if step["of"] == "peak" else 50) for step in found["steps"])
+    assert any(next(iter(limit)).replace("live", "certify_live") in one for one in found["missing"])
+    # Nothing is declared: the size class is no promise of the owner, so only its share is offered on a cluster of its own.
+    assert planned(tier="", **limit)["steps"] == []
+
+
+@pytest.mark.parametrize(("url", "tls"), [("https://a.example.com/x", True), ("http://a.example.com/x", False)])
+def test_the_owners_url_says_whether_there_is_tls(url, tls):
+    assert planned(ingress_url=url)["tls"] is tls
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"ingress_load": {}}, "ingress_load is {}. Write a map"),
+        ({"ingress_load": {"smoke": {"rpm": 1}}}, "ingress_load.smoke has 'rpm'. Write one of straight, rps"),
+        ({"ingress_load": {"smoke": {"rps": -1}}}, "ingress_load.smoke.rps is -1. Write a number from 0"),
+        ({"ingress_load": {"smoke": {"rps": True}}}, "ingress_load.smoke.rps is True. "),
+        ({"ingress_load": {"smoke": {"latency": [{"share": 1}]}}}, "ingress_load.smoke.latency is "),
+        ({"ingress_load": {"smoke": {"peak": [{"share": 0, "seconds": 5}]}}}, "ingress_load.smoke.peak[0].share is 0. Write a number from 0.001"),
+        ({"ingress_tls": "yes"}, "ingress_tls is 'yes'. Write one of run, own, default, none."),
+        ({"ingress_least_rate": "fast"}, "ingress_least_rate is 'fast'. "),
+        ({"capacity": {"ingress_rps": -1}}, "certify_capacity.ingress_rps is -1. "),
+        ({"capacity": {"ingress_peak_rps": "many"}}, "certify_capacity.ingress_peak_rps is 'many'. "),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(settings, said):
+    with pytest.raises(PlanError) as refused:
+        planned(**settings)
+    assert str(refused.value).startswith(said)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=4), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)))
+def test_a_hostile_load_is_planned_or_refused(load):
+    try:
+        found = planned(ingress_load={"smoke": {"rps": load, "latency": load}})
+    except PlanError:
+        return
+    assert found["seconds"] >= 0

@@ -1,0 +1,131 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_runs import runs
+
+HOST = "run-1.ingress.example.com"
+PATH = {"via": "node port", "addresses": ["192.0.2.1"], "http": 30080, "https": 30443}
+STEPS = [
+    {"name": "straight", "kind": "wrk", "to": "straight", "keep_alive": True, "seconds": 3},
+    {"name": "rps", "kind": "wrk", "to": "main", "keep_alive": True, "seconds": 8},
+    {"name": "connections", "kind": "wrk", "to": "plain", "keep_alive": False, "seconds": 5},
+    {"name": "handshakes", "kind": "handshakes", "to": "tls", "keep_alive": False, "seconds": 6},
+    {"name": "latency-1-100", "kind": "k6", "to": "main", "rate": 1000, "seconds": 16},
+]
+SETUP = {
+    "host": HOST,
+    "url": "",
+    "path": PATH,
+    "mark": "kubeproof/run-1/",
+    "marker": "",
+    "nodes": ["a", "b"],
+    "backends": 2,
+    "ca": True,
+    "connections": 64,
+    "cpus": 2,
+    "generators": 1,
+    "request_timeout": 10,
+    "ready_timeout": 30,
+    "grace": 30,
+    "answers": {},
+}
+
+
+def made(tls=True, steps=None, **setup):
+    chosen = STEPS if steps is None else steps
+    return runs({"tls": tls, "steps": [one for one in chosen if tls or one["to"] != "tls"]}, {**SETUP, **setup})
+
+
+def step(name, **setup):
+    return next(one for one in made(**setup)["steps"] if one["name"] == name)
+
+
+@pytest.mark.parametrize(
+    ("tls", "path", "urls"),
+    [
+        (True, PATH, {"main": f"https://{HOST}:30443/", "tls": f"https://{HOST}:30443/", "plain": f"http://plain-{HOST}:30080/", "stranger": f"http://stranger-{HOST}:30080/"}),
+        (True, {**PATH, "http": None}, {"main": f"https://{HOST}:30443/", "tls": f"https://{HOST}:30443/", "stranger": f"https://stranger-{HOST}:30443/"}),
+        (False, {**PATH, "http": 80, "https": None}, {"main": f"http://{HOST}/", "plain": f"http://plain-{HOST}/", "stranger": f"http://stranger-{HOST}/"}),
+    ],
+)
+def test_urls(tls, path, urls):
+    found = made(tls, path=path)
+    assert found["urls"] == {"straight": "http://backend/", **urls}
+    # The names are in the clients' hosts file, so that SNI and the Host header are those of a client outside.
+    assert found["aliases"] == {"192.0.2.1": [HOST, f"plain-{HOST}", f"stranger-{HOST}"]}
+
+
+def test_the_owners_url():
+    found = made(url="https://shop.example.com/cart", marker="Cart", steps=STEPS[-1:], path={"via": "ingress_url", "addresses": ["192.0.2.8"]})
+    assert found["urls"] == {"main": "https://shop.example.com/cart"} and found["aliases"] == {"192.0.2.8": ["shop.example.com"]}
+    assert list(found["pods"]) == ["client"] and found["probe"]["environment"]["MARKER"] == found["steps"][0]["environment"]["MARKER"] == "Cart"
+
+
+def test_pods_are_spread():
+    pods = made(backends=3)["pods"]
+    assert {name: pod["node"] for name, pod in pods.items()} == {"backend-0": "a", "backend-1": "b", "backend-2": "a", "client": "b"}
+    assert pods["backend-0"]["ports"] == [8080] and "argv" not in pods["client"]
+
+
+def test_wrk_counts_only_our_answers():
+    argv = step("rps")["argv"]
+    assert argv[0] == "wrk" and argv[-4:] == [f"https://{HOST}:30443/", "--", "200", f"kubeproof/run-1/{HOST}"]
+    assert {"-t2", "-c64", "-d8s", "--timeout=10s"} <= set(argv) and "Connection: close" not in argv
+    assert step("straight")["argv"][-1] == "kubeproof/run-1/"
+    assert step("rps")["parser"] == "wrk_files" and step("rps")["result"] == "stdout" and step("rps")["timeout"] == 38
+
+
+def test_new_connections():
+    assert "Connection: close" in step("connections")["argv"]
+    environment = step("handshakes")["environment"]
+    assert "RATE" not in environment and environment["VUS"] == "64" and environment["URL"].startswith("https:")
+
+
+def test_k6_at_a_rate():
+    found = step("latency-1-100")
+    environment = found["environment"]
+    assert (environment["RATE"], environment["VUS"], environment["MAX_VUS"], environment["DURATION"]) == ("1000", "50", "400", "16s")
+    assert environment["GOMAXPROCS"] == "2" and found["parser"] == "k6" and not any("segment" in one for one in found["argv"])
+
+
+def test_several_generators_share_the_load():
+    found = step("latency-1-100", generators=3)
+    assert "--execution-segment={index}/3:{next}/3" in found["argv"] and "--execution-segment-sequence=0,1/3,2/3,1" in found["argv"]
+    assert found["environment"]["RATE"] == "1000"
+    assert "-c22" in step("rps", generators=3)["argv"] and "-c2" in step("rps", generators=64)["argv"]
+
+
+@pytest.mark.parametrize("ca", [True, False])
+def test_the_authority_is_trusted_alone(ca):
+    for environment in (step("latency-1-100", ca=ca)["environment"], made(ca=ca)["probe"]["environment"]):
+        assert ("SSL_CERT_FILE" in environment, environment.get("SSL_CERT_DIR")) == (ca, "/dev/null" if ca else None)
+
+
+def test_probe():
+    environment = made()["probe"]["environment"]
+    assert list(json.loads(environment["URLS"])) == ["main", "plain", "stranger"] and json.loads(environment["WANTED"]) == ["main"]
+    assert environment["MARKER"] == "kubeproof/run-1/" and environment["WAIT"] == "30"
+
+
+@pytest.mark.parametrize(
+    ("tls", "setup", "why"),
+    [
+        (True, {}, ""),
+        (True, {"answers": {"plain": {"answer": "our backend"}}}, ""),
+        (True, {"answers": {"plain": {"answer": "status 308"}}}, "Without TLS the ingress answers: status 308."),
+        (True, {"path": {**PATH, "http": None}}, "The way to the ingress has no port for http."),
+        # Where it is what production uses, a redirect is an error.
+        (False, {"answers": {"plain": {"answer": "status 308"}}}, ""),
+    ],
+)
+def test_a_redirect_to_https_is_no_load(tls, setup, why):
+    found = made(tls, **setup)
+    assert found["skipped"] == ({"connections": why} if why else {})
+    assert ("connections" in {one["name"] for one in found["steps"]}) is not bool(why)

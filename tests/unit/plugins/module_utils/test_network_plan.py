@@ -1,0 +1,188 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pathlib
+import shlex
+import subprocess
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import network_runs, parsers
+from ansible_collections.kubeproof.certify.plugins.module_utils.network_layout import layout
+from ansible_collections.kubeproof.certify.plugins.module_utils.network_plan import PlanError, plan
+
+ROOT = pathlib.Path(__file__).parents[4]
+DEFAULTS = yaml.safe_load((ROOT / "roles/network/defaults/main/settings.yml").read_text(encoding="utf-8"))
+PROFILES = ("smoke", "load", "stress", "soak")
+NODES = [{"name": f"worker{number}", "zone": "", "aside": "", "trouble": ""} for number in (1, 2)]
+
+
+def planned(profile="smoke", nodes=3, capacity=None, engine="auto", found=False, live=False, **settings):
+    return plan(profile, {**DEFAULTS, "nodes": nodes, "capacity": capacity or {}, "engine": engine, "found": found, "live": live, **settings})
+
+
+def load(**more):
+    return {"network_load": {"smoke": {"tcp": 1, "streams": [1, 8], **more}}}
+
+
+def places(address="10.0.0.1", **more):
+    pods = {name: {"pod": f"net-{name}", "ip": address} for name in ("pod-0", "pod-1", "host-0", "host-1", "peer-0")}
+    return {"pods": pods, "services": {"pod-1": "10.96.0.9"}, "host_port": 25201, "looks": {}, "pairs": {}, **more}
+
+
+def runs(kind, plan_of=None, **more):
+    return {run["name"]: run for run in network_runs.runs(kind, layout(NODES), plan_of or planned(), places(**more))}
+
+
+def test_smoke_touches_every_path_once_and_is_short():
+    found = planned(nodes=3)
+    assert [step["kind"] for step in found["steps"]] == ["throughput", "latency", "loss", "programming"]
+    assert found["seconds"] <= 80 and found["pairs"] == 3
+
+
+def test_load_has_the_samples_of_the_catalogue():
+    found = planned("load")
+    assert found["load"]["samples"] == 5 and found["load"]["connections"] * 5 >= 10_000
+    assert [step["kind"] for step in found["steps"]] == ["throughput", "latency", "loss", "loaded", "programming"]
+    assert 900 <= found["seconds"] <= 3600
+    # As many datagrams as prove a loss below the target; see the check.
+    assert found["udp_rate"] * found["load"]["udp"] / (8 * 1448) >= 6000
+
+
+@pytest.mark.parametrize(("nodes", "pairs"), [(0, 0), (1, 0), (2, 1), (3, 3), (20, 20), (500, 20)])
+def test_pairs(nodes, pairs):
+    assert planned(nodes=nodes)["pairs"] == pairs
+
+
+def test_a_cluster_that_serves_keeps_its_network():
+    found = planned("load", live=True)
+    assert {"throughput", "loaded"}.isdisjoint(step["kind"] for step in found["steps"]) and found["live"]
+    assert not [test for test in found["netperf"]["tests"] if test["profile"] == "TCP_STREAM"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "named", "engines", "kinds"),
+    [
+        ("auto", False, ["builtin"], {"throughput", "latency", "loss", "programming"}),
+        ("auto", True, ["builtin", "k8s_netperf"], {"throughput", "latency", "loss", "programming", "k8s_netperf"}),
+        ("builtin", True, ["builtin"], {"throughput", "latency", "loss", "programming"}),
+        ("k8s_netperf", False, ["k8s_netperf"], {"loss", "programming", "k8s_netperf"}),
+    ],
+)
+def test_engines(engine, named, engines, kinds):
+    found = planned(engine=engine, found=named)
+    assert found["engines"] == engines and {step["kind"] for step in found["steps"]} == kinds
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"network_load": {}}, "network_load is {}. Write a map"),
+        (load(tpc=1), "network_load.smoke has 'tpc'. Write some of tcp, "),
+        (load(tcp=-1), "network_load.smoke.tcp is -1. Write a number from 0"),
+        (load(rtt=0.5), "network_load.smoke.rtt is 0.5. Write a whole number."),
+        (load(samples=0), "network_load.smoke.samples is 0. Write a number from 1"),
+        (load(udp=True), "network_load.smoke.udp is True. "),
+        (load(streams=[]), "network_load.smoke.streams is empty. "),
+        (load(streams=[8, 8]), "network_load.smoke.streams is [8, 8]. Write a list of numbers of streams from 1 to 128, each once"),
+        (load(reverse=[2]), "network_load.smoke.reverse has 2, which network_load.smoke.streams has not."),
+        (load(tcp=0, loaded=5), "network_load.smoke.loaded needs network_load.smoke.tcp"),
+        ({"network_load": {"smoke": {}}}, "network_load.smoke asks for nothing."),
+        ({"capacity": {"interzone_rate": 0}}, "certify_capacity.interzone_rate is 0. "),
+        ({"network_udp_rate": "1G"}, "network_udp_rate is '1G'. Write a number"),
+        ({"engine": "iperf"}, "certify_network_engine is 'iperf'. Write one of auto, builtin, k8s_netperf."),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(settings, said):
+    with pytest.raises(PlanError) as error:
+        planned(**settings)
+    assert said in str(error.value)
+
+
+# The tests of a pair ---------------------------------------------------------------------------------------------------------
+
+
+def test_throughput_of_both_ways_and_networks():
+    found = runs("throughput", planned("load"))
+    assert sum("pod-tcp-8-reverse" in name for name in found) == 2 * 5
+    one = found["0-host-tcp-8-reverse-4"]
+    assert one["pod"] == "net-host-0" and one["parser"] == "iperf3"
+    assert one["argv"] == shlex.split("timeout -k 1 14 iperf3 -c 10.0.0.1 -p 25201 -J --connect-timeout 3000 -t 6 -P 8 -R")
+    assert one["timeout"] > 14
+    # Two pods of one node have no wire between them, so nothing to compare with.
+    assert not [name for name in found if name.startswith("1-host")] and found["1-pod-tcp-1-forward-0"]["pod"] == "net-peer-0"
+
+
+def test_latency_through_a_service_goes_to_its_address():
+    found = runs("latency", planned("load"))
+    assert "10.96.0.9" in found["0-service-rtt-0"]["argv"] and "10.0.0.1" in found["0-pod-rtt-0"]["argv"]
+    assert found["0-service-connect-4"]["argv"][-1] == "http://10.96.0.9:8080/?[1-2000]"
+
+
+@pytest.mark.parametrize(
+    ("tables", "connections"),
+    [([], 2000), ([{"count": 0, "max": 262144}], 2000), ([{"count": 0, "max": 262144}, {"count": 50_000, "max": 60_000}], 200), ([{"count": 9, "max": 9}], 1)],
+)
+def test_connections_leave_room_in_the_tables(tables, connections):
+    found = runs("latency", planned("load"), looks={f"host-{number}": {"conntrack": one} for number, one in enumerate(tables)})
+    assert found["0-service-connect-0"]["argv"][-1].endswith(f"[1-{connections}]")
+
+
+def test_half_of_what_was_measured_is_the_load():
+    rate = {"worker1 -> worker2 (nodes)": {"tcp": {"rate": 10e9}}}
+    found = runs("loaded", planned("load"), pairs=rate)
+    assert found["0-pod-loaded-0"]["argv"][4:] == ["10.0.0.1", "5202", "11111", "5000000000", "10"]
+    assert runs("loaded", planned("load")) == {}
+
+
+@pytest.mark.parametrize(("address", "headers", "fragment"), [("10.0.0.1", "28", True), ("fd00::1", "48", False)])
+def test_full_size_packets(address, headers, fragment):
+    argv = runs("loss", address=address)["0-pod-full_size-0"]["argv"]
+    assert argv[4:] == [address, "5201", headers, "10000000"] and ("--dont-fragment" in argv[2]) is fragment
+
+
+def test_ipv6_stands_in_brackets_in_a_url():
+    found = runs("latency", services={"pod-1": "fd00::9"})
+    assert found["0-service-connect-0"]["argv"][-1].startswith("http://[fd00::9]:8080/")
+
+
+def test_without_an_address_nothing_runs():
+    found = runs("latency", pods={"pod-0": {"pod": "net-pod-0", "ip": "10.0.0.1"}}, services={})
+    assert found == {}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_results_are_found_by_name(profile):
+    found = planned(profile)
+    for kind in network_runs.OF_KIND:
+        tests = network_runs.tests(kind, layout(NODES), found["load"])
+        assert len({test["name"] for test in tests}) == len(tests)
+        made = network_runs.runs(kind, layout(NODES), found, places(pairs={"worker1 -> worker2 (nodes)": {"tcp": {"rate": 1e9}}}))
+        assert [run["name"] for run in made] == [test["name"] for test in tests]
+        assert all(run["parser"] in parsers.PARSERS for run in made)
+
+
+@pytest.mark.parametrize("script", [network_runs.CONNECT, network_runs.FULL_SIZE, network_runs.LOADED])
+def test_scripts_are_shell(script):
+    subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+
+
+def test_pods():
+    pods = network_runs.pods(layout(NODES), "pod")
+    hosts = network_runs.pods(layout(NODES), "host", 25201)
+    assert {name: pod["node"] for name, pod in {**pods, **hosts}.items()} == {
+        "pod-0": "worker1", "pod-1": "worker2", "peer-0": "worker1", "host-0": "worker1", "host-1": "worker2"
+    }  # fmt: skip
+    assert pods["pod-1"]["labels"] == {network_runs.SERVER_LABEL: "pod-1"} and hosts["host-1"]["ports"] == [25201, 25202, 25203]
+    assert hosts["host-0"]["host_network"] and not pods["pod-0"]["host_network"] and "argv" not in pods["peer-0"]
+
+
+@given(st.sampled_from(PROFILES), st.integers(0, 10**5))
+def test_any_number_of_nodes_gives_a_plan(profile, nodes):
+    found = planned(profile, nodes)
+    assert all(step["seconds"] > 0 for step in found["steps"]) and found["seconds"] == sum(step["seconds"] for step in found["steps"])
