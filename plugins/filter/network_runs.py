@@ -8,14 +8,14 @@ DOCUMENTATION = r"""
 name: network_runs
 short_description: The tests of pairs as commands in pods
 version_added: "0.1.0"
-description: Turns one kind of test into the runs of M(kubeproof.certify.pod_exec), one after the other for each pair of nodes.
+description: Turns kinds of tests into the runs of M(kubeproof.certify.pod_exec), one after the other for each pair of nodes.
 author: kubeproof authors (@kubeproof)
 positional: plan, layout, places
 options:
   _input:
-    description: The kind of test.
-    type: str
-    choices: [throughput, latency, loss, loaded]
+    description: The kinds of tests, of V(throughput), V(latency), V(loss) and V(loaded).
+    type: list
+    elements: str
     required: true
   plan:
     description: What the filter P(kubeproof.certify.network_plan#filter) returned.
@@ -34,7 +34,7 @@ options:
 """
 
 EXAMPLES = r"""
-runs: "{{ 'throughput' | kubeproof.certify.network_runs(plan, layout, places) }}"
+runs: "{{ ['throughput', 'loss'] | kubeproof.certify.network_runs(plan, layout, places) }}"
 """
 
 RETURN = r"""
@@ -52,4 +52,4 @@ class FilterModule:
     """The filter network_runs."""
 
     def filters(self):
-        return {"network_runs": lambda kind, plan, layout, places: runs(str(kind), plain(layout), plain(plan), plain(places))}
+        return {"network_runs": lambda kinds, plan, layout, places: runs(plain(kinds), plain(layout), plain(plan), plain(places))}

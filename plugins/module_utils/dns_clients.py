@@ -21,20 +21,24 @@ THREADS_EACH = 2
 WAITING = 0.5
 # With these a rate is carried: loss and SERVFAIL, and P99 in seconds (the catalogue's dns.qps).
 FAILED, SLOW = 0.001, 0.050
+# Without one of these nothing is said.
+SEEN = ("sent", "completed", "lost", "interrupted", "failed", "seconds", "timeout")
+ASKED = ("rate", "count", "threads", "outstanding", "searched", "lines")
 LATENCY = ("p50", "p90", "p99", "mean", "max")
 
 
 def generator(step: dict) -> dict:
     """Return {share: sent of what was to be sent, busy: share of its threads, limited}; {} when one of them is not known."""
     seen, job = _map(step.get("facts")), _map(step.get("job"))
-    cpu = [pod.get("cpu_seconds") for pod in step.get("pods") or ()]
-    asked = job.get("rate", 0) * job.get("count", 0) * (step.get("seconds") or 0)
-    if not _is_number(seen.get("sent")) or not asked or not cpu or not all(map(_is_number, cpu)):
+    cpu = [_map(pod).get("cpu_seconds") for pod in step.get("pods") or ()]
+    numbers = [*cpu, *(seen.get(name) for name in SEEN), *(job.get(name) for name in ASKED), step.get("seconds")]
+    if not cpu or not all(map(_is_number, numbers)) or not all(numbers[-1:] + [seen["sent"], seen["seconds"], job["rate"], job["count"], job["lines"]]):
         return {}
-    share, busy = min(1.0, seen["sent"] / asked), max(cpu) / (step["seconds"] * job["threads"] * THREADS_EACH)
+    share = min(1.0, seen["sent"] / (job["rate"] * job["count"] * step["seconds"]))
+    busy = max(cpu) / (step["seconds"] * job["threads"] * THREADS_EACH)
     # What waits for an answer on the average: Little's law for those that came, the whole time for those that were lost.
-    mean = _map(seen.get("latency")).get("mean") or 0
-    waiting = (seen.get("completed", 0) * mean + seen.get("lost", 0) * seen.get("timeout", 0)) / step["seconds"]
+    mean = _map(seen.get("latency")).get("mean")
+    waiting = (seen["completed"] * (mean if _is_number(mean) else 0) + seen["lost"] * seen["timeout"]) / step["seconds"]
     held_back = waiting >= WAITING * job["outstanding"] * job["count"]
     return {"share": share, "busy": busy, "limited": busy > BUSY or (share < HELD and not held_back)}
 
@@ -52,9 +56,9 @@ def lookup(step: Optional[dict]) -> dict:
     bad, sent, latency = failed(step), seen["sent"], _map(seen.get("latency"))
     found = {"rate": max(0, sent - bad) / seen["seconds"], "seconds": round(seen["seconds"]), "errors": bad / sent, "count": sent}
     found.update({name: seen[name] for name in ("lost", "rcodes") if name in seen})
-    if _is_number(latency.get("samples")):
+    if _is_number(latency.get("samples")) and _is_number(latency.get("unmeasured")):
         # What was lost is an observation too: one that is slower than every bound.
-        found["samples"] = latency["samples"] + latency.get("unmeasured", 0)
+        found["samples"] = latency["samples"] + latency["unmeasured"]
         found.update({name: latency[name] for name in LATENCY if latency.get(name) is not None})
     return found
 
@@ -62,28 +66,25 @@ def lookup(step: Optional[dict]) -> dict:
 def failed(step: dict) -> int:
     """Return how many queries were lost, or answered with another rcode than they should be."""
     seen, job = step["facts"], step["job"]
-    missing = seen.get("rcodes", {}).get("NXDOMAIN", 0)
+    missing = _map(seen.get("rcodes")).get("NXDOMAIN", 0)
     # dnsperf goes round the file, and of each process the last round may end anywhere.
     searched = math.ceil(seen["sent"] * job["searched"] / job["lines"]) + job["searched"] * job["count"]
-    return seen["lost"] + seen.get("interrupted", 0) + seen["failed"] + max(0, missing - searched)
+    return seen["lost"] + seen["interrupted"] + seen["failed"] + max(0, missing - searched)
 
 
 def errors(steps: List[dict]) -> dict:
-    """Return {ratio, count, failed, lost, rcodes} of all queries of the steps; {} when one of them is not known."""
+    """Return {ratio, count, failed, lost, rcodes (of the last step)} of all queries of the steps; {} when one of them is not known."""
     known = [step for step in steps if _map(step.get("facts")) and generator(step).get("limited") is False]
     if not known or len(known) < len(steps):
         return {}
     sent, bad = sum(step["facts"]["sent"] for step in known), sum(map(failed, known))
-    rcodes: dict = {}
-    for step in known:
-        for name, count in step["facts"].get("rcodes", {}).items():
-            rcodes[name] = rcodes.get(name, 0) + count
-    return {"ratio": bad / sent, "count": sent, "failed": bad, "lost": sum(step["facts"]["lost"] for step in known), "rcodes": rcodes}
+    lost = sum(step["facts"]["lost"] for step in known)
+    return {"ratio": bad / sent, "count": sent, "failed": bad, "lost": lost, "rcodes": _map(known[-1]["facts"].get("rcodes"))}
 
 
 def alone(step: dict) -> dict:
     """Return {CoreDNS pod: what `lookup` returns}; of a pod that is not known {}, so that it does not vanish."""
-    job, ran = _map(step.get("job")), {pod.get("index"): pod for pod in step.get("pods") or ()}
+    job, ran = _map(step.get("job")), {_map(pod).get("index"): pod for pod in step.get("pods") or ()}
     found = {}
     for index, name in enumerate(job.get("names") or ()):
         own = {"facts": _map(step.get("each")).get(name), "job": dict(job, count=1), "pods": [ran[index]] if index in ran else []}

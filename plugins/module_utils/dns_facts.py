@@ -12,6 +12,9 @@ from typing import Any, Dict, Iterable, List, Optional
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import api_windows, dns_clients
 
+# What the servers count.
+COUNTED = ("cache", "balance", "servfail", "server_latency", "panics", "forward")
+NO_METRICS = "CoreDNS exposes no metrics: the plugin prometheus is not in its Corefile, or listens at loopback alone"
 BEFORE = ("service_found", "service", "ready", "domain", "node_local_found", "problems")
 SHOWN = ("count", "p50", "p95", "p99")
 
@@ -20,7 +23,7 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     """Return the document of the cluster's DNS.
 
     `measured`: plan (dns_plan), info and after (dns_info's facts before and after the load), steps {name: {job (dns_job), facts (dnsperf), each
-    {CoreDNS pod: facts}, took, pods [of the job], window {pod: facts of metrics_window}}}, clean. Only `plan` must be there.
+    {CoreDNS pod: facts}, took, pods [of the job], metrics {pod: facts of metrics_window}, unread {pod: why not}}}, clean. Only `plan` must be there.
     """
     plan, info, after = measured["plan"], _map(measured.get("info")), _map(measured.get("after"))
     steps = {name: _map(step) for name, step in _map(measured.get("steps")).items()}
@@ -29,9 +32,10 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     facts["asked"] = {"external": any(step["kind"] == "external" for step in plan["steps"])}
     facts.update(_configured(info))
     facts.update(_clients(plan, done, info))
-    facts.update(_servers(done, info))
+    facts.update(_servers(plan, done, info))
     facts.update(_health(info, after))
     facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
+    facts["missing"] = _missing(done, facts)
     return facts
 
 
@@ -54,6 +58,7 @@ def _configured(info: dict) -> dict:
     """Return {nodes, corefile}: which nodes take pods, and what the Corefile says of caches and metrics."""
     corefile = _map(info.get("corefile"))
     kept, upstream = _map(corefile.get("cache")), _map(corefile.get("upstream_cache"))
+    halves = [kept.get("success"), kept.get("denial")]
     about = _present(
         zones=corefile.get("zones"),
         plugins=corefile.get("plugins"),
@@ -61,7 +66,7 @@ def _configured(info: dict) -> dict:
         upstream_cache=upstream,
         unknown=corefile.get("unknown"),
         # Half of a cache cannot reach the bound either: a tenth of the queries are for names that do not exist.
-        in_cluster_cached=kept["success"] and kept["denial"] if kept else None,
+        in_cluster_cached=all(halves) if all(isinstance(half, bool) for half in halves) else None,
         upstream_cached=upstream.get("present"),
         metrics=_map(corefile.get("metrics")).get("exposed"),
     )
@@ -102,32 +107,40 @@ def _first(done: List[dict], kind: str) -> dict:
 # What the servers counted ---------------------------------------------------------------------------------------------------
 
 
-def _servers(done: List[dict], info: dict) -> dict:
+def _servers(plan: dict, done: List[dict], info: dict) -> dict:
     """Return what CoreDNS, and NodeLocal DNSCache, counted while the numbers of clients counted."""
-    pods = [name for name, pod in _map(info.get("pods")).items() if pod.get("ready")]
+    pods = [name for name, pod in _map(info.get("pods")).items() if _map(pod).get("ready")]
     counted = [step for step in done if step["kind"] == "service" and step["share"] and step["window"]]
-    window = whole(counted[-1].get("window"), pods) if counted else {}
+    window = whole(counted[-1].get("metrics"), pods) if counted else {}
     local = _first(done, "node_local")
-    outside = whole(_first(done, "external").get("window"), pods)
-    # Only the caches on the nodes that clients ran on were asked.
-    near = whole(local.get("window"), list(_map(local.get("window"))))
+    near = whole(local.get("metrics"), list(_map(local.get("metrics"))))
+    outside = whole(_first(done, "external").get("metrics"), pods)
+    # What may not happen at all is counted in every step, which has to have run.
+    asked = [step["name"] for step in plan["steps"] if step["window"] and step["kind"] != "node_local"]
+    ran = {step["name"]: step for step in done}
+    every = [whole(_map(ran.get(name)).get("metrics"), pods) for name in asked]
     responses = summed(window, "responses")
     servfail = summed(window, "responses", lambda key: key[-1] == "SERVFAIL")
-    found = _present(
+    return _present(
         cache=hits(window),
         node_cache=hits(near),
         external_cache=hits(outside),
         balance=balance(window, pods),
         servfail={"ratio": servfail / responses, "count": int(responses)} if responses and servfail is not None else None,
         server_latency=_shown(window, "duration"),
-        panics=risen(window, "panics"),
+        panics=added(risen(one, "panics") for one in every),
         forward=_present(
-            rejects=risen(outside or window, "rejects"),
-            unhealthy=summed(outside or window, "unhealthy"),
+            rejects=added(risen(one, "rejects") for one in every),
+            unhealthy=added(summed(one, "unhealthy") for one in every),
             latency=_shown(outside, "upstream"),
         ),
     )
-    return found
+
+
+def added(counts: Iterable[Optional[float]]) -> Optional[float]:
+    """Return the sum, None without any count, or when one is not known."""
+    found = list(counts)
+    return sum(found) if found and None not in found else None
 
 
 def whole(window: Any, expected: Iterable[str]) -> dict:
@@ -144,7 +157,7 @@ def summed(window: dict, family: str, chosen: Any = lambda key: True) -> Optiona
 def risen(window: dict, family: str) -> Optional[float]:
     """Return the increase of a counter without labels over all pods. It is exposed from the start, so that where it is missing nothing is known."""
     found = [_map(facts.get(family)).get("increase") for facts in window.values()]
-    return sum(found) if found and all(map(_is_number, found)) else None
+    return added(one if _is_number(one) else None for one in found)
 
 
 def hits(window: dict) -> Optional[dict]:
@@ -170,17 +183,26 @@ def _shown(window: dict, family: str) -> Optional[dict]:
     return {name: summary[name] for name in SHOWN if name in summary} if summary else None
 
 
+def _missing(done: List[dict], facts: dict) -> dict:
+    """Return {fact: sentence}: why what the servers count is not known."""
+    unread = {name: why for step in done if step["kind"] == "service" for name, why in _map(step.get("unread")).items()}
+    lost = f"{facts['pods_lost']} of the CoreDNS pods were gone or new after the load" if facts.get("pods_lost") else ""
+    reasons = [f"the metrics of {name} could not be read. {why}".rstrip(". ") for name, why in sorted(unread.items())]
+    reason = NO_METRICS if _map(facts.get("corefile")).get("metrics") is False else lost or next(iter(reasons), "")
+    return {name: reason for name in COUNTED if reason and name not in facts}
+
+
 # What became of the pods ----------------------------------------------------------------------------------------------------
 
 
 def _health(info: dict, after: dict) -> dict:
     """Return {restarts, pods_lost, throttling} between before and after the load."""
     before, later = _map(info.get("pods")), after.get("pods")
-    limited = [name for name, pod in before.items() if pod.get("cpu_limit")]
+    limited = [name for name, pod in before.items() if _map(pod).get("cpu_limit")]
     found: Dict[str, Any] = {"throttling": {"limited": bool(limited)}} if before else {}
     if not before or not isinstance(later, dict):
         return found
-    stayed = [name for name, pod in before.items() if _map(later.get(name)).get("uid") == pod["uid"]]
+    stayed = [name for name, pod in before.items() if _map(pod).get("uid") and _map(later.get(name)).get("uid") == pod["uid"]]
     found["pods_lost"] = len(before) - len(stayed)
     counts = [(before[name].get("restarts"), later[name].get("restarts")) for name in stayed]
     if all(_is_number(one) for pair in counts for one in pair):
@@ -197,7 +219,7 @@ def throttled(before: dict, after: dict, pods: List[str]) -> dict:
     for name in pods:
         periods = throttles = 0
         for cgroup, last in _map(after.get(name)).items():
-            first = _map(_map(before.get(name)).get(cgroup))
+            first, last = _map(_map(before.get(name)).get(cgroup)), _map(last)
             numbers = [last.get("periods"), last.get("throttled"), first.get("periods", 0), first.get("throttled", 0)]
             if not all(map(_is_number, numbers)) or numbers[0] < numbers[2] or numbers[1] < numbers[3]:
                 return {}

@@ -120,9 +120,8 @@ def _why(step: Optional[dict]) -> str:
 def _rates(facts: dict, done: Dict[str, dict], plan: dict) -> None:
     """Add the rates of the steps that are driven as fast as answers come."""
     straight = _rate(done.get("straight"), None)
-    facts.update({"straight": straight} if straight else {})
     ceiling = straight["measured"] if straight else None
-    names = {"rps": "rps", "connections_plain": "connections", "handshakes": "handshakes"}
+    names = {"straight": "straight", "rps": "rps", "connections_plain": "connections", "handshakes": "handshakes"}
     for name, step in names.items():
         found = _rate(done.get(step), ceiling)
         if found:

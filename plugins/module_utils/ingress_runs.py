@@ -13,7 +13,6 @@ import json
 import math
 from urllib.parse import urlsplit
 
-PORTS = {"http": 80, "https": 443}
 FILES = "/kubeproof/files"
 K6 = ["k6", "run", "--quiet", "--no-color", "--no-usage-report", "--address=", "--summary-mode=disabled", "--include-system-env-vars"]
 # Prepared for answers in 0.05 s. More clients than for answers in 0.4 s, twice the highest bound, would measure what has failed already.
@@ -71,7 +70,7 @@ def _urls(plan, setup):
         name = urlsplit(setup["url"]).hostname
         return {"main": setup["url"]}, {one: [name] for one in path["addresses"]}, {"main": setup["marker"]}
     plain, stranger = f"plain-{host}", f"stranger-{host}"
-    urls = {"straight": "http://backend/"}
+    urls = {"straight": _url("http", "backend", {"http": 80})}
     if plan["tls"]:
         urls.update(main=_url("https", host, path), tls=_url("https", host, path))
         urls.update({"plain": _url("http", plain, path)} if path["http"] else {})
@@ -84,8 +83,8 @@ def _urls(plan, setup):
 
 
 def _url(scheme, host, path):
-    port = path[scheme]
-    return f"{scheme}://{host}{'' if port == PORTS[scheme] else f':{port}'}/"
+    # Always with its port, which wrk otherwise looks for in a list of services that the image need not have.
+    return f"{scheme}://{host}:{path[scheme]}/"
 
 
 def _skipped(to, urls, plan, answers):

@@ -125,7 +125,7 @@ class Pods:
         for state in self.at(STARTING):
             over = now - self.scheduled[state.name] > options["pull_timeout"]
             if state.hopeless or over:
-                why = state.reason or self.warning("Pod", state.name) or "it says nothing"
+                why = state.reason or self.event("Pod", state.name, "type=Warning") or "it says nothing"
                 when = f"within {options['pull_timeout']:g} s after it was scheduled" if over else "and will not"
                 raise JobError(f"{state.place} did not start {when}: {why}{self.silence()}")
         waiting = self.at(UNSCHEDULED)
@@ -137,12 +137,9 @@ class Pods:
         """Return why a pod has no node, or ""."""
         return state.reason
 
-    def warning(self, kind, name):
-        """Return the last warning among the events of an object, or ""."""
-        return self.event(f"involvedObject.kind={kind},involvedObject.name={name},type=Warning")
-
-    def event(self, selector):
-        """Return what the last one of some events says, or ""."""
+    def event(self, kind, name, *more):
+        """Return what the last event of an object says, among those that `more` selects; or ""."""
+        selector = ",".join((f"involvedObject.kind={kind}", f"involvedObject.name={name}", *more))
         try:
             found = self.server.get(self.path("events"), fieldSelector=selector).get("items") or ()
         except ClusterError as error:

@@ -72,7 +72,7 @@ class Runner(Pods):
         if not late and self.looked and now - self.looked < EVENTS:
             return
         self.looked = now
-        why = self.warning("Job", self.name)
+        why = self.event("Job", self.name, "type=Warning")
         if late or REFUSED.search(why):
             missing = self.options["count"] - len(self.states)
             raise JobError(f"{missing} of {self.options['count']} pods were not created: {why or 'the Job says nothing'}{self.silence()}")

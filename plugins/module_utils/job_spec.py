@@ -38,6 +38,22 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+# What jobs and groups are both given.
+RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
+ARGUMENTS = {
+    "kubeconfig": {"type": "path", "required": True},
+    "namespace": {"type": "str", "required": True},
+    "run_id": {"type": "str", "required": True},
+    "name": {"type": "str", "required": True},
+    "files": {"type": "dict", "default": {}},
+    "host_aliases": {"type": "dict", "default": {}},
+    "tolerations": {"type": "list", "elements": "dict", "default": []},
+    "resources": {"type": "dict", "default": RESOURCES},
+    "results_limit": {"type": "str", "default": "2Gi"},
+    "pull_timeout": {"type": "float", "default": 120},
+    "ready_timeout": {"type": "float", "default": 60},
+}
+
 # Waits for the start, fills {index} and {next} in, runs the tool, and says when it began and ended and what it used of the CPU.
 RUN = r"""
 while [ -n "$KUBEPROOF_WAIT" ] && [ ! -e /kubeproof/state/go ]; do sleep 0.1; done

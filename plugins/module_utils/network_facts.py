@@ -30,12 +30,13 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     facts.update({name: info[name] for name in ("services", "nodes") if name in info})
     if layout:
         facts["layout"] = {name: layout[name] for name in ("taking_part", "left_out", "zones", "possible", "sampled")}
-        facts.update(_pairs(measured, layout, steps, looks["after"]))
-        facts.update(_tables(layout, looks))
+        gone = _gone(measured, layout, looks["after"])
+        facts.update(_pairs(measured, layout, steps, gone))
+        facts.update(_tables(layout, looks, gone))
     facts["kube_proxy"] = _proxy(info, layout, looks)
     facts.update(_programming(steps))
     if "k8s_netperf" in plan["engines"]:
-        found = network_netperf.facts_of(_map(_map(steps.get("k8s-netperf")).get("facts")).get("runs"), plan["netperf"]["seconds"])
+        found = network_netperf.facts_of(_map(_map(steps.get("k8s-netperf")).get("facts")).get("runs"))
         facts["k8s_netperf"] = found
         if "builtin" not in plan["engines"]:
             facts.update(network_netperf.pairs(found))
@@ -47,21 +48,21 @@ def _map(value: Any) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], after: dict) -> dict:
+def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str, str]) -> dict:
     """Return {nodes, zones, same, across (the first two), service, every: {name of the pair: its facts}}."""
     plan, results = measured["plan"], {}
     of: Dict[str, List[dict]] = {}
-    for kind in (step["kind"] for step in plan["steps"] if step["kind"] in network_runs.OF_KIND):
-        step = _map(steps.get(kind))
+    for planned, kind in ((step["name"], kind) for step in plan["steps"] if step["kind"] == "pairs" for kind in step["tests"]):
+        step = _map(steps.get(planned))
         results.update(_map(step.get("runs")))
         for test in network_runs.tests(kind, layout, plan["load"]):
             of.setdefault(test["pair"], []).append(dict(test, unrun=step.get("error") or "the test did not run"))
-    gone = _gone(measured, layout, after)
+    after = _map(_map(measured.get("looks")).get("after"))
     found: Dict[str, dict] = {**{kind: {} for kind in KINDS_OF_PAIRS}, "service": {}}
     for pair in layout["pairs"]:
         through = f"{pair['from']} -> {pair['to']} (service)"
         if not pair["measured"]:
-            found[pair["kind"]][pair["name"]] = _left_out(pair, layout)
+            found[pair["kind"]][pair["name"]] = found["service"][through] = _left_out(pair, layout)
             continue
         ran = Ran(of.get(pair["name"], []), results, gone)
         one = pair_facts(ran, plan)
@@ -114,13 +115,13 @@ def _requirement(one: dict, capacity: Any) -> dict:
     return {"missing": {**missing, "requirement": why}}
 
 
-def _tables(layout: dict, looks: Dict[str, dict]) -> dict:
+def _tables(layout: dict, looks: Dict[str, dict], gone: Dict[str, str]) -> dict:
     """Return {conntrack: {node: {before, count, max, share, failed}}} of the nodes that take part, at the end of the load, when it is fullest."""
     found = {}
     for number, node in enumerate(layout["taking_part"]):
         first, last = (_map(_map(looks[when].get(f"host-{number}")).get("conntrack")) for when in ("before", "after"))
         if "count" not in last or not last.get("max"):
-            found[node] = {"missing": {"": TABLE_UNREAD.format(node=node)}}
+            found[node] = {"missing": {"": gone.get(f"host-{number}") or TABLE_UNREAD.format(node=node)}}
             continue
         found[node] = {"count": last["count"], "max": last["max"], "share": max(last["count"], first.get("count", 0)) / last["max"]}
         found[node].update(present({"before": first.get("count")}))

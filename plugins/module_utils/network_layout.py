@@ -70,9 +70,9 @@ def layout(nodes, names=(), most=MOST, seed=""):
     left_out = {one["name"]: one["trouble"] for one in chosen if one["trouble"]}
     taking_part = sample(able, most, seed)
     if len(taking_part) < 2:
-        # Nothing can be measured between nodes, so whoever is aside is missed too.
+        # Nothing can be measured between nodes: who was left out on purpose is missed, and where there is nobody else who is aside.
         left_out.update({one["name"]: "is not in network_nodes" for one in places if one not in chosen})
-        left_out.update({one["name"]: one["aside"] for one in nodes if one["aside"]})
+        left_out = left_out or {one["name"]: one["aside"] for one in nodes if one["aside"]}
     counted = places if len(places) > 1 else nodes
     return {
         "taking_part": [one["name"] for one in taking_part],

@@ -11,22 +11,22 @@ from typing import Any, Dict
 def name_of(run: dict) -> str:
     """Return what a run is called in the facts."""
     network = "host" if run["host_network"] else "service" if run["service"] else "pod"
-    return f"{run['profile']} x{run['parallelism']} ({network})"
+    return f"{run['profile']} x{run['parallelism']} by {run['driver']} ({network})"
 
 
 def nodes_of(run: dict) -> str:
     return f"{run['client'].get('node') or 'unknown'} -> {run['server'].get('node') or 'unknown'}"
 
 
-def facts_of(runs: Any, seconds: int) -> Dict[str, dict]:
-    """Return {streams, requests: {run: {nodes, throughput or rate, latency_p99, count, samples, …}}} of the parser's runs, each sample of `seconds`."""
+def facts_of(runs: Any) -> Dict[str, dict]:
+    """Return {streams, requests: {run: {nodes, throughput or rate, latency_p99, count, samples, …}}} of the parser's runs."""
     found: Dict[str, dict] = {"streams": {}, "requests": {}}
     for run in runs if isinstance(runs, list) else ():
-        one: Dict[str, Any] = {"nodes": nodes_of(run), "samples": run["samples"], "same_node": run["client"].get("node") == run["server"].get("node")}
+        one: Dict[str, Any] = {"nodes": nodes_of(run), "samples": run["samples"], "same_node": run["same_node"], "driver": run["driver"]}
         one.update({key: run[key] for key in ("throughput", "rate", "latency_p99", "retransmits", "loss") if run.get(key) is not None})
         if "rate" in one:
             # It tells the mean rate of its samples.
-            one["count"] = int(one["rate"] * seconds * run["samples"])
+            one["count"] = int(one["rate"] * run["seconds"] * run["samples"])
         found["streams" if "throughput" in one else "requests"][name_of(run)] = one
     return found
 
@@ -40,12 +40,14 @@ def pairs(found: Dict[str, dict]) -> Dict[str, Dict[str, dict]]:
             continue
         one = of_nodes.setdefault(f"{run['nodes']} (nodes)", {})
         through = service.setdefault(f"{run['nodes']} (service)", {})
-        latency = {"p99": run.get("latency_p99"), "count": run.get("count"), "repeats": run["samples"]}
+        # Of the drivers only netperf times each request.
+        p99 = run.get("latency_p99") if run["driver"] == "netperf" else None
+        latency = {"p99": p99, "count": run.get("count"), "repeats": run["samples"]}
         if name.startswith("TCP_STREAM") and "(pod)" in name:
             best = max(one.get("tcp", {}).get("rate", 0), run.get("throughput", 0))
             one["tcp"] = {"rate": best, "samples": run["samples"]}
-        elif name.startswith("TCP_RR") and "(pod)" in name and latency["p99"]:
+        elif name.startswith("TCP_RR") and "(pod)" in name and p99:
             one["rtt"] = latency
-        elif name.startswith("TCP_CRR") and latency["p99"]:
+        elif name.startswith("TCP_CRR") and p99:
             through["connect"] = latency
     return {kind: {name: facts for name, facts in entries.items() if facts} for kind, entries in (("nodes", of_nodes), ("service", service))}

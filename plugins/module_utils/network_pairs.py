@@ -56,11 +56,11 @@ class Ran:
 
 def judged(test: dict, run: Any, gone: Dict[str, str]) -> dict:
     """Return {outcome, facts, why} of one run, as pod_exec returns it; `unrun` of the test says why it has none."""
+    lost = next((gone[pod] for pod in (test["client"], test["server"]) if pod in gone), "")
     if not isinstance(run, dict):
-        return {"outcome": LOST, "facts": {}, "why": test["unrun"]}
+        return {"outcome": LOST, "facts": {}, "why": (lost or test["unrun"])[:LONGEST]}
     if not run.get("error"):
         return {"outcome": GOOD, "facts": run.get("facts") or {}, "why": ""}
-    lost = next((gone[pod] for pod in (test["client"], test["server"]) if pod in gone), "")
     code = run.get("exit_code")
     # 125 to 127: timeout or the shell could not start the tool; from 128 on it was ended by a signal.
     known = isinstance(code, int) and code < 125

@@ -23,6 +23,11 @@ K8S_NETPERF_START = 60
 # Names and most of the numbers in an entry of network_load.
 NUMBERS = {"tcp": 600, "rtt": 600, "udp": 600, "loaded": 600, "connections": 100_000, "samples": 100, "probes": 1000}
 STREAMS = ("streams", "reverse", "host")
+STEPS = (
+    ("pairs", "pairs", ("throughput", "latency", "loss")),
+    ("loaded", "pairs", ("loaded",)),
+    ("programming", "programming", ("programming",)),
+)
 # The whole set of data ports that k8s-netperf opens for a Service.
 MOST_STREAMS = 128
 LARGEST = 10**15
@@ -33,10 +38,12 @@ class PlanError(Exception):
 
 
 def plan(profile, settings):
-    """Return {inputs, load, engines: [builtin, k8s_netperf], netperf: {tests, seconds}, live, udp_rate, steps: [{name, kind, seconds}], seconds, pairs}.
+    """Return {inputs, load, engines: [builtin, k8s_netperf], netperf: {tests, seconds}, live, udp_rate, steps: [{name, kind, tests,
+    seconds}], seconds, pairs}.
 
     `settings`: nodes (counted, 0 when unknown), capacity (certify_capacity), engine, found (whether k8s-netperf was named), live, and the role's
-    network_*. Kinds of steps: throughput, latency, loss, loaded, programming, k8s_netperf. PlanError on a bad setting.
+    network_*. Kinds of steps: pairs (of the tests throughput, latency, loss; loaded apart, since it needs what they measured), programming,
+    k8s_netperf. PlanError on a bad setting.
     """
     load = _load(profile, settings)
     if settings["live"]:
@@ -49,9 +56,10 @@ def plan(profile, settings):
     seconds = _seconds(load, pairs)
     if "builtin" not in engines:
         seconds.update(throughput=0, latency=0, loaded=0)
-    steps = [{"name": kind, "kind": kind, "seconds": round(needed)} for kind, needed in seconds.items() if needed]
+    steps = [_step(name, kind, tests, seconds) for name, kind, tests in STEPS]
     if "k8s_netperf" in engines:
-        steps.append({"name": "k8s-netperf", "kind": "k8s_netperf", "seconds": _netperf_whole(load)})
+        steps.append({"name": "k8s-netperf", "kind": "k8s_netperf", "tests": [], "seconds": _netperf_whole(load)})
+    steps = [step for step in steps if step["seconds"]]
     if not steps:
         raise PlanError(f"network_load.{profile} asks for nothing. Write seconds, such as {{tcp: 1, rtt: 1, udp: 1}}.")
     return {
@@ -65,6 +73,12 @@ def plan(profile, settings):
         "live": bool(settings["live"]),
         "pairs": pairs,
     }
+
+
+def _step(name, kind, tests, seconds):
+    """Return a step with those of its tests that are asked for."""
+    wanted = [test for test in tests if seconds[test]]
+    return {"name": name, "kind": kind, "tests": wanted, "seconds": round(sum(seconds[test] for test in wanted))}
 
 
 def _load(profile, settings):
@@ -124,7 +138,7 @@ def _inputs(declared):
 
 
 def _seconds(load, pairs):
-    """Return {kind: about how many seconds}."""
+    """Return {test: about how many seconds}."""
     samples, every = load["samples"], pairs + 1
     runs = len(load["streams"]) + len(load["reverse"])
     host = len(load["host"]) + len([one for one in load["host"] if one in load["reverse"]])

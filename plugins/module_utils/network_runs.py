@@ -83,10 +83,10 @@ def numbered(layout):
 
 
 def tests(kind, layout, load):
-    """Return the tests of one kind of step: [{name, pair, test, network, client, server, repeat, ...}].
+    """Return the tests of one kind (see OF_KIND): [{name, pair, test, network, client, server, repeat, ...}].
 
     test: tcp (streams, way), rtt, connect, udp, full_size, loaded. `client` and `server` are pods; `network` service stands for the Service
-    before the server. A name is unique in its step and can be that of a directory.
+    before the server. A name is unique and can be that of a directory.
     """
     found = []
     for place, (pair, start, end) in enumerate(numbered(layout)):
@@ -133,14 +133,14 @@ def _loaded(pair, load):
 OF_KIND = {"throughput": _throughput, "latency": _latency, "loss": _loss, "loaded": _loaded}
 
 
-def runs(kind, layout, plan, places):
-    """Return the runs of a step for pod_exec: [{name, pod, argv, timeout, parser}].
+def runs(kinds, layout, plan, places):
+    """Return the runs of these kinds of tests for pod_exec: [{name, pod, argv, timeout, parser}].
 
     `places`: pods {pod: what pod_group returned}, services {server: cluster IP}, host_port, looks {pod: facts of network_nodes}, pairs {pair:
     its facts until now}. A test whose address or rate is not known has no run.
     """
     found = []
-    for test in tests(kind, layout, plan["load"]):
+    for test in (test for kind in kinds for test in tests(kind, layout, plan["load"])):
         client, server = (places["pods"].get(test[end]) or {} for end in ("client", "server"))
         address = places["services"].get(test["server"]) if test["network"] == SERVICE else server.get("ip")
         argv = _argv(test, address, plan, places) if address and client else None

@@ -35,7 +35,7 @@ class RunError(Exception):
 
 
 class Lost(RunError):
-    """The pod is lost."""
+    """The pod is lost, or cannot be reached: nothing else shall be tried in it."""
 
 
 class Exec:
@@ -90,8 +90,10 @@ class Exec:
                     if error.refused:
                         raise JobError(f"{tool} cannot be run in pod {pod}: {error}. {RIGHTS}") from error
                     self.look(pod)
+                    if not opened and time.monotonic() > began + STARTING:
+                        raise Lost(f"{tool} could not be run in pod {pod} within {STARTING:g} s: {error}") from error
                     failures += error.final
-                    if failures == FAILURES or not opened and time.monotonic() > began + STARTING:
+                    if failures == FAILURES:
                         raise RunError(f"{tool} could not be run in pod {pod}: {error}") from error
                     if time.monotonic() > limit:
                         late = f"for {ANSWER:g} s after its timeout of {run['timeout']:g} s"

@@ -153,7 +153,7 @@ def read(data):
     first, *lines = (listed + mark).decode("utf-8", "replace").splitlines(keepends=True)
     ended, used = ENDED.fullmatch(first.strip()), used_of("".join(lines[: HEAD - 1]))
     if not ended or used is None:
-        raise ResultError(f"the answer of the pod cannot be read: {' '.join([first, *lines[:HEAD]])[:120]!r}")
+        raise ResultError(f"the answer of the pod cannot be read: {' '.join(listed.decode('utf-8', 'replace').split())[:120]!r}")
     files = read_list("".join(lines[HEAD - 1 :]))
     return Answer(*(int(one) for one in ended.groups()), *used, files, contents_of(files, rest))
 

@@ -77,13 +77,15 @@ class Group(Pods):
         """Return why a pod that runs is not ready."""
         ports = self.options["pods"][self.names[state.name]]["ports"]
         listens = f"nothing listens at port {' or '.join(map(str, ports))}" if ports else ""
-        return listens or self.warning("Pod", state.name) or "it says nothing"
+        return listens or self.event("Pod", state.name, "type=Warning") or "it says nothing"
 
     def why_unscheduled(self, state):
         """Return why a pod has no node: what the scheduler says, and what is said of its volumes, which it waits for."""
         said = [state.reason]
         for claim in self.options["pods"][self.names[state.name]]["claims"]:
-            event = self.event(f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={claim}")
+            # A provisioner that fails says so, and then again that it is going to try.
+            about = ("PersistentVolumeClaim", claim)
+            event = self.event(*about, "type=Warning") or self.event(*about)
             said += [f"claim {claim}: {event}"] if event else []
         return "; ".join(filter(None, said))
 

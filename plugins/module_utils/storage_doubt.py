@@ -30,7 +30,7 @@ SAID = "too good to be true"
 
 def direct(volume: Dict[str, Any], planned: Dict[str, dict]) -> dict:
     """Return {proven, by} of a volume's I/O; `volume` as volume_run returns it, `planned` {name: job of the plan}."""
-    shares = [share for name, job in planned.items() if job["job"] in RANDOM for share in _shares(volume["jobs"].get(name))]
+    shares = [share for name, job in planned.items() if job["job"] in RANDOM for share in _shares((volume.get("jobs") or {}).get(name))]
     if shares:
         seen = min(share for dummy, share in shares)
         disk = shares[0][0]
@@ -38,7 +38,7 @@ def direct(volume: Dict[str, Any], planned: Dict[str, dict]) -> dict:
     cached = volume.get("resident")
     if cached is not None:
         return {"proven": cached <= RESIDENT, "by": f"{cached:.0%} of the file is in the page cache"}
-    memory, size = volume.get("space", {}).get("memory"), volume.get("file") or 0
+    memory, size = (volume.get("space") or {}).get("memory"), volume.get("file") or 0
     if not memory:
         return {"proven": False, "by": "no disk and no page cache can be seen"}
     return {"proven": size >= MEMORY * memory, "by": f"the file is {size / memory:.1f} times the node's memory"}

@@ -33,7 +33,7 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     clean. Only `plan` must be there.
     """
     plan, info = measured["plan"], _map(measured.get("info"))
-    volumes, disks = {name: _map(one.get("facts")) for name, one in _map(measured.get("volumes")).items()}, _map(measured.get("disks"))
+    volumes, disks = {name: _map(_map(one).get("facts")) for name, one in _map(measured.get("volumes")).items()}, _map(measured.get("disks"))
     facts: Dict[str, Any] = {"plan": {name: plan[name] for name in ("classes", "steps", "missing", "engine")}}
     known = _map(info.get("classes")) if "classes" in info else None
     if known is not None:
@@ -48,6 +48,13 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
 
 def _map(value: Any) -> dict:
     return value if isinstance(value, dict) else {}
+
+
+def _at(value: Any, *path: str) -> Any:
+    """Return what is at a path of maps, None where that ends."""
+    for key in path:
+        value = _map(value).get(key)
+    return value
 
 
 def _class(name: str, plan: dict, known: Optional[dict], volumes: dict, disks: dict) -> dict:
@@ -96,25 +103,28 @@ def _undeclared(declared: dict, plan: dict) -> dict:
 def _function(mine: list, whole: bool) -> dict:
     """Return what the test of the function found; times are those of the slowest."""
     volumes = [volume for dummy, volume in mine]
-    outcomes = [volume["outcome"] for volume in volumes if "outcome" in volume]
+    outcomes = [volume["outcome"] for volume in volumes if isinstance(volume.get("outcome"), str)]
     bad = [outcome for outcome in outcomes if outcome != WORKS]
     facts: Dict[str, Any] = {"outcome": bad[0]} if bad else {"outcome": WORKS} if whole and len(outcomes) == len(mine) else {}
     for name, path in (
         ("bound_seconds", ("provision", "bound")), ("ready_seconds", ("provision", "ready")), ("expand_seconds", ("expand", "seconds")),
         ("delete_seconds", ("delete", "seconds")),
     ):  # fmt: skip
-        times = [_map(volume.get(path[0])).get(path[1]) for volume in volumes]
+        times = [_at(volume, *path) for volume in volumes]
         if whole and all(_is_number(time) for time in times):
             facts[name] = max(times)
     for name, path in (("integrity", ("integrity", "same")), ("expanded", ("expand", "grown")), ("deleted", ("delete", "gone"))):
-        said = [_map(volume.get(path[0])).get(path[1]) for volume in volumes]
+        said = [_at(volume, *path) for volume in volumes]
         if False in said or (whole and all(one is True for one in said)):
             facts[name] = False not in said
     # A class without quotas has the whole disk behind each volume.
-    room = [min(1.0, volume["space"]["free"] / volume["space"]["asked"]) for volume in volumes if "space" in volume]
-    facts.update({"room": round(min(room), 3), "filesystem": next(volume["space"]["filesystem"] for volume in volumes if "space" in volume)} if room else {})
-    errors = [volume["errors"] for volume in volumes if "errors" in volume]
-    facts.update({"errors": sum(errors)} if errors and (whole or any(errors)) else {})
+    spaces = [(_at(volume, "space", "free"), _at(volume, "space", "asked")) for volume in volumes]
+    room = [min(1.0, free / asked) for free, asked in spaces if _is_number(free) and _is_number(asked) and asked > 0]
+    filesystem = next(filter(None, (_at(volume, "space", "filesystem") for volume in volumes)), None)
+    facts.update({"room": round(min(room), 3)} if room else {})
+    facts.update({"filesystem": filesystem} if filesystem else {})
+    errors = [volume["errors"] for volume in volumes if _is_number(volume.get("errors"))]
+    facts.update({"errors": sum(errors)} if any(errors) or (whole and len(errors) == len(volumes)) else {})
     return facts
 
 
@@ -129,9 +139,9 @@ def _numbers(mine: list, disks: dict, declared: dict) -> tuple:
     """Return ({job: what it measured} for every job that all volumes have run in all rounds, {job: why its numbers do not count})."""
     if any(job["job"] == "kbench" for job in mine[0][0]["jobs"]):
         return _kbench(mine), {}
-    proofs = [storage_doubt.direct({"jobs": {}, **volume}, {job["name"]: job for job in step["jobs"]}) for step, volume in mine]
-    worst = min(proofs, key=lambda one: one["proven"])
-    facts: Dict[str, Any] = {"direct": worst, "file": min(volume.get("file") or 0 for dummy, volume in mine)}
+    worst = min((_proof(step, volume) for step, volume in mine), key=lambda one: one["proven"])
+    files = [volume.get("file") for dummy, volume in mine]
+    facts: Dict[str, Any] = {"direct": worst, "file": min(size if _is_number(size) else 0 for size in files)}
     doubts = {}
     for name in dict.fromkeys(job["job"] for job in mine[0][0]["jobs"]):
         runs = [_run(step, volume, job, _map(disks.get(volume.get("node")))) for step, volume in mine for job in step["jobs"] if job["job"] == name]
@@ -143,29 +153,42 @@ def _numbers(mine: list, disks: dict, declared: dict) -> tuple:
     return facts, doubts
 
 
+def _proof(step: dict, volume: dict) -> dict:
+    """Return whether a volume's I/O was direct, from what of its facts can be used."""
+    jobs = {name: _map(one) for name, one in _map(volume.get("jobs")).items()}
+    known = {name: volume[name] for name in ("resident", "file") if _is_number(volume.get(name))}
+    return storage_doubt.direct({"jobs": jobs, "space": _map(volume.get("space")), **known}, {job["name"]: job for job in step["jobs"]})
+
+
 def _run(step: dict, volume: dict, job: dict, disk: dict) -> Optional[dict]:
     """Return one job's {rate, count, p99, offered, doubt, seconds, of_disk}, None when it was not measured."""
-    measured = _map(_map(volume.get("jobs")).get(job["name"]))
-    parts = {name: measured[name] for name in ("read", "write") if name in measured}
+    measured = _map(_at(volume, "jobs", job["name"]))
+    parts = {name: measured[name] for name in ("read", "write") if _is_part(measured.get(name))}
     wanted = {"randread": ["read"], "read": ["read"], "randwrite": ["write"], "write": ["write"]}.get(job["rw"])
     if wanted is None:
         wanted = [name for name, share in (("read", job["read_share"]), ("write", 1 - job["read_share"])) if share > 0.005]
     if any(name not in parts for name in wanted):
         return None
-    below = {**_map(_map(disk.get("jobs")).get(job["job"])), "devices": _map(disk.get("devices"))}
+    below = {**{name: one for name, one in _map(_at(disk, "jobs", job["job"])).items() if _is_part(one)}, "devices": _map(disk.get("devices"))}
     under = sum(below[name]["bandwidth"] for name in parts if name in below)
-    latencies = [part["latency"] for part in parts.values() if "p99" in _map(part.get("latency"))]
+    latencies = [part["latency"] for part in parts.values() if _is_number(_at(part, "latency", "p99"))]
+    measured = {**parts, "runtime": measured.get("runtime") or 0, "devices": _map(measured.get("devices"))}
     return {
         "rate": sum(part["rate"] for part in parts.values()),
         "bandwidth": sum(part["bandwidth"] for part in parts.values()),
-        "count": sum(_map(part.get("latency")).get("count", 0) for part in parts.values()),
+        "count": sum(_at(part, "latency", "count") or 0 for part in parts.values()),
         # Of reads and writes the worse one counts.
         "p99": max(one["p99"] for one in latencies) if len(latencies) == len(parts) else None,
         "offered": sum(job["rate"].values()) if job["rate"] else None,
         "seconds": job["seconds"],
-        "doubt": storage_doubt.of_job(job, measured, _map(volume.get("cached")).get("rate"), below),
+        "doubt": storage_doubt.of_job(job, measured, _at(volume, "cached", "rate"), below),
         "of_disk": sum(part["bandwidth"] for part in parts.values()) / under if under else None,
     }
+
+
+def _is_part(value: Any) -> bool:
+    """Return whether that is what a direction of a job measured."""
+    return all(_is_number(_at(value, key)) for key in ("rate", "bandwidth"))
 
 
 def _quantity(name: str, runs: List[dict], declared: dict) -> dict:
@@ -198,11 +221,11 @@ def _p99(run: dict) -> Any:
 
 def _kbench(mine: list) -> dict:
     """Return what kbench measured, where every volume has every round."""
-    runs = [(job, _map(_map(volume.get("jobs")).get(job["name"]))) for step, volume in mine for job in step["jobs"]]
+    runs = [_at(volume, "jobs", job["name"]) for step, volume in mine for job in step["jobs"]]
     seconds = KBENCH_SECONDS[mine[0][0]["mode"]]
     facts: Dict[str, Any] = {}
     for name, (kind, order, direction) in KBENCH.items():
-        values = [_map(_map(run.get(kind)).get(order)).get(direction) for dummy, run in runs]
-        if values and all(_is_number(value) for value in values):
+        values = [_at(run, kind, order, direction) for run in runs]
+        if all(_is_number(value) and value > 0 for value in values):
             facts[name] = {RATES[name]: min(values), "rounds": len(values), "seconds": seconds * len(values), "steadiness": round(min(values) / max(values), 3)}
     return facts

@@ -87,7 +87,9 @@ def proof() -> dict:
 def fills(step: dict, size: int) -> List[dict]:
     """Return the runs that fill the file, and bring the volume into its steady state."""
     rate = [f"--rate={step['fill_rate']}"] if step["fill_rate"] else []
-    made = [_run("fill", FILE, size, ["--rw=write", "--bs=1m", "--iodepth=8", "--end_fsync=1", "--refill_buffers", *rate], size / (step["fill_rate"] or SLOWEST))]
+    made = [
+        _run("fill", FILE, size, ["--rw=write", "--bs=1m", "--iodepth=8", "--end_fsync=1", "--refill_buffers", *rate], size / (step["fill_rate"] or SLOWEST))
+    ]
     if step["precondition"]:
         job = {"rw": "randwrite", "block_size": 4096, "queue_depth": 32, "seconds": step["precondition"], "ramp": 0, "rate": {}}
         made.append(measuring({**job, "name": "precondition"}, size))

@@ -126,7 +126,9 @@ def _declared(number: int, one: Any, settings: Dict[str, Any]) -> dict:
     """Return one entry of storage_classes, complete: name, tier and required_iops (None when not declared), size, and the form of its workload."""
     where = f"storage_classes[{number}]"
     if not isinstance(one, dict) or not isinstance(one.get("name"), str) or not NAME.fullmatch(one["name"]):
-        raise PlanError(f"{where} is {one!r}. Write a map with the name of a StorageClass, such as {{name: fast, tier: nvme, required_iops: 20000, size: 50Gi}}.")
+        raise PlanError(
+            f"{where} is {one!r}. Write a map with the name of a StorageClass, such as {{name: fast, tier: nvme, required_iops: 20000, size: 50Gi}}."
+        )
     unknown = sorted(set(one) - set(KEYS))
     if unknown:
         raise PlanError(f"{where}.{unknown[0]} is unknown. Write some of {', '.join(KEYS)}.")
@@ -219,7 +221,9 @@ def _split(rate: float, share: float) -> dict:
 def _kbench(mode: str, load: dict) -> List[dict]:
     """Return the runs of kbench; what each does is its own affair."""
     seconds = KBENCH_SECONDS[mode]
-    return [{"job": KBENCH, "name": f"{KBENCH}-{number}", "round": number, "seconds": seconds, "ramp": 0, "rate": {}} for number in range(1, load["repeats"] + 1)]
+    return [
+        {"job": KBENCH, "name": f"{KBENCH}-{number}", "round": number, "seconds": seconds, "ramp": 0, "rate": {}} for number in range(1, load["repeats"] + 1)
+    ]
 
 
 def _rates(settings: Dict[str, Any]) -> dict:
@@ -240,9 +244,14 @@ def _missing(declared: List[dict], settings: Dict[str, Any], engine: str) -> Lis
     for one in declared:
         lacking = [key for key in ("tier", "required_iops") if one[key] is None]
         if lacking:
-            said.append(f"{one['name']}: {' and '.join(lacking)} {'are' if len(lacking) > 1 else 'is'} missing in storage_classes, so its numbers cannot be judged")
+            said.append(
+                f"{one['name']}: {' and '.join(lacking)} {'are' if len(lacking) > 1 else 'is'} missing in storage_classes, so its numbers cannot be judged"
+            )
     if engine == KBENCH:
-        said.append("kbench knows no percentiles, no fixed rate and no 1 MiB requests: latency and the declared workload stay open; certify_storage_engine: fio has them")
+        said.append(
+            "kbench knows no percentiles and no fixed rate, and measures for 20 s a round: latency and the declared workload stay open, and its numbers "
+            "have too few samples to be judged; certify_storage_engine: fio has all of them"
+        )
     if settings["live"]:
         left = "kbench, which has no fixed rate, is left out" if engine == KBENCH else "only the declared workload is offered, at its required_iops"
         said.append(f"certify_live: {left}; what goes to the limit of a volume is not measured")

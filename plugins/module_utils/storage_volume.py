@@ -23,7 +23,7 @@ PAUSE = 0.5
 # How much a volume grows: the least that every provider can add.
 GROWTH = 2**30
 # What fio says when it read back something else than it wrote.
-DIFFERENT = ("verify", "Invalid or incomplete multibyte")
+DIFFERENT = ("verify: bad", "verify failed", "Invalid or incomplete multibyte")
 
 
 class Volume(Group):
@@ -156,7 +156,7 @@ class Volume(Group):
                 self.facts["expand"].update(grown=True, seconds=round(time.monotonic() - began, 2))
                 return
             if time.monotonic() - began > self.options["expand_timeout"]:
-                said = self.event(f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={self.claim}")
+                said = self.event("PersistentVolumeClaim", self.claim, "type=Warning") or self.event("PersistentVolumeClaim", self.claim)
                 raise VolumeError(f"it did not grow within {self.options['expand_timeout']:g} s: {said or 'nobody says why'}")
             time.sleep(PAUSE)
 

@@ -47,7 +47,8 @@ def component(host: Mapping, name: str, image: str = "") -> Dict[str, Any]:
     version = tuning_units.version(source)
     why = tuning_known.unknown(PROGRAMS[name], version, tuning_known.KUBERNETES, str(source or ""))
     if why:
-        facts["missing"].update({"settings": why, "gates": why, "minor": why, "seats": why})
+        # All but what was found above.
+        facts["missing"][""] = why
         return facts
     settings = tuning_known.settings(name, process["flags"], version[1])
     facts.update(version=".".join(map(str, version)), minor=version[1], settings=settings)
@@ -136,8 +137,7 @@ def scheduler(host: Mapping, image: str = "") -> Dict[str, Any]:
         return facts
     config = host["configs"].get("scheduler", {}).get("settings")
     if settings["config"] and config is None:
-        why = f"{settings['config']} could not be read"
-        facts["missing"].update({"config": why})
+        facts["missing"]["config"] = f"{settings['config']} could not be read"
         return facts
     config = config or {}
     connection, election = config.get("clientConnection") or {}, config.get("leaderElection") or {}
@@ -203,7 +203,7 @@ def etcd(host: Mapping, process: Mapping, image: str = "") -> Dict[str, Any]:
     version = tuning_units.version(live.get("version") or image or (manifest or {}).get("image") or host["versions"].get("etcd"))
     why = tuning_known.unknown("etcd", version, tuning_known.ETCD)
     if why or "settings" in facts["missing"]:
-        facts["missing"].update(dict.fromkeys(("settings", "state", "minor", "quota", "ratio", "progress", "corrupt_check", "notify"), why or facts["missing"].get("settings")))
+        facts["missing"][""] = why or facts["missing"]["settings"]
         return _known(facts)
     facts.update(version=".".join(map(str, version)), minor=version[1], state=tuning_known.etcd_state(version), progress=tuning_known.has_progress(version))
     settings = facts["settings"] = tuning_known.settings("etcd", given, version[1])

@@ -91,7 +91,10 @@ def units(names, problems):
 
 def unit(block):
     """Return (name, facts) of one unit in the output of systemctl show, or None."""
-    shown_facts = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
+    shown_facts = {}
+    for name, equals, value in (line.partition("=") for line in block.splitlines()):
+        # A list has a line for each of its values.
+        shown_facts[name] = f"{shown_facts[name]} {value}" if name in shown_facts else value
     name, fragment = shown_facts.get("Id"), shown_facts.get("FragmentPath")
     if not name or not fragment:
         return None

@@ -107,7 +107,6 @@ def dns(pods: Iterable, deployments: Iterable, zones: Mapping) -> Dict[str, Any]
             memory_limit=quantity(limits.get("memory")) if "memory" in limits else None,
             spread=bool(affinity or constraints),
             image=container.get("image"),
-            ndots_policy=template.get("dnsPolicy"),
         )
     return {name: value for name, value in facts.items() if value is not None}
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 
-KEY = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#"'{}\[\],&*!|>%@`?:-][^#{}\[\]]*?|-?[^\s#"'{}\[\],&*!|>%@`?:-][^#{}\[\]]*?)\s*:(?=\s|$)""")
+KEY = re.compile(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#"'{}\[\],&*!|>%@`?:-][^#{}\[\]]*?|-?[^\s#"'{}\[\],&*!|>%@`?:-][^#{}\[\]]*?)[ \t]*:(?=[ \t]|$)""")
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 NUMBER = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
@@ -21,6 +21,7 @@ WORDS.update({word: False for word in ("false", "False", "FALSE")})
 BLOCK = re.compile(r"[|>]([-+]?)$")
 REFUSED = tuple("&*!%@`?")
 DEEPEST = 40
+BLANKS = " \t"
 
 
 class YamlError(Exception):
@@ -30,12 +31,12 @@ class YamlError(Exception):
 def load_all(text):
     """Return the documents of a text; YamlError when it cannot be read."""
     documents, lines = [], []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.rstrip() in ("---", "..."):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        if line.rstrip(BLANKS) in ("---", "..."):
             documents.append(lines)
             lines = []
         else:
-            lines.append((number, line.rstrip()))
+            lines.append((number, line.rstrip(BLANKS)))
     return [_Reader(one).document() for one in documents + [lines] if any(_is_content(line) for dummy, line in one)]
 
 
@@ -48,7 +49,7 @@ def load(text):
 
 
 def _is_content(line):
-    return bool(line.strip()) and not line.lstrip().startswith("#")
+    return bool(line.strip(BLANKS)) and not line.lstrip(BLANKS).startswith("#")
 
 
 class _Reader:
@@ -128,7 +129,7 @@ class _Reader:
             key = _quoted(match.group(1)) if match.group(1)[0] in "\"'" else match.group(1)
             if key in found:
                 self.refuse(f"the key {key} is there twice")
-            rest = line[1][match.end():].strip()
+            rest = line[1][match.end():].strip(BLANKS)
             self.at += 1
             if _is_content(rest):
                 found[key] = self.scalar(rest, indent, depth)
@@ -150,7 +151,7 @@ class _Reader:
     def inline(self, text, depth):
         """Return the value of a scalar or a flow collection in one line."""
         value, rest = _flow(text, 0) if text[0] in "{[" else _word(text, self.refuse)
-        if rest.strip() and not re.match(r"\s+#", rest):
+        if rest.strip(BLANKS) and not re.match(r"[ \t]+#", rest):
             self.refuse("a value goes on where it should end")
         following = self.at + 1
         if following < len(self.lines) and _is_content(self.lines[following][1]):
@@ -162,15 +163,15 @@ class _Reader:
 
     def text_block(self, text, indent):
         """Return the text of a literal (|) or folded (>) block whose key or dash stands at `indent`."""
-        match = BLOCK.match(text.split(" #")[0].rstrip())
+        match = BLOCK.match(text.split(" #")[0].rstrip(BLANKS))
         if not match:
             self.refuse("this form of text is not understood")
         taken, inner = [], None
         for dummy, line in self.lines[self.at + 1:]:
             own = len(line) - len(line.lstrip(" "))
-            if line.strip() and inner is None:
+            if line.strip(BLANKS) and inner is None:
                 inner = own
-            if line.strip() and (own <= indent or own < inner):
+            if line.strip(BLANKS) and (own <= indent or own < inner):
                 break
             taken.append(line)
         self.at += len(taken)
@@ -190,10 +191,10 @@ def _word(text, refuse):
         if not match:
             refuse("a value over several lines is not understood")
         return _quoted(match.group(0)), text[match.end():]
-    if text.startswith(REFUSED) or re.match(r"[-?:](\s|$)", text):
+    if text.startswith(REFUSED) or re.match(r"[-?:]([ \t]|$)", text):
         refuse("anchors, aliases and tags are not understood")
-    plain = re.split(r"\s#", text, maxsplit=1)[0].rstrip()
-    if re.search(r":(\s|$)", plain):
+    plain = re.split(r"[ \t]#", text, maxsplit=1)[0].rstrip(BLANKS)
+    if re.search(r":([ \t]|$)", plain):
         refuse("a second key in a line is not understood")
     return typed(plain), ""
 
@@ -221,20 +222,20 @@ def _flow(text, depth):
     """Return (value, rest) of a flow collection, which stands in one line."""
     if depth > DEEPEST:
         raise YamlError("it is nested too deeply")
-    is_map, found, rest = text[0] == "{", [], text[1:].lstrip()
+    is_map, found, rest = text[0] == "{", [], text[1:].lstrip(BLANKS)
     closing = "}" if is_map else "]"
     while not rest.startswith(closing):
         key = None
         if is_map:
-            match = re.match(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,{}\[\]:"'&*!#]+)\s*:(?:\s+|(?=["'{\[]))""", rest)
+            match = re.match(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,{}\[\]:"'&*!#]+)[ \t]*:(?:[ \t]+|(?=["'{\[]))""", rest)
             if not match:
                 raise YamlError(f"{text[:40]} is not understood")
             key, rest = _quoted(match.group(1)) if match.group(1)[0] in "\"'" else match.group(1), rest[match.end():]
         value, rest = _flow_value(rest, depth)
         found.append((key, value))
-        rest = rest.lstrip()
+        rest = rest.lstrip(BLANKS)
         if rest.startswith(","):
-            rest = rest[1:].lstrip()
+            rest = rest[1:].lstrip(BLANKS)
         elif not rest.startswith(closing):
             raise YamlError(f"{text[:40]} does not end in its line")
     return (dict(found) if is_map else [value for dummy, value in found]), rest[1:]
@@ -246,7 +247,7 @@ def _flow_value(text, depth):
     match = re.match(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')|([^,{}\[\]#"'&*!]*)""", text)
     if match.group(1):
         return _quoted(match.group(1)), text[match.end():]
-    plain = match.group(2).strip()
-    if not plain or re.search(r":(\s|$)", plain):
+    plain = match.group(2).strip(BLANKS)
+    if not plain or re.search(r":([ \t]|$)", plain):
         raise YamlError(f"{text[:40]} is not understood")
     return typed(plain), text[match.end():]

@@ -248,27 +248,16 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.job_runner impor
 from ansible_collections.kubeproof.certify.plugins.module_utils.parsers.common import ParseError
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import OUTPUT_LIMIT
 
-RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
 SPEC = {
-    "kubeconfig": {"type": "path", "required": True},
-    "namespace": {"type": "str", "required": True},
-    "run_id": {"type": "str", "required": True},
-    "name": {"type": "str", "required": True},
+    **job_spec.ARGUMENTS,
     "image": {"type": "str", "required": True},
     "argv": {"type": "list", "elements": "str", "required": True},
     "environment": {"type": "dict", "default": {}},
     "secrets": {"type": "dict", "default": {}, "no_log": True},
-    "files": {"type": "dict", "default": {}},
     "count": {"type": "int", "default": 1},
     "nodes": {"type": "list", "elements": "str", "default": []},
     "spread": {"type": "bool", "default": True},
-    "host_aliases": {"type": "dict", "default": {}},
-    "tolerations": {"type": "list", "elements": "dict", "default": []},
-    "resources": {"type": "dict", "default": RESOURCES},
-    "results_limit": {"type": "str", "default": "2Gi"},
     "timeout": {"type": "float", "required": True},
-    "pull_timeout": {"type": "float", "default": 120},
-    "ready_timeout": {"type": "float", "default": 60},
     "start_together": {"type": "bool", "default": True},
     "security": {"type": "str", "choices": ["restricted", "baseline"], "default": "restricted"},
     "parser": {"type": "str"},

@@ -24,7 +24,7 @@ options:
     type: str
     required: true
   pods:
-    description: Names of pods of M(kubeproof.certify.pod_group) in the pod network, as C({name in the facts: name of the pod}).
+    description: "Names of pods of M(kubeproof.certify.pod_group) in the pod network, as C({name in the facts: name of the pod})."
     type: dict
     default: {}
   hosts:

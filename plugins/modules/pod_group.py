@@ -162,27 +162,16 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, job_stop, pod_group_spec
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, job_spec, job_stop, pod_group_spec
 from ansible_collections.kubeproof.certify.plugins.module_utils.pod_group import Group
 
-RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
 SPEC = {
-    "kubeconfig": {"type": "path", "required": True},
-    "namespace": {"type": "str", "required": True},
-    "run_id": {"type": "str", "required": True},
-    "name": {"type": "str", "required": True},
+    **job_spec.ARGUMENTS,
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "image": {"type": "str", "default": ""},
     "pods": {"type": "dict", "default": {}},
-    "files": {"type": "dict", "default": {}},
-    "host_aliases": {"type": "dict", "default": {}},
-    "tolerations": {"type": "list", "elements": "dict", "default": []},
-    "resources": {"type": "dict", "default": RESOURCES},
-    "results_limit": {"type": "str", "default": "2Gi"},
     "security": {"type": "str", "choices": ["restricted", "baseline", "privileged"], "default": "restricted"},
     "seconds": {"type": "int", "default": 3600},
-    "pull_timeout": {"type": "float", "default": 120},
-    "ready_timeout": {"type": "float", "default": 60},
 }
 
 

@@ -28,7 +28,7 @@ options:
     type: str
     required: true
   clients:
-    description: Pods of M(kubeproof.certify.pod_group) that connect, as C({name in the facts: name of the pod}).
+    description: "Pods of M(kubeproof.certify.pod_group) that connect, as C({name in the facts: name of the pod})."
     type: dict
     required: true
   services:

@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-import yaml
+
+from ansible_collections.kubeproof.certify.tests.lab import accounts
 
 pytestmark = [pytest.mark.lab]
 NAMESPACE, RUN, ACCOUNT = "kubeproof-test-jobs", "test-jobs", "runner"
-MANAGED = "app.kubernetes.io/managed-by=kubeproof"
 RIGHTS = [
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete"]},
     {"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["create", "delete"]},
@@ -28,17 +23,6 @@ RIGHTS = [
     {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
 ]
-MODULE = """
-import json, re, sys
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.kubeproof.certify.plugins.modules import job_run
-with patch_module_args(json.load(open(sys.argv[1]))):
-    try:
-        job_run.main()
-    finally:
-        # Not ru_maxrss: a process inherits that one from the process which started it, here pytest.
-        print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) * 1024, file=sys.stderr)
-"""
 K6 = """
 export const options = {scenarios: {one: {executor: 'shared-iterations', vus: 2, iterations: 10}}};
 export default function () {}
@@ -46,83 +30,25 @@ export function handleSummary(data) { return {stdout: String(data.metrics.iterat
 """
 # More memory than it may have.
 OVER = "head -c 200m /dev/zero | tail -c 200m"
-# Seconds: no job here may take longer; and for what was begun by it to be seen.
-LONGEST = 120
+# Seconds for what was begun by a job to be seen.
 SEEN = 30
-
-
-class Answer(NamedTuple):
-    """What the module answered, and the most memory that it used, in bytes."""
-
-    data: dict
-    memory: int
-
-    @property
-    def said(self):
-        assert self.data["failed"], self.data
-        return self.data["msg"]
-
-
-def apply(lab, *items):
-    """Create objects."""
-    argv = [lab.state / "bin/kubectl", "--kubeconfig", lab.state / "kubeconfig", "apply", "-f", "-"]
-    subprocess.run(argv, input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}), check=True, text=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
 def kubeconfig(lab, tmp_path_factory):
     """Make the namespace and the account; return a kubeconfig for it."""
-    managed = dict([MANAGED.split("=")])
-    named = {"name": ACCOUNT, "namespace": NAMESPACE, "labels": managed}
-    level = {"pod-security.kubernetes.io/enforce": "restricted"}
-    rbac = "rbac.authorization.k8s.io"
-    apply(
-        lab,
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {**managed, **level}}},
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named},
-        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": named, "rules": RIGHTS},
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "RoleBinding",
-            "metadata": named,
-            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": ACCOUNT},
-            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
-        },
-    )
-    config = yaml.safe_load((lab.state / "kubeconfig").read_text())
-    config["users"] = [{"name": config["users"][0]["name"], "user": {"token": lab.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE).strip()}}]
-    path = tmp_path_factory.mktemp("jobs") / "kubeconfig"
-    path.touch(mode=0o600)
-    path.write_text(yaml.safe_dump(config))
+    path = accounts.make_account(lab, NAMESPACE, ACCOUNT, RIGHTS, "restricted", tmp_path_factory.mktemp("jobs") / "kubeconfig")
     yield path
     lab.kubectl("delete", "namespace", NAMESPACE, "--timeout", "60s", "--request-timeout", "70s")
 
 
 @pytest.fixture
-def image(lab):
-    """Return the tools image of the lab."""
-    registry = "http://10.89.77.2:5000/v2/kubernetes/tools/tags/list"
-    tags = json.loads(subprocess.run(["curl", "-s", "--noproxy", "*", registry], check=True, capture_output=True, text=True).stdout)
-    return f"registry.kubeproof.lab:5000/kubernetes/tools:{max(tags['tags'])}"
-
-
-@pytest.fixture
-def run(lab, kubeconfig, image, tmp_path):
+def run(lab, kubeconfig, tmp_path):
     """Return run(argv, during=function, **arguments) -> Answer; prove after the test that nothing is left in the namespace."""
 
     def call(argv, during=None, **arguments):
-        given = {"kubeconfig": str(kubeconfig), "namespace": NAMESPACE, "run_id": RUN, "name": "job", "image": image, "timeout": 60, "argv": argv}
-        (tmp_path / "arguments").write_text(json.dumps({**given, **arguments}))
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / ".ansible/collections")}
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen([sys.executable, "-c", MODULE, tmp_path / "arguments"], env=environment, text=True, **streams)
-        try:
-            if during:
-                during(process)
-            out, errors = process.communicate(timeout=LONGEST)
-        finally:
-            process.kill()
-        return Answer(json.loads(out), int(errors.split()[-1]))
+        given = {"kubeconfig": str(kubeconfig), "namespace": NAMESPACE, "run_id": RUN, "name": "job", "image": accounts.tools_image(), "timeout": 60}
+        return accounts.call("job_run", {**given, "argv": argv, **arguments}, tmp_path, during)
 
     yield call
     assert lab.kubectl("get", "jobs,pods,configmaps,secrets", "-n", NAMESPACE, "-l", f"kubeproof.io/run={RUN}", "-o", "name") == ""
@@ -200,7 +126,7 @@ def test_what_fails_says_why(run, argv, arguments, said):
 
 def test_no_quota_for_pods(lab, run):
     meta = {"name": "none", "namespace": NAMESPACE}
-    apply(lab, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": {"pods": "0"}}})
+    accounts.apply(lab, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": {"pods": "0"}}})
     try:
         answer = run(["true"], ready_timeout=4)
     finally:

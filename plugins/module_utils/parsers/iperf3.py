@@ -14,8 +14,10 @@ from .common import ParseError, decode_json, excerpt, integer, mapping, message,
 PROTOCOLS = ("TCP", "UDP")
 # bits_per_second is bytes through a time that has more digits than the one printed, or than that of a stream.
 ROUNDING = 0.005
-# Of the time that was asked for; and between the end of an interval and the next one's begin, in s.
-SHORTEST, GAP = 0.98, 0.05
+# Of the time that was asked for.
+SHORTEST = 0.98
+# Between the end of an interval and the next one's begin, in s.
+GAP = 0.05
 
 
 def parse(text: str) -> dict:

@@ -18,20 +18,32 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 VERSION = re.compile(r"^sockperf: == version #(\S{1,40}) == *$", re.MULTILINE)
 PROTOCOL = re.compile(r"^\[ 0\] IP = \S+ +PORT = +[0-9]+ # (TCP|UDP) *$", re.MULTILINE)
 TOTAL = re.compile(rf"^sockperf: \[Total Run\] RunTime=({NUMBER}) sec; Warm up time=([0-9]{{1,9}}) msec; ", re.MULTILINE)
-VALID = re.compile(rf"^sockperf: \[Valid Duration\] RunTime=({NUMBER}) sec; SentMessages=([0-9]{{1,15}}); ReceivedMessages=([0-9]{{1,15}})$", re.MULTILINE)
+COUNT = r"([0-9]{1,15})"
+VALID = re.compile(rf"^sockperf: \[Valid Duration\] RunTime=({NUMBER}) sec; SentMessages={COUNT}; ReceivedMessages={COUNT}$", re.MULTILINE)
 AVERAGE = re.compile(rf"^sockperf: ====> avg-(rtt|latency)= *({NUMBER}) \(std-dev=({NUMBER})\)$", re.MULTILINE)
-COUNTS = re.compile(r"^sockperf: # dropped messages = ([0-9]{1,15}); # duplicated messages = ([0-9]{1,15}); # out-of-order messages = ([0-9]{1,15})$", re.MULTILINE)
-SAMPLES = re.compile(r"^sockperf: Total ([0-9]{1,15}) observations; each percentile contains", re.MULTILINE)
+COUNTS = re.compile(rf"^sockperf: # dropped messages = {COUNT}; # duplicated messages = {COUNT}; # out-of-order messages = {COUNT}$", re.MULTILINE)
+SAMPLES = re.compile(rf"^sockperf: Total {COUNT} observations; each percentile contains", re.MULTILINE)
 POINT = re.compile(rf"^sockperf: ---> (<MIN>|<MAX>|percentile [0-9.]{{1,9}}) +(?:observation )?= +({NUMBER})$", re.MULTILINE)
 # What it says in place of a report.
 EMPTY = re.compile(r"^sockperf: (No valid observations found|No messages were (?:received|sent)|ERROR: [^\n]*)", re.MULTILINE)
-PRINTED = (("min", "<MIN>"), ("p25", "percentile 25.000"), ("p50", "percentile 50.000"), ("p75", "percentile 75.000"), ("p90", "percentile 90.000"),
-           ("p99", "percentile 99.000"), ("p999", "percentile 99.900"), ("p9999", "percentile 99.990"), ("p99999", "percentile 99.999"), ("max", "<MAX>"))  # fmt: skip
-SHARES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "p9999": 99.99}
-PERCENTS = {"min": 0.0, "p25": 25.0, "p75": 75.0, "p99999": 99.999, "max": 100.0, **SHARES}
+# What it prints, from the lowest to the highest: key -> (its name, percent).
+PRINTED = {
+    "min": ("<MIN>", 0.0),
+    "p25": ("percentile 25.000", 25.0),
+    "p50": ("percentile 50.000", 50.0),
+    "p75": ("percentile 75.000", 75.0),
+    "p90": ("percentile 90.000", 90.0),
+    "p99": ("percentile 99.000", 99.0),
+    "p999": ("percentile 99.900", 99.9),
+    "p9999": ("percentile 99.990", 99.99),
+    "p99999": ("percentile 99.999", 99.999),
+    "max": ("<MAX>", 100.0),
+}
+QUANTILES = ("p50", "p90", "p99", "p999", "p9999")
 MICROSECOND = 1e-6
 # Of the run without its warm-up and its last 50 ms: the least part in which messages went to and fro.
-SHORTEST, TAIL = 0.9, 0.05
+SHORTEST = 0.9
+TAIL = 0.05
 
 
 def parse(text: str) -> dict:
@@ -75,7 +87,7 @@ def parse(text: str) -> dict:
         "rtt": {
             **{key: rounded(points[key] * MICROSECOND) for key in ("min", "max")},
             "mean": rounded(float(average[2]) * MICROSECOND),
-            **{key: _with_lost(key, points, count, lost) for key in SHARES},
+            **{key: _with_lost(key, points, count, lost) for key in QUANTILES},
             "samples": count,
         },
     }
@@ -92,9 +104,9 @@ def _one(pattern, what: str, text: str):
 def _points(text: str, mean: float) -> dict:
     """Return {min, p25, …, max} in us; ParseError unless all are there and rise."""
     found = [(match[1], float(match[2])) for match in POINT.finditer(text)]
-    if [label for label, dummy in found] != [label for dummy, label in reversed(PRINTED)]:
+    if [label for label, dummy in found] != [label for label, dummy in reversed(list(PRINTED.values()))]:
         raise ParseError("its percentiles are not complete.")
-    points = {key: dict(found)[label] for key, label in PRINTED}
+    points = {key: dict(found)[label] for key, (label, dummy) in PRINTED.items()}
     if list(points.values()) != sorted(points.values()) or not points["min"] <= mean <= points["max"]:
         raise ParseError("its percentiles and its average are not in order.")
     return points
@@ -104,8 +116,8 @@ def _with_lost(key: str, points: dict, count: int, lost: int):
     """Return a percentile of all messages in s, the lost ones slower than every other; an interval where the printed points leave it open."""
     if not lost:
         return rounded(points[key] * MICROSECOND)
-    position = rank(SHARES[key], count + lost)
-    ranks = [(rank(percent, count), points[point]) for point, percent in sorted(PERCENTS.items(), key=lambda item: item[1])]
+    position = rank(PRINTED[key][1], count + lost)
+    ranks = [(rank(percent, count), points[point]) for point, (dummy, percent) in PRINTED.items()]
     low = max(value for where, value in ranks if where <= position)
     high = min((value for where, value in ranks if where >= position), default=None)
     return rounded(low * MICROSECOND) if low == high else [rounded(low * MICROSECOND), None if high is None else rounded(high * MICROSECOND)]

@@ -52,12 +52,12 @@ def step(name, **setup):
     [
         (True, PATH, {"main": f"https://{HOST}:30443/", "tls": f"https://{HOST}:30443/", "plain": f"http://plain-{HOST}:30080/", "stranger": f"http://stranger-{HOST}:30080/"}),
         (True, {**PATH, "http": None}, {"main": f"https://{HOST}:30443/", "tls": f"https://{HOST}:30443/", "stranger": f"https://stranger-{HOST}:30443/"}),
-        (False, {**PATH, "http": 80, "https": None}, {"main": f"http://{HOST}/", "plain": f"http://plain-{HOST}/", "stranger": f"http://stranger-{HOST}/"}),
+        (False, {**PATH, "http": 80, "https": None}, {"main": f"http://{HOST}:80/", "plain": f"http://plain-{HOST}:80/", "stranger": f"http://stranger-{HOST}:80/"}),
     ],
 )
 def test_urls(tls, path, urls):
     found = made(tls, path=path)
-    assert found["urls"] == {"straight": "http://backend/", **urls}
+    assert found["urls"] == {"straight": "http://backend:80/", **urls}
     # The names are in the clients' hosts file, so that SNI and the Host header are those of a client outside.
     assert found["aliases"] == {"192.0.2.1": [HOST, f"plain-{HOST}", f"stranger-{HOST}"]}
 

@@ -82,7 +82,7 @@ def test_a_node_alone():
         ([place("n0"), place("n1", trouble="is cordoned")], [], "n0 -> n1 (nodes)", "is cordoned"),
         ([place("n0"), place("n1"), place("n2", trouble="is not Ready")], [], "n0 -> n2 (nodes)", "is not Ready"),
         ([place("n0"), place("n1", aside="is a control-plane node")], [], "n0 -> n1 (nodes)", "is a control-plane node"),
-        ([place("n0"), place("n1")], ["n0"], "n0 -> n1 (nodes)", "is not in network_nodes"),
+        ([place("n0"), place("n1"), place("cp", aside="is a control-plane node")], ["n0"], "n0 -> n1 (nodes)", "is not in network_nodes"),
         ([place("n0", "a"), place("n1", "b", trouble="is cordoned")], [], "n0 -> n1 (zones)", "is cordoned"),
     ],
     ids=["cordoned", "one of three", "control plane alone", "by the owner", "zone"],
@@ -90,7 +90,7 @@ def test_a_node_alone():
 def test_who_cannot_take_part_is_missed(nodes, chosen, missed, why):
     """Its pair is expected, so that it is judged, and nothing of it is measured."""
     found = layout(nodes, chosen)
-    assert missed in names(found, measured=False) and found["left_out"][missed.split()[2]] == why
+    assert missed in names(found, measured=False) and found["left_out"] == {missed.split()[2]: why}
     assert found["possible"]["across"] > 0
 
 

@@ -36,19 +36,19 @@ def places(address="10.0.0.1", **more):
 
 
 def runs(kind, plan_of=None, **more):
-    return {run["name"]: run for run in network_runs.runs(kind, layout(NODES), plan_of or planned(), places(**more))}
+    return {run["name"]: run for run in network_runs.runs([kind], layout(NODES), plan_of or planned(), places(**more))}
 
 
 def test_smoke_touches_every_path_once_and_is_short():
     found = planned(nodes=3)
-    assert [step["kind"] for step in found["steps"]] == ["throughput", "latency", "loss", "programming"]
+    assert [step["tests"] for step in found["steps"]] == [["throughput", "latency", "loss"], ["programming"]]
     assert found["seconds"] <= 80 and found["pairs"] == 3
 
 
 def test_load_has_the_samples_of_the_catalogue():
     found = planned("load")
     assert found["load"]["samples"] == 5 and found["load"]["connections"] * 5 >= 10_000
-    assert [step["kind"] for step in found["steps"]] == ["throughput", "latency", "loss", "loaded", "programming"]
+    assert [step["tests"] for step in found["steps"]] == [["throughput", "latency", "loss"], ["loaded"], ["programming"]]
     assert 900 <= found["seconds"] <= 3600
     # As many datagrams as prove a loss below the target; see the check.
     assert found["udp_rate"] * found["load"]["udp"] / (8 * 1448) >= 6000
@@ -61,22 +61,22 @@ def test_pairs(nodes, pairs):
 
 def test_a_cluster_that_serves_keeps_its_network():
     found = planned("load", live=True)
-    assert {"throughput", "loaded"}.isdisjoint(step["kind"] for step in found["steps"]) and found["live"]
+    assert [step["tests"] for step in found["steps"]] == [["latency", "loss"], ["programming"]] and found["live"]
     assert not [test for test in found["netperf"]["tests"] if test["profile"] == "TCP_STREAM"]
 
 
 @pytest.mark.parametrize(
-    ("engine", "named", "engines", "kinds"),
+    ("engine", "named", "engines", "steps"),
     [
-        ("auto", False, ["builtin"], {"throughput", "latency", "loss", "programming"}),
-        ("auto", True, ["builtin", "k8s_netperf"], {"throughput", "latency", "loss", "programming", "k8s_netperf"}),
-        ("builtin", True, ["builtin"], {"throughput", "latency", "loss", "programming"}),
-        ("k8s_netperf", False, ["k8s_netperf"], {"loss", "programming", "k8s_netperf"}),
+        ("auto", False, ["builtin"], {"pairs": ["throughput", "latency", "loss"], "programming": ["programming"]}),
+        ("auto", True, ["builtin", "k8s_netperf"], {"pairs": ["throughput", "latency", "loss"], "programming": ["programming"], "k8s-netperf": []}),
+        ("builtin", True, ["builtin"], {"pairs": ["throughput", "latency", "loss"], "programming": ["programming"]}),
+        ("k8s_netperf", False, ["k8s_netperf"], {"pairs": ["loss"], "programming": ["programming"], "k8s-netperf": []}),
     ],
 )
-def test_engines(engine, named, engines, kinds):
+def test_engines(engine, named, engines, steps):
     found = planned(engine=engine, found=named)
-    assert found["engines"] == engines and {step["kind"] for step in found["steps"]} == kinds
+    assert found["engines"] == engines and {step["name"]: step["tests"] for step in found["steps"]} == steps
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_results_are_found_by_name(profile):
     for kind in network_runs.OF_KIND:
         tests = network_runs.tests(kind, layout(NODES), found["load"])
         assert len({test["name"] for test in tests}) == len(tests)
-        made = network_runs.runs(kind, layout(NODES), found, places(pairs={"worker1 -> worker2 (nodes)": {"tcp": {"rate": 1e9}}}))
+        made = network_runs.runs([kind], layout(NODES), found, places(pairs={"worker1 -> worker2 (nodes)": {"tcp": {"rate": 1e9}}}))
         assert [run["name"] for run in made] == [test["name"] for test in tests]
         assert all(run["parser"] in parsers.PARSERS for run in made)
 

@@ -191,8 +191,9 @@ def test_a_quiet_connection_is_used(call, local):
 def test_a_connection_that_never_opens(call, local, monkeypatch):
     monkeypatch.setattr(pod_exec, "STARTING", 0.1)
     local.faults[:] = [DROPPED] * 1000
-    answer = call(sh("true"))
-    assert answer["failed"] and answer["msg"].startswith("No pod could be reached: sh could not be run in pod g-a: no connection")
+    answer = call(sh("true"), sh("true"))
+    said = "sh could not be run in pod g-a within 0.1 s: no connection for a WebSocket: connection refused"
+    assert answer["failed"] and answer["msg"] == f"No pod could be reached: {said}; sh was not run: {said}."
 
 
 def test_a_tool_of_which_nothing_is_heard_any_more(call, local, monkeypatch):
@@ -221,7 +222,7 @@ def test_who_may_not_run_commands(call, api, local):
     ("found", "said"),
     [
         (None, "pod g-a is not there, or no longer."),
-        (pod("g-a", phase="Failed", reason="Evicted", message="The node was low on memory."), "pod g-a on worker1 was lost: Evicted: The node was low on memory."),
+        (pod("g-a", phase="Failed", reason="Evicted", message="Low on memory."), "pod g-a on worker1 was lost: Evicted: Low on memory."),
         (pod("g-a", metadata={"deletionTimestamp": "x"}), "pod g-a on worker1 was lost: it was deleted, and not by this run."),
         (pod("g-a", conditions=[{"type": "Ready", "status": "False"}]), "pod g-a on worker1 was lost: its node does not answer."),
     ],

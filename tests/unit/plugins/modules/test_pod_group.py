@@ -138,55 +138,67 @@ def test_absent(call, api):
 
 UNBOUND = {"node": "", "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available: 3 Insufficient cpu."}]}
 LOST = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."}
+WAIT, PULL = {"ready_timeout": 0.05}, {"pull_timeout": 0.05}
+
+
+def server(*known):
+    return [{"g-server": known}]
+
+
+def client(*known):
+    return [{"g-client": known}]
 
 
 @pytest.mark.parametrize(
     ("stages", "arguments", "said"),
     [
-        ([{"g-server": (UP, waiting("ErrImagePull", "manifest unknown"))}], {}, "pod g-server on worker1 did not start and will not: ErrImagePull: manifest unknown."),
-        ([{"g-server": (UP, waiting("ErrImagePull", "refused"))}], {"pull_timeout": 0.05}, "did not start within 0.05 s after it was scheduled: ErrImagePull: refused."),
-        ([{"g-server": (UP, waiting("ContainerCreating"))}], {"pull_timeout": 0.05}, "after it was scheduled: MountVolume.SetUp failed."),
-        ([{"g-client": (None, None, UNBOUND)}], {"ready_timeout": 0.05}, "1 of 2 pods were not scheduled within 0.05 s: 0/3 nodes are available: 3 Insufficient cpu."),
-        ([{"g-client": (None, None, {"node": ""})}], {"ready_timeout": 0.05}, "were not scheduled within 0.05 s: the scheduler says nothing."),
-        ([{"g-server": (UP, UP)}], {"ready_timeout": 0.05}, "pod g-server on worker1 runs, but was not ready within 0.05 s: nothing listens at port 5201."),
-        ([{"g-client": (None, UP)}], {"ready_timeout": 0.05}, "pod g-client on worker1 runs, but was not ready within 0.05 s: MountVolume.SetUp failed."),
-        ([{"g-server": (ended(1, message="bind: in use"), UP)}], {}, "iperf3 ended with exit code 1 (bind: in use) in pod g-server on worker1, where it should go on."),
-        ([{"g-server": (ended(0), UP)}], {}, "iperf3 ended with exit code 0 in pod g-server on worker1, where it should go on."),
-        ([{"g-client": (None, None, LOST)}], {}, "1 of 2 pods were lost: pod g-client on worker1: Evicted: The node was low on memory."),
-        ([{"g-client": (None, ended(128, "StartError", "no sh"))}], {}, "pod g-client on worker1: container keeper ended with exit code 128 (StartError: no sh)."),
-        ([{}, {"g-client": ("gone",)}], {"ready_timeout": 0.5}, None),
+        (server(UP, waiting("ErrImagePull", "manifest unknown")), {}, "pod g-server on worker1 did not start and will not: ErrImagePull: manifest unknown."),
+        (server(UP, waiting("ErrImagePull", "no route")), PULL, "did not start within 0.05 s after it was scheduled: ErrImagePull: no route."),
+        (server(UP, waiting("ContainerCreating")), PULL, "did not start within 0.05 s after it was scheduled: MountVolume.SetUp failed."),
+        (client(None, None, UNBOUND), WAIT, "1 of 2 pods were not scheduled within 0.05 s: 0/3 nodes are available: 3 Insufficient cpu."),
+        (client(None, None, {"node": ""}), WAIT, "were not scheduled within 0.05 s: the scheduler says nothing."),
+        (server(UP, UP), WAIT, "pod g-server on worker1 runs, but was not ready within 0.05 s: nothing listens at port 5201."),
+        (client(None, UP), WAIT, "pod g-client on worker1 runs, but was not ready within 0.05 s: MountVolume.SetUp failed."),
+        (server(ended(1, message="bind: in use"), UP), {}, "iperf3 ended with exit code 1 (bind: in use) in pod g-server on worker1, where it should go on."),
+        (server(ended(0), UP), {}, "iperf3 ended with exit code 0 in pod g-server on worker1, where it should go on."),
+        (client(None, None, LOST), {}, "1 of 2 pods were lost: pod g-client on worker1: Evicted: The node was low on memory."),
+        (client(None, ended(128, "StartError", "no sh")), {}, "pod g-client on worker1: container keeper ended with exit code 128 (StartError: no sh)."),
+        ([*server(UP, UP), *client("gone")], {}, "1 of 2 pods were lost: pod g-client on worker1: it was deleted, and not by this run."),
     ],
 )
 def test_pods_that_do_not_become_ready(call, api, stages, arguments, said):
     api.answers[f"GET {EVENTS}"] = {"items": [{"lastTimestamp": "2", "message": "MountVolume.SetUp failed."}, {"lastTimestamp": "1", "message": "older"}]}
-    if said is None:
-        stages, said = [{"g-server": (UP, UP)}, {"g-client": ("gone",)}], "pod g-client on worker1: it was deleted, and not by this run."
     api.stages = stages
     assert said in failed(api, call(files={"a": "b"}, **arguments))
 
 
-def test_a_volume_that_never_binds(call, api):
+@pytest.mark.parametrize("said", [{"": "waiting for a volume"}, {"": "is provisioning", ",type=Warning": "no such class"}])
+def test_a_volume_that_never_binds(call, api, said):
     def events(asked):
-        about = asked.query["fieldSelector"]
-        return {"items": [{"message": "waiting for a volume to be created"}] if about == "involvedObject.kind=PersistentVolumeClaim,involvedObject.name=data" else []}
+        _before, found, more = asked.query["fieldSelector"].partition("involvedObject.kind=PersistentVolumeClaim,involvedObject.name=data")
+        return {"items": [{"message": said[more]}] if found and more in said else []}
 
     api.answers[f"GET {EVENTS}"] = events
     api.stages = [{"g-a": (None, None, {"node": ""})}]
     answer = call(pods={"a": {"claims": {"data": "/data"}}}, ready_timeout=0.05)
-    assert failed(api, answer) == "1 of 1 pods were not scheduled within 0.05 s: claim data: waiting for a volume to be created."
+    assert failed(api, answer) == f"1 of 1 pods were not scheduled within 0.05 s: claim data: {list(said.values())[-1]}."
 
 
-QUOTA = (403, status(403, "Forbidden", 'pods "g-client" is forbidden: exceeded quota: none'))
-ACCOUNT = (403, status(403, "Forbidden", 'pods "g-server" is forbidden: error looking up service account ns/default: serviceaccount "default" not found'))
+def forbidden(text):
+    return 403, status(403, "Forbidden", text)
+
+
+QUOTA = forbidden('pods "g-client" is forbidden: exceeded quota: none')
+ACCOUNT = forbidden('pods "g-server" is forbidden: error looking up service account ns/default: serviceaccount "default" not found')
 
 
 @pytest.mark.parametrize(
     ("refusals", "said"),
     [
         ([None, QUOTA, *[QUOTA] * 50], "Cannot create the Pod g-client: POST /api/v1/namespaces/ns/pods: 403 "),
-        ([(403, status(403, "Forbidden", 'pods "g-server" is forbidden: violates PodSecurity "restricted:latest": host namespaces'))], "violates PodSecurity"),
-        ([(403, status(403, "Forbidden", 'admission webhook "x" denied the request: no'))], 'admission webhook "x" denied the request: no.'),
-        ([(403, status(403, "Forbidden", 'User "u" cannot create resource "pods"'))], 'cannot create resource "pods". Give it the rights that the notes of pod_group'),
+        ([forbidden('pods "g-server" is forbidden: violates PodSecurity "restricted:latest": host namespaces')], "violates PodSecurity"),
+        ([forbidden('admission webhook "x" denied the request: no')], 'admission webhook "x" denied the request: no.'),
+        ([forbidden('User "u" cannot create resource "pods"')], 'cannot create resource "pods". Give it the rights that the notes of pod_group name.'),
         ([(404, status(404, "NotFound", 'namespaces "ns" not found'))], 'namespaces "ns" not found.'),
         ([(422, status(422, "Invalid", "spec.containers[0].resources: bad"))], "spec.containers[0].resources: bad."),
         ([(409, status(409, "AlreadyExists", "exists"))], "Cannot create the Pod g-server: POST /api/v1/namespaces/ns/pods: 409 exists."),
@@ -213,12 +225,13 @@ def test_a_creation_without_an_answer(call, api):
     assert len(call()["pods"]) == 2 and len(api.made) == 2
 
 
-@pytest.mark.parametrize("path", [PODS, f"{PODS}-later"])
-def test_pods_that_may_not_be_read(call, api, path):
-    denied = (403, status(403, "Forbidden", "no"))
-    api.answers[f"GET {PODS}"] = lambda asked: denied if path == PODS or api.objects and len(api.asked) < 6 else api.list(asked)
-    said = call()
-    assert said["failed"] and "403 no. Give it the rights that the notes of pod_group name." in said["msg"]
+@pytest.mark.parametrize("made", [0, 2])
+def test_pods_that_may_not_be_read(call, api, made):
+    """What was made is deleted without being seen."""
+    api.answers[f"GET {PODS}"] = lambda asked: forbidden("no") if len(api.made) == made else api.list(asked)
+    answer = call()
+    assert answer["failed"] and "403 no. Give it the rights that the notes of pod_group name." in answer["msg"]
+    assert api.objects == {} and answer["left"] == (["its pods"] if made else [])
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)

@@ -14,7 +14,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.parsers.common i
 
 FIXTURES = pathlib.Path(__file__).parents[4] / "fixtures" / "k8s_netperf"
 LOG, DOCUMENTS = (FIXTURES / "iperf3.json").read_text(encoding="utf-8").split("\n", 1)
-NETPERF = {"driver": "netperf", "profile": "TCP_RR", "throughput": 9200, "tputMetric": "OP/s", "latency": 460, "confidence": [8951.6, 9448.4], "tcpRetransmits": 1}
+NETPERF = {"driver": "netperf", "profile": "TCP_RR", "throughput": 9200, "tputMetric": "OP/s", "latency": 460,
+           "confidence": [8951.6, 9448.4], "tcpRetransmits": 1}  # fmt: skip
 
 
 def output(change, log=LOG):
@@ -81,7 +82,8 @@ def test_contradictions(change, error):
     [
         (LOG, "k8s-netperf printed no document; the last it says is 'Starting k8s-netperf (v0.1.43-1-gfb9a2ec@fb9a2ec)'."),
         (LOG + "\n" + 'time="x" level=error msg="no result documents"\n', "k8s-netperf printed no document; the last it says is 'no result documents'."),
-        (LOG + "\n" + 'time="x" level=error msg="json: unsupported value: NaN"\n', "k8s-netperf printed no document; the last it says is 'json: unsupported value: NaN'."),
+        (LOG + "\n" + 'time="x" level=error msg="json: unsupported value: NaN"\n',
+         "k8s-netperf printed no document; the last it says is 'json: unsupported value: NaN'."),
         ("command not found", "k8s-netperf printed no document; the last it says is 'command not found'."),
         (LOG + "\n[\n]\n", "k8s-netperf printed an empty list."),
         (output({}, LOG + '\ntime="x" level=error msg="Issue while decoding: EOF"'),

@@ -1,0 +1,143 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ingress layer on a real controller: what it measures, what faults make of the certificate, and that nothing stays."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+
+import pytest
+
+from ansible_collections.kubeproof.certify.tests.lab.conftest import wait_for
+from ansible_collections.kubeproof.certify.tests.lab.test_storage import made, once_there
+
+pytestmark = pytest.mark.lab
+RUN_LABEL = "kubeproof.io/run"
+KINDS = "namespaces,clusterroles,clusterrolebindings"
+CONTROLLER = "traefik"
+# One class that no controller serves.
+NOBODY = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "kubeproof-test"}, "spec": {"controller": "example.com/nobody"}}
+# Seconds from the creation of the Ingress into the load.
+UNDER_WAY = 5
+
+
+@pytest.fixture
+def certify(lab, certify):
+    """Return conftest's function for this layer; prove after each run that nothing of it is left."""
+    wait_for(lambda: is_ready(lab))
+    run = functools.partial(certify, layer="ingress")
+    made_runs = []
+
+    def keep(**arguments):
+        made_runs.append(run(**arguments))
+        return made_runs[-1]
+
+    yield keep
+    wait_for(lambda: is_ready(lab))
+    for one in made_runs:
+        label = f"{RUN_LABEL}={one.directory.name}"
+        assert lab.kubectl("get", KINDS, "-l", label, "-o", "name") == "" and one.finding("ingress_left")["result"] == "PASS"
+
+
+def is_ready(lab):
+    """Say whether the controller's Deployment has all its pods."""
+    state = lab.kubectl("get", "deployment", CONTROLLER, "-n", CONTROLLER, "-o", "json")["status"]
+    return state.get("readyReplicas", 0) == state["replicas"] > 0
+
+
+def facts_of(run):
+    return json.loads((run.directory / "facts/ingress/cluster/lab.json").read_text())
+
+
+def routes(lab, known=()):
+    """Return the namespace of a run whose Ingress is there."""
+    found = lab.kubectl("get", "ingresses", "--all-namespaces", "-l", RUN_LABEL, "-o", "json", check=False)
+    names = [one["metadata"]["namespace"] for one in found["items"]] if isinstance(found, dict) else []
+    return next((one for one in names if one not in known), None)
+
+
+def under_way(lab, act):
+    """Return what meanwhile waits for the load, and then calls act(namespace)."""
+    known = [one for one in [routes(lab)] if one]
+
+    def later(namespace):
+        time.sleep(UNDER_WAY)
+        act(namespace)
+
+    return once_there(lambda: routes(lab, known), later)
+
+
+def test_measured(certify, note):
+    run = certify(load={"straight": 1, "rps": 3, "connections": 3, "handshakes": 3, "latency": [{"share": 0.1, "seconds": 16}]})
+    facts = facts_of(run)
+    assert not run.error and facts["missing"] == {}
+    assert facts["path"]["via"] == "node port" and facts["controller"]["found"] and facts["tls"]["certificate"] == "valid"
+    assert {"straight", "rps", "connections_plain", "handshakes"} <= set(facts) and facts["connections"] == facts["handshakes"]
+    assert facts["latency"]["count"] >= 3000 and facts["errors"]["requests"] > 3000 and facts["statuses"].keys() == {"2xx"}
+    for check in ("ingress_errors", "ingress_generator", "ingress_restarts", "ingress_backends_lost", "ingress_stranger"):
+        assert run.finding(check)["result"] == "PASS", run.finding(check)
+    # In smoke, peak and rates are shown and not judged.
+    assert run.finding("ingress_peak")["value"] is not None and not run.finding("ingress_peak")["judged"]
+    note("nothing", run, run.finding("ingress_rps"))
+
+
+def test_generators_and_the_certificate_of_the_controller(certify, note):
+    load = {"rps": 3, "handshakes": 2, "latency": [{"share": 0.1, "seconds": 5}]}
+    run = certify(load=load, certify_generators=2, ingress_tls="default")
+    facts = facts_of(run)
+    assert facts["tls"]["certificate"] == "valid" and facts["errors"]["ratio"] == 0 and {"rps", "handshakes", "latency"} <= set(facts), run.error
+    note("two generators", run, run.finding("ingress_rps"))
+
+
+def test_no_controller(lab, certify, note):
+    [kept] = [one for one in lab.kubectl("get", "ingressclasses", "-o", "json")["items"] if one["metadata"]["name"] == CONTROLLER]
+    lab.kubectl("delete", "ingressclass", CONTROLLER)
+    try:
+        run = certify(load={"rps": 1})
+    finally:
+        meta = {"name": CONTROLLER, **{key: kept["metadata"].get(key) or {} for key in ("labels", "annotations")}}
+        lab.kubectl("create", "-f", "-", data=json.dumps({**kept, "metadata": meta}))
+    assert run.blocked() and run.finding("ingress_controller")["result"] == "FAIL" and "no IngressClass and no Gateway" in run.error
+    note("no ingress controller", run, run.finding("ingress_controller"))
+
+
+def test_host_name_that_the_controller_does_not_know(lab, certify, note):
+    service = f"{CONTROLLER}/{CONTROLLER}"
+    with made(lab, NOBODY):
+        run = certify(load={"rps": 1}, ingress_class="kubeproof-test", ingress_service=service, ingress_tls="none", ingress_ready_timeout=2)
+    found = run.finding("ingress_answer")
+    assert run.blocked() and (found["result"], found["value"]) == ("FAIL", "status 404")
+    note("wrong host name", run, found)
+
+
+def test_certificate_that_is_not_valid(certify, note):
+    """The controller's own certificate is not for the host name."""
+    run = certify(load={"rps": 1}, ingress_tls="default", ingress_host="{{ certify_run.id }}.elsewhere.kubeproof.test", ingress_ready_timeout=2)
+    found = run.finding("ingress_certificate")
+    assert run.blocked() and found["result"] == "FAIL" and "x509" in found["value"]
+    note("TLS not valid", run, found)
+
+
+def test_backends_are_killed(lab, certify, note):
+    def kill(namespace):
+        lab.kubectl("delete", "pods", "-n", namespace, "-l", "kubeproof.io/part=backend", "--grace-period=0", "--force", "--wait=false")
+
+    with under_way(lab, kill):
+        run = certify(load={"rps": 12})
+    facts = facts_of(run)
+    assert run.finding("ingress_backends_lost")["result"] == run.finding("ingress_errors")["result"] == "FAIL"
+    assert facts["errors"]["server"] == facts["statuses"]["5xx"] > 0 and facts["backends"]["lost"] == 2
+    note("backends killed", run, run.finding("ingress_errors"))
+
+
+def test_controller_is_killed(lab, certify, note):
+    def kill(namespace):
+        lab.kubectl("delete", "pods", "-n", CONTROLLER, "--all", "--grace-period=0", "--force", "--wait=false")
+
+    with under_way(lab, kill):
+        run = certify(load={"latency": [{"share": 0.1, "seconds": 14}]})
+    assert run.finding("ingress_restarts")["result"] == run.finding("ingress_errors")["result"] == "FAIL"
+    note("controller killed", run, run.finding("ingress_errors"))

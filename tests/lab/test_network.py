@@ -1,0 +1,158 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network of the lab, whole and with faults: each certificate says what happened, and nothing of the run is left."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.lab
+PAIR, SERVICE = "worker1 -> worker2 (nodes)", "worker1 -> worker2 (service)"
+SHORT = {"tcp": 1, "streams": [1], "host": [1], "rtt": 1, "connections": 50, "udp": 1}
+# What keeps packets for the servers of a pod from it, as a network policy of a plugin does that enforces one.
+TABLE = "kubeproof_test"
+DROP = f"add table inet {TABLE}; add chain inet {TABLE} forward {{ type filter hook forward priority -200; }}; add rule inet {TABLE} forward {{rule}} drop"
+SERVERS = "{ 5201, 5202, 8080, 11111 }"
+LONGEST = 90
+
+
+def in_node(node, *argv):
+    return subprocess.run(["podman", "--runtime", "runc", "exec", f"kubeproof-lab-{node}", *argv], check=True, capture_output=True, text=True).stdout
+
+
+@contextlib.contextmanager
+def dropped(node, rule):
+    """Drop packets that a node forwards to its pods."""
+    in_node(node, "nft", DROP.replace("{rule}", rule).replace("{{", "{").replace("}}", "}"))
+    try:
+        yield
+    finally:
+        in_node(node, "nft", f"delete table inet {TABLE}")
+
+
+@contextlib.contextmanager
+def changed(lab, undo, *arguments):
+    """Change something with kubectl, and change it back."""
+    lab.kubectl(*arguments)
+    try:
+        yield
+    finally:
+        lab.kubectl(*undo)
+
+
+@pytest.fixture
+def certify(lab, certify):
+    """Return conftest's function for this layer; after each run nothing of it is left."""
+
+    def run(load=None, **variables):
+        found = certify(layer="network", load=SHORT if load is None else load, **variables)
+        name = found.directory.name
+        kinds = "namespaces,clusterroles,clusterrolebindings"
+        assert lab.kubectl("get", kinds, "-l", f"kubeproof.io/run={name}", "-o", "name") == "" and not Path(f"/var/tmp/kubeproof/{name}").exists()
+        return found
+
+    return functools.wraps(certify)(run)
+
+
+def facts_of(run):
+    return json.loads((run.directory / "facts/network/cluster/lab.json").read_text())
+
+
+def results(run, entry=None):
+    return {one["id"]: one["result"] for one in run.certificate["findings"] if one["judged"] and entry in (None, one.get("entry"))}
+
+
+def why(run, check, entry):
+    return next(one["reason"] for one in run.certificate["findings"] if one["id"] == check and one.get("entry") == entry)
+
+
+def test_smoke(certify, note):
+    run = certify(load={**SHORT, "streams": [1, 8], "reverse": [8], "host": [8], "connections": 300, "probes": 2})
+    assert not run.error and set(results(run).values()) == {"PASS"} and run.status == 0, run.output
+    pair = facts_of(run)["nodes"][PAIR]
+    assert pair["tcp"]["rate"] > 1e9 and pair["rtt"]["count"] > 1000 and pair["mtu"] == {"pods": 1500, "path": 1500}
+    assert facts_of(run)["kube_proxy"]["mode"] == "nftables" and facts_of(run)["programming"]["count"] == 4
+    layer = run.certificate["layer_verdicts"]["network"]
+    note(f"all is well, layer {layer['seconds']:.0f} s of which load {run.load_seconds:.0f} s", run, run.finding("network_tcp"))
+    assert layer["seconds"] < LONGEST, layer
+
+
+def test_blocked(certify, note):
+    with dropped("worker2", f"meta l4proto {{ tcp, udp }} th dport {SERVERS}"):
+        run = certify()
+    assert run.status and results(run, PAIR) == {"network_tcp": "FAIL", "network_udp": "FAIL", "network_full_size": "FAIL"}
+    assert results(run, SERVICE) == {"network_service": "FAIL"} and results(run, "worker1 -> worker1 (same)")["network_tcp"] == "PASS"
+    note("pods blocked", run, run.finding("network_tcp"))
+
+
+def test_udp_dropped(certify, note):
+    with dropped("worker2", f"udp dport {SERVERS}"):
+        run = certify()
+    assert run.status and results(run, PAIR) == {"network_tcp": "PASS", "network_udp": "FAIL", "network_full_size": "FAIL"}
+    note("UDP dropped", run, run.finding("network_udp"))
+
+
+def test_large_packets_lost(certify, note):
+    with dropped("worker2", f"udp dport {SERVERS} meta length > 1400"):
+        run = certify(load={"udp": 1})
+    found = results(run, PAIR)
+    assert run.status and found["network_full_size"] == "FAIL", run.output
+    note("large packets lost", run, run.finding("network_full_size"))
+
+
+def test_tainted_node(lab, certify, note):
+    taint = "kubeproof-test=yes:NoSchedule"
+    with changed(lab, ["taint", "node", "worker2", f"{taint}-"], "taint", "node", "worker2", taint):
+        run = certify()
+    assert run.status and results(run, PAIR)["network_tcp"] == "INCONCLUSIVE" and "FAIL" not in results(run).values()
+    assert f"worker2 has the taint {taint}" in why(run, "network_tcp", PAIR)
+    note("tainted node", run, run.finding("network_tcp"))
+
+
+def test_server_lost(lab, certify, note):
+    """A pod is gone in the middle of the tests of its pair: that is no fault of the network."""
+
+    def lose():
+        limit = time.monotonic() + LONGEST
+        while time.monotonic() < limit and not over.wait(0.3):
+            ready = lab.kubectl("get", "pods", "-A", "-l", "kubeproof.io/server=pod-1", "-o", "json")["items"]
+            if ready and ready[0]["status"].get("phase") == "Running" and lab.kubectl("get", "services", "-n", ready[0]["metadata"]["namespace"], "-o", "name"):
+                time.sleep(3)
+                lab.kubectl("delete", "pod", "-n", ready[0]["metadata"]["namespace"], ready[0]["metadata"]["name"], "--grace-period=1", "--wait=false")
+                return
+
+    over = threading.Event()
+    thread = threading.Thread(target=lose)
+    thread.start()
+    try:
+        run = certify(load={**SHORT, "tcp": 4, "samples": 2})
+    finally:
+        over.set()
+        thread.join()
+    assert run.status and results(run, PAIR)["network_tcp"] == "INCONCLUSIVE" and "FAIL" not in results(run).values()
+    assert "pod-1 on worker2 was lost" in why(run, "network_tcp", PAIR)
+    note("server lost", run, run.finding("network_tcp"))
+
+
+def test_port_taken(lab, certify, note):
+    """Without the baseline the pods are measured all the same."""
+    port = 25301
+    argv = ["podman", "--runtime", "runc", "exec", "kubeproof-lab-worker1", "sh", "-c", f"echo $$; exec timeout 120 python3 -m http.server {port}"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as taken:
+        number = taken.stdout.readline().strip()
+        try:
+            run = certify(network_host_port=port)
+        finally:
+            in_node("worker1", "kill", number)
+    found = run.finding("network_conntrack")
+    assert results(run, PAIR)["network_tcp"] == "PASS" and found["result"] == "INCONCLUSIVE" and str(port) in found["reason"], found
+    note("port of the baseline taken", run, found)

@@ -1,0 +1,201 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+from ansible_collections.kubeproof.certify.plugins.module_utils import dns_job
+from ansible_collections.kubeproof.certify.plugins.module_utils.dns_job import JobError, endpoints, job, queries
+from ansible_collections.kubeproof.certify.plugins.module_utils.dns_plan import INPUTS, PlanError, plan
+
+DEFAULTS = yaml.safe_load((pathlib.Path(__file__).parents[4] / "roles/dns/defaults/main/settings.yml").read_text(encoding="utf-8"))
+PROFILES = ("smoke", "load", "stress", "soak")
+INFO = {
+    "nodes": {"names": ["w1", "w2", "w3"]},
+    "service": {"address": "10.96.0.10", "name": "kube-dns", "namespace": "kube-system"},
+    "pods": {"b": {"ip": "10.0.0.2", "ready": True}, "a": {"ip": "10.0.0.1", "ready": True}, "c": {"ip": "10.0.0.3", "ready": False}},
+    "ready": 2,
+    "domain": "cluster.local",
+    "scraped": {"coredns": {"a": "a:9153", "b": "b:9153"}, "node_local": {"n1": "n1:9253", "n2": "n2:9253"}},
+    "node_local": {"pods": {"n1": {"node": "w1"}, "n2": {"node": "w9"}}},
+}
+SETTINGS = {"namespace": "ns", "services": ["s0", "s1"], "clients": 10, "generators": 1, "external_names": ["www.example.com."], "grace": 60}
+
+
+def planned(profile="smoke", nodes=3, capacity=None, live=False, **settings):
+    return plan(profile, {**DEFAULTS, "nodes": nodes, "capacity": capacity or {}, "live": live, **settings})
+
+
+def steps(profile="smoke", **more):
+    return {step["name"]: step for step in planned(profile, **more)["steps"]}
+
+
+# Sizing ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("nodes", "capacity", "qps"),
+    [(3, {}, 180), (100, {}, 6000), (3, {"nodes": 50}, 3000), (3, {"pods_per_node": 100}, 600), (3, {"dns_qps": 2500}, 2500)],
+)
+def test_the_expected_rate(nodes, capacity, qps):
+    found = planned(nodes=nodes, capacity=capacity)
+    assert found["expected"] == {"qps": qps}
+    assert [one["name"] for one in found["inputs"]] == list(INPUTS)
+    assert {one["name"] for one in found["inputs"] if one["source"] == "declared"} == set(capacity)
+
+
+def test_smoke_asks_a_tenth_but_enough_for_a_percentile():
+    found = steps(nodes=1000)
+    assert found["service-1-10"]["rate"] == 6000 and found["service-1-10"]["window"]
+    few = steps(nodes=1)["service-1-10"]
+    assert few["rate"] * few["seconds"] >= 10000
+    assert list(found) == ["pods", "service-1-10", "node-local"]
+
+
+def test_load_asks_what_is_declared_and_more_than_the_bound():
+    found = steps("load", capacity={"dns_qps": 2000}, dns_external_names=["a.example"])
+    assert list(found) == ["pods", "service-1-70", "service-2-85", "service-3-100", "qps", "node-local", "external"]
+    assert found["service-3-100"]["rate"] == 2000 and found["qps"]["rate"] == 2200 and found["external"]["rate"] == 200
+    assert [name for name, step in found.items() if step["kind"] == "service" and step["window"]] == ["service-3-100", "qps"]
+    assert steps("load")["qps"]["rate"] == 11000 and found["qps"]["seconds"] >= 300
+
+
+def test_stress_counts_every_step():
+    found = steps("stress")
+    assert [step["share"] for step in found.values() if step["window"]] == [1.0, 1.25, 1.5, 1.75, 2.0]
+
+
+def test_a_live_cluster_is_not_asked_for_more_than_it_carries():
+    assert "qps" not in steps("load", live=True)
+    assert [step["share"] for step in steps("stress", live=True).values() if step["share"]] == [1.0]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_whole_is_the_sum_of_its_steps(profile):
+    found = planned(profile)
+    assert found["seconds"] == sum(step["seconds"] for step in found["steps"]) and found["rate"] == max(step["rate"] for step in found["steps"])
+    assert len({step["name"] for step in found["steps"]}) == len(found["steps"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"dns_load": []}, "dns_load is []. Write a map"),
+        ({"dns_load": {"load": {}}}, "Write a map with an entry for each profile"),
+        ({"dns_load": {"smoke": {"servce": []}}}, "dns_load.smoke has 'servce'. Write some of service, pods"),
+        ({"dns_load": {"smoke": {"service": [{"share": 1}]}}}, "dns_load.smoke.service is"),
+        ({"dns_load": {"smoke": {"service": [{"share": 0, "seconds": 5}]}}}, "dns_load.smoke.service[0].share is 0. Write a number from 0.001"),
+        ({"dns_load": {"smoke": {"service": [{"share": 1, "seconds": "5"}]}}}, "dns_load.smoke.service[0].seconds is '5'"),
+        ({"dns_load": {"smoke": {"service": []}}}, "dns_load.smoke.service has no step that can run"),
+        ({"dns_load": {"smoke": {"service": [{"share": 1, "seconds": 5}], "pods": -1}}}, "dns_load.smoke.pods is -1"),
+        ({"dns_load": {"smoke": {"service": [{"share": 2, "seconds": 5}]}}, "live": True}, "dns_load.smoke.service has no step that can run"),
+        ({"dns_least_rate": 0}, "dns_least_rate is 0"),
+        ({"dns_external_names": "a"}, "dns_external_names is 'a'. Write a list"),
+        ({"dns_external_names": ["."]}, "dns_external_names is"),
+        ({"capacity": {"dns_qps": True}}, "certify_capacity.dns_qps is True"),
+    ],
+)
+def test_a_bad_setting_is_named(settings, said):
+    with pytest.raises(PlanError) as error:
+        planned(**settings)
+    assert said in str(error.value)
+
+
+# Jobs -----------------------------------------------------------------------------------------------------------------------
+
+
+def step(kind="service", rate=1000, seconds=20):
+    return {"name": kind, "kind": kind, "rate": rate, "seconds": seconds, "share": 1, "window": True}
+
+
+def argument(found, name):
+    return found["argv"][found["argv"].index(name) + 1]
+
+
+def test_clients_ask_the_service_from_many_sockets():
+    found = job(step(), INFO, SETTINGS)
+    assert found["count"] == 3 and found["nodes"] == ["w1", "w2", "w3"] and found["names"] == ["service"]
+    assert found["argv"][:4] == ["sh", dns_job.SCRIPT, "{index}", "10.96.0.10"]
+    assert int(argument(found, "-Q")) * 3 >= 1000 and argument(found, "-l") == "20"
+    assert found["sockets"] * 3 >= 100 * 2 and argument(found, "-c") == str(found["sockets"])
+    # What is sent until the first query is given up may wait.
+    assert int(argument(found, "-q")) >= int(argument(found, "-Q")) * int(argument(found, "-t"))
+    assert found["timeout"] > 20 + int(argument(found, "-t"))
+
+
+def test_each_coredns_pod_has_a_client_of_its_own():
+    found = job(step("pods"), INFO, SETTINGS)
+    assert (found["count"], found["names"], found["argv"][3]) == (2, ["a", "b"], "10.0.0.1,10.0.0.2") and found["rate"] == 500
+
+
+@pytest.mark.parametrize(("clients", "generators", "count"), [(10, 1, 3), (2, 1, 2), (10, 7, 7), (0, 1, 1)])
+def test_how_many_ask(clients, generators, count):
+    assert job(step(), INFO, {**SETTINGS, "clients": clients, "generators": generators})["count"] == count
+
+
+@pytest.mark.parametrize(("pods", "sockets"), [(1, 34), (2, 67), (100, 250)])
+def test_sockets_grow_with_the_pods(pods, sockets):
+    assert job(step(), {**INFO, "ready": pods}, SETTINGS)["sockets"] == sockets
+
+
+@pytest.mark.parametrize(
+    ("kind", "node_local", "address"),
+    [
+        ("service", {}, "10.96.0.10"),
+        ("service", {"address": "169.254.20.10", "upstream": "10.96.0.99"}, "10.96.0.99"),
+        ("node_local", {"address": "169.254.20.10", "upstream": ""}, "169.254.20.10"),
+        ("external", {"address": "169.254.20.10", "upstream": ""}, "10.96.0.10"),
+    ],
+)
+def test_whom_a_step_asks(kind, node_local, address):
+    assert job(step(kind), {**INFO, "node_local": node_local}, SETTINGS)["argv"][3] == address
+
+
+@pytest.mark.parametrize(
+    ("kind", "info", "said"),
+    [
+        ("service", {**INFO, "nodes": {}}, "no node takes pods"),
+        ("service", {**INFO, "service": {}}, "no address to ask in a step of the kind service"),
+        ("node_local", INFO, "no address to ask in a step of the kind node_local"),
+        ("pods", {**INFO, "pods": {}}, "no address to ask in a step of the kind pods"),
+        ("service", {**INFO, "domain": None}, "name it in dns_domain"),
+    ],
+)
+def test_without_what_it_needs_there_is_no_job(kind, info, said):
+    with pytest.raises(JobError, match=said):
+        job(step(kind), info, SETTINGS)
+
+
+def test_the_mix_within_the_cluster():
+    lines = queries(INFO, SETTINGS)
+    searched = [line for line in lines if ".ns.svc." in line and line.count(".") == 5]
+    found = job(step(), INFO, SETTINGS)
+    assert len(searched) * 10 == len(lines) and (found["searched"], found["lines"]) == (len(searched), len(lines))
+    assert {line.split()[1] for line in lines} == {"A", "AAAA"}
+    existing = {line.split()[0] for line in lines if line not in searched}
+    assert existing == {f"{name}.svc.cluster.local" for name in ("kubernetes.default", "kube-dns.kube-system", "s0.ns", "s1.ns")}
+    # Each name as often as every other.
+    assert len({lines.count(line) for line in lines if line not in searched}) == 1
+    assert {line.split()[0] for line in searched} == {f"{name}.ns.svc.cluster.local" for name in ("kubernetes.default", "kube-dns.kube-system", "s0.ns", "s1.ns")}
+
+
+def test_names_outside():
+    found = job(step("external"), INFO, SETTINGS)
+    assert found["queries"] == "www.example.com A\nwww.example.com AAAA\n" and found["searched"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [("service", ["a:9153", "b:9153"]), ("external", ["a:9153", "b:9153"]), ("node_local", ["n1:9253"])],
+)
+def test_metrics_are_read_through_the_api_server(kind, names):
+    found = endpoints(INFO, kind, ["w1"], {"server": "https://api/", "ca": "/ca"}, "secret")
+    assert [one["url"] for one in found.values()] == [f"https://api/api/v1/namespaces/kube-system/pods/{name}/proxy/metrics" for name in names]
+    assert all(one["token"] == "secret" and one["ca"] == "/ca" for one in found.values())
+
+
+def test_without_metrics_nothing_is_read():
+    assert endpoints({**INFO, "scraped": {}}, "service", [], {"server": "https://api"}, "secret") == {}

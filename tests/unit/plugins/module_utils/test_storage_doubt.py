@@ -1,0 +1,83 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import storage_doubt
+from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import SHAPES
+
+GIB = 2**30
+
+
+def part(rate=1000.0, count=4000, block=4096):
+    return {"rate": rate, "bandwidth": rate * block, "latency": {"count": count, "p99": 0.001}}
+
+
+def volume(reads=4000, writes=4000, devices=True, **more):
+    jobs = {"random_read-1": {"read": part(), "runtime": 4}, "random_write-1": {"write": part(), "runtime": 4}, "mixed-1": {"read": part(), "runtime": 4}}
+    for name, one in jobs.items():
+        # A cache that the mixed job hits is none of direct I/O's business.
+        one["devices"] = {} if not devices else {"vda": {"reads": reads if name != "mixed-1" else 0, "writes": writes}, "vda1": {"reads": 1, "writes": 1}}
+    return {"jobs": jobs, "space": {"memory": 8 * GIB}, "file": GIB, **more}
+
+
+PLANNED = {f"{name}-1": {"job": name, **SHAPES[name]} for name in ("random_read", "random_write", "mixed")}
+
+
+@pytest.mark.parametrize(
+    ("one", "proven", "said"),
+    [
+        (volume(), True, "the disk vda counted 100% of the requests"),
+        (volume(reads=2000), True, "counted 50%"),
+        (volume(reads=1999), False, "counted 50%"),
+        (volume(reads=40), False, "counted 1%"),
+        # What is written through the cache is not direct either.
+        (volume(writes=0), False, "counted 0%"),
+        (volume(devices=False, resident=0.0), True, "0% of the file is in the page cache"),
+        (volume(devices=False, resident=0.1), True, "10%"),
+        (volume(devices=False, resident=0.11), False, "11%"),
+        # The disk's own count is more than what the cache holds later.
+        (volume(resident=1.0), True, "the disk vda"),
+        (volume(devices=False, resident=None), False, "0.1 times the node's memory"),
+        (volume(devices=False, file=16 * GIB), True, "2.0 times"),
+        (volume(devices=False, space={"memory": None}), False, "no disk and no page cache can be seen"),
+        (volume(devices=False, space={}), False, "no disk"),
+        ({"jobs": {}}, False, "no disk"),
+    ],
+)
+def test_direct_io_is_proven_or_not(one, proven, said):
+    found = storage_doubt.direct(one, PLANNED)
+    assert found["proven"] is proven and said in found["by"]
+
+
+def measured(rate=1000.0, runtime=100, block=4096, **more):
+    return {"read": part(rate, block=block), "runtime": runtime, "devices": {"vda": {}}, **more}
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "cached", "disk", "said"),
+    [
+        ("random_read", measured(), None, {}, ""),
+        ("random_read", measured(), 2000.0, {}, ""),
+        ("random_read", measured(rate=1600), 2000.0, {}, "1600/s, and memory gives 2000/s"),
+        # Writes and large blocks are not compared with small reads.
+        ("sequential_read", measured(rate=1600), 2000.0, {}, ""),
+        ("random_read", measured(rate=2000), None, measured(), ""),
+        ("random_read", measured(rate=2001), None, measured(), "2.0 times the disk under it"),
+        # Another disk, such as that of a storage in the network, may be as fast as it likes.
+        ("random_read", measured(rate=9000), None, measured(devices={"sdb": {}}), ""),
+        ("random_read", measured(rate=9000), None, measured(devices={}), ""),
+        ("random_read", measured(rate=1.5e6), None, {}, ""),
+        ("random_read", measured(rate=1.6e6), None, {}, "1600000 requests"),
+        ("sequential_read", measured(rate=29000, block=2**20), None, {}, "bytes a second"),
+        ("random_read", measured(runtime=90), None, {}, ""),
+        ("random_read", measured(runtime=89), None, {}, "it ended after 89 of 100 s"),
+        ("random_read", {"read": part()}, None, {}, "it ended after 0 of 100 s"),
+    ],
+)
+def test_too_good_to_be_true(name, one, cached, disk, said):
+    found = storage_doubt.of_job({"job": name, "seconds": 100, **SHAPES[name]}, one, cached, disk)
+    assert said in found and bool(found) == bool(said)
+    assert not found or found.startswith((storage_doubt.SAID, "it ended"))

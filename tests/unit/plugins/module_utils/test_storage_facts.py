@@ -1,0 +1,283 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import copy
+import json
+import pathlib
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kubeproof.certify.plugins.filter.storage_cluster_facts import FilterModule
+from ansible_collections.kubeproof.certify.plugins.module_utils import checks as engine
+from ansible_collections.kubeproof.certify.plugins.module_utils.storage_facts import cluster_facts
+from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import SHAPES, plan
+
+ROOT = pathlib.Path(__file__).parents[4]
+
+
+def load(path):
+    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+
+
+CHECKS = load("roles/storage/defaults/main/checks.yml")["storage_checks"]
+DEFAULTS = load("roles/storage/defaults/main/settings.yml")
+RECORDED = load("tests/fixtures/storage_facts/measured.yml")
+CLASS = {"name": "local-path", "tier": "ssd", "required_iops": 1000, "size": "1Gi"}
+# The seconds of the recorded run.
+LOAD = {"random_read": 5, "random_write": 5, "mixed": 6, "workload": 5, "sequential_write": 5, "sequential_read": 5, "ramp": 1, "baseline": 2, "file": "256Mi"}
+RATE = {"ssd": 1000, "nvme": 5000}
+SETTINGS = {"today": "2026-11-21", "tiers": {"local-path": "ssd"}}
+
+
+def planned(profile="smoke", **more):
+    loads = {name: LOAD if name == "smoke" else {**LOAD, "repeats": 3} for name in ("smoke", "load", "stress", "soak")}
+    own = {"storage_load": loads, "storage_mixed_rate": RATE, "storage_classes": [CLASS], "storage_baseline_directory": "/data"}
+    return plan(profile, {**DEFAULTS, **own, "engine": "fio", "live": False, "default_class": "local-path", **more})
+
+
+def measured(profile="smoke", **more):
+    """Return what the modules returned, with as many rounds as the plan has, each as the recorded one."""
+    found = {"plan": planned(profile, **more), **copy.deepcopy(RECORDED)}
+    jobs = found["volumes"]["local-path-1"]["facts"]["jobs"]
+    for job in found["plan"]["steps"][0]["jobs"]:
+        jobs.setdefault(job["name"], copy.deepcopy(jobs.get(f"{job['job']}-1")))
+    return found
+
+
+def volume_of(found):
+    return found["volumes"]["local-path-1"]["facts"]
+
+
+def of_class(found, name="local-path"):
+    return cluster_facts(found)["classes"][name]
+
+
+def judge(found, profile="load", settings=None):
+    """Return {check: finding} of the class."""
+    facts = {"cluster": {"lab": cluster_facts(found)}}
+    findings = engine.judge(CHECKS, facts, "storage", profile, {"cluster": ["lab"]}, SETTINGS if settings is None else settings)
+    return {one["id"]: one for one in findings}
+
+
+def test_the_recorded_run():
+    facts = of_class(measured())
+    assert facts["outcome"] == "works" and facts["missing"] == {} and facts["direct"]["proven"] is True and facts["nodes"] == ["worker1"]
+    assert 70000 < facts["random_read"]["rate"] < 80000 and facts["random_read"]["seconds"] == 5 and facts["random_read"]["steadiness"] == 1.0
+    assert facts["workload"]["ratio"] == pytest.approx(facts["workload"]["rate"] / 1000, abs=0.001)
+    assert facts["mixed"]["offered"] == 1000 and 0 < facts["mixed"]["p99"] < 0.01 and facts["mixed"]["samples"] > 5000
+    assert 0.5 < facts["random_read"]["of_disk"] < 1.5 and facts["room"] == 1.0
+    assert json.dumps(cluster_facts(measured())) and FilterModule().filters()["storage_cluster_facts"](measured()) == cluster_facts(measured())
+
+
+@pytest.mark.parametrize("profile", ["smoke", "load", "stress", "soak"])
+def test_every_check_of_a_profile_finds_its_fact(profile):
+    findings = judge(measured(profile), profile)
+    reasons = {name: one["reason"] for name, one in findings.items() if one["judged"] and one["result"] not in ("PASS", "NOT_APPLICABLE", "CONDITIONAL")}
+    # The recorded seconds are too few for a load run; that is all that is wrong.
+    assert {name for name, reason in reasons.items() if not reason.startswith("Too few samples")} == set()
+    assert profile == "load" or not reasons
+
+
+def test_every_check_finds_its_fact():
+    growing = measured()
+    growing["info"]["classes"]["local-path"]["expandable"] = True
+    volume_of(growing)["expand"] = {"grown": True, "seconds": 3.0}
+    found = judge(growing)
+    assert {name for name, one in found.items() if one["value"] is None} == set() and set(found) == set(CHECKS)
+
+
+def test_without_facts_no_check_passes():
+    results = {one["result"] for one in engine.judge(CHECKS, {}, "storage", "load", {"cluster": ["lab"]}, SETTINGS) if one["judged"]}
+    assert results == {"INCONCLUSIVE"}
+
+
+ORDER = {"FAIL": 0, "INCONCLUSIVE": 0, "CONDITIONAL": 1, "NOT_APPLICABLE": 2, "PASS": 2, "INFO": 2}
+
+
+def paths(value, path=()):
+    """Yield the path of every entry below a value, so that each can be removed in turn."""
+    items = value.items() if isinstance(value, dict) else ()
+    for key, one in items:
+        yield (*path, key)
+        yield from paths(one, (*path, key))
+
+
+def test_removing_anything_never_improves_a_finding():
+    whole = measured()
+    before = {name: ORDER[one["result"]] for name, one in judge(whole).items()}
+    for path in paths({name: whole[name] for name in ("info", "volumes", "clean")}):
+        damaged = copy.deepcopy(whole)
+        at = damaged
+        for key in path[:-1]:
+            at = at[key]
+        del at[path[-1]]
+        better = {name for name, one in judge(damaged).items() if ORDER[one["result"]] > before[name]}
+        assert better == set(), path
+
+
+def test_the_worst_round_counts():
+    found = measured("load")
+    volume_of(found)["jobs"]["random_read-2"]["read"].update(rate=100.0, bandwidth=409600.0)
+    volume_of(found)["jobs"]["mixed-3"]["write"]["latency"]["p99"] = 0.5
+    facts = of_class(found)
+    assert facts["random_read"]["rate"] == 100.0 and facts["random_read"]["rounds"] == 3 and facts["random_read"]["steadiness"] < 0.01
+    assert facts["random_read"]["seconds"] == 15 and facts["mixed"]["p99"] == 0.5
+
+
+def test_a_round_that_is_missing_leaves_its_number_open():
+    found = measured("load")
+    del volume_of(found)["jobs"]["random_read-3"]
+    del volume_of(found)["jobs"]["mixed-1"]["write"]
+    facts = of_class(found)
+    assert "random_read" not in facts and "mixed" not in facts and "random_write" in facts
+
+
+def test_the_worst_node_counts():
+    found = {**measured(storage_nodes=["worker1", "worker2"])}
+    found["volumes"]["local-path-2"] = copy.deepcopy(found["volumes"]["local-path-1"])
+    other = found["volumes"]["local-path-2"]["facts"]
+    other["node"], other["provision"]["bound"] = "worker2", 50.0
+    other["jobs"]["random_write-1"]["write"]["rate"] = 7.0
+    facts = of_class(found)
+    assert facts["nodes"] == ["worker1", "worker2"] and facts["random_write"]["rate"] == 7.0 and facts["bound_seconds"] == 50.0
+    # The other node's disk was not measured, so that its volume is compared with nothing.
+    assert facts["random_read"]["of_disk"] > 0
+    other["outcome"] = "random_read-1: fio ended with exit code 1"
+    assert of_class(found)["outcome"] == other["outcome"]
+    del found["volumes"]["local-path-2"]
+    facts = of_class(found)
+    assert not {"outcome", "random_write", "deleted", "errors", "bound_seconds", "integrity"} & set(facts)
+
+
+def test_a_rate_that_is_not_held_has_the_latency_of_its_queue():
+    found = measured(storage_mixed_rate={"ssd": 2000, "nvme": 5000})
+    facts = of_class(found)
+    # Half of what was offered was done: at the end of 6 s a request waits for 3 s.
+    assert facts["mixed"]["p99"][0] == pytest.approx(0.98 * 6 * (1 - facts["mixed"]["rate"] / 2000), rel=1e-3) and facts["mixed"]["p99"][1] is None
+    found = judge(found, "load", {**SETTINGS, "thresholds": {}})["storage_latency_p99"]
+    assert found["result"] in ("INCONCLUSIVE", "FAIL") and found["result"] != "PASS"
+
+
+def test_what_is_too_good_is_missing_with_the_reason():
+    found = measured()
+    volume_of(found)["cached"]["rate"] = 50000.0
+    facts = of_class(found)
+    assert "random_read" not in facts and "random_write" in facts
+    assert facts["missing"] == {"random_read": "too good to be true: 73487/s, and memory gives 50000/s"}
+    finding = judge(found)["storage_random_read_iops"]
+    assert finding["result"] == "INCONCLUSIVE" and "too good to be true" in finding["reason"]
+
+
+def test_without_proof_of_direct_io_no_number_counts():
+    found = measured()
+    for job in volume_of(found)["jobs"].values():
+        job["devices"] = {"vda": {"reads": 1, "writes": 1}}
+    facts = of_class(found)
+    assert facts["direct"]["proven"] is False and not set(SHAPES) & set(facts)
+    assert set(facts["missing"]) == set(SHAPES) and all("the disk vda counted 0%" in reason for reason in facts["missing"].values())
+
+
+def test_a_broken_volume_is_the_reason_for_what_is_missing():
+    found = measured()
+    volume_of(found).update(jobs={}, outcome="fill: fio ended with exit code 1: No space left on device", errors=1)
+    findings = judge(found)
+    assert findings["storage_function"]["result"] == "FAIL" and findings["storage_function"]["value"].startswith("fill: ")
+    assert findings["storage_errors"]["result"] == "FAIL"
+    assert "No space left on device" in findings["storage_random_read_iops"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "check", "said"),
+    [
+        ({"tier": "ssd"}, "storage_workload_iops", "storage_classes gives local-path no required_iops"),
+        ({"required_iops": 5}, "storage_latency_p99", "storage_classes gives local-path no tier"),
+    ],
+)
+def test_what_is_not_declared_is_named(declared, check, said):
+    found = measured(storage_classes=[{"name": "local-path", "size": "1Gi", **declared}])
+    assert said in judge(found)[check]["reason"]
+
+
+def test_without_classes_the_default_one_is_judged_by_its_function():
+    found = measured(storage_classes=[])
+    volume_of(found).update(jobs={})
+    findings = judge(found)
+    assert findings["storage_function"]["result"] == "PASS" and findings["storage_function"]["entry"] == "local-path"
+    assert "storage_classes is empty" in findings["storage_workload_iops"]["reason"]
+
+
+def test_live():
+    """Only the declared workload is offered; the rest says why it is missing."""
+    found = measured("load", live=True, storage_mixed_rate={"ssd": 10000, "nvme": 50000})
+    facts = of_class(found)
+    assert "random_read" not in facts and "certify_live leaves it out" in judge(found)["storage_random_read_iops"]["reason"] and facts["workload"]["ratio"] > 1
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "result"),
+    [
+        ({"integrity": {"same": False}}, "storage_integrity", "FAIL"),
+        ({"delete": {"gone": False, "why": "it is Failed"}}, "storage_deletion", "FAIL"),
+        ({"delete": {"gone": None}}, "storage_deletion", "INCONCLUSIVE"),
+        ({"space": {"asked": 100, "free": 49, "filesystem": "ext4"}}, "storage_room", "FAIL"),
+        ({"space": {"asked": 100, "free": 70, "filesystem": "ext4"}}, "storage_room", "CONDITIONAL"),
+        ({"errors": 2}, "storage_errors", "FAIL"),
+    ],
+)
+def test_what_a_volume_cannot_do(change, check, result):
+    found = measured()
+    volume_of(found).update(change)
+    assert judge(found)[check]["result"] == result
+
+
+def test_what_a_class_does_not_promise_is_not_asked():
+    found = measured()
+    found["info"]["classes"]["local-path"].update(reclaim="Retain", expandable=False)
+    findings = judge(found)
+    assert {findings[name]["result"] for name in ("storage_deletion", "storage_expansion")} == {"NOT_APPLICABLE"}
+    found["info"]["classes"]["local-path"]["expandable"] = True
+    assert judge(found)["storage_expansion"]["result"] == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(("count", "result"), [(0, "CONDITIONAL"), (1, "PASS"), (2, "CONDITIONAL")])
+def test_default_classes(count, result):
+    found = measured()
+    found["info"]["classes"] = {name: {"default": number <= count} for number, name in enumerate(("local-path", "b", "c"), 1)}
+    assert judge(found)["storage_default_class"]["result"] == result
+
+
+def test_a_class_that_is_not_there_stops_the_load():
+    found = measured(storage_classes=[{**CLASS, "name": "fast"}])
+    found["volumes"] = {}
+    finding = judge(found)["storage_classes_exist"]
+    assert finding["gate"] is True and (finding["result"], finding["entry"], finding["value"]) == ("FAIL", "fast", False)
+
+
+def test_kbench():
+    more = {"engine": "kbench", "storage_kbench_image": "kbench"}
+    found = {**measured(), "plan": planned("load", **more)}
+    one = {"iops": {"random": {"read": 9000, "write": 8000}}, "bandwidth": {"sequential": {"read": 5e8, "write": 4e8}}}
+    volume_of(found).update(jobs={f"kbench-{number}": copy.deepcopy(one) for number in (1, 2, 3)})
+    volume_of(found)["jobs"]["kbench-2"]["iops"]["random"]["read"] = 6000
+    facts = of_class(found)
+    assert facts["random_read"] == {"rate": 6000, "rounds": 3, "seconds": 60, "steadiness": 0.667} and facts["sequential_write"]["bandwidth"] == 4e8
+    findings = judge(found)
+    assert findings["storage_random_read_iops"]["value"] == 6000 and findings["storage_random_read_iops"]["reason"].startswith("Too few samples: 60")
+    assert "kbench knows no percentiles" in findings["storage_latency_p99"]["reason"]
+    del volume_of(found)["jobs"]["kbench-3"]
+    assert "random_read" not in of_class(found)
+
+
+KEYS = ["facts", "local-path-1", "jobs", "provision", "bound", "outcome", "random_read-1", "classes", "local-path", "left", "space", "cached", "read"]
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
+
+
+@given(st.recursive(LEAVES, lambda inner: st.dictionaries(st.sampled_from(KEYS), inner, max_size=4), max_leaves=12))
+def test_damaged_input_is_no_fact(damage):
+    found = cluster_facts({"plan": planned(), "info": damage, "volumes": damage, "disks": damage, "clean": damage})
+    assert "random_read" not in found["classes"]["local-path"]

@@ -1,0 +1,140 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kubeproof.certify.plugins.filter.storage_disk import FilterModule
+from ansible_collections.kubeproof.certify.plugins.module_utils import storage_fio
+from ansible_collections.kubeproof.certify.plugins.module_utils.storage_fio import FILE, PLACE, VolumeError
+from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import DISK_JOBS, SHAPES
+
+# As a pod on the lab printed them: a bind mount of a node's directory, and the overlay of its image above it.
+MOUNT = "2044 1978 254:0 /root/nodes/worker1/kubelet/local-path/pvc-1 /volume rw,relatime - ext4 /dev/vda rw,discard,resv_strict,resuid=65534"
+OVERLAY = "1978 1650 0:211 / / ro,relatime - overlay overlay rw,lowerdir=/a:/b"
+SPACE, MEMORY, WRITTEN = "space 4096 66053021 17148884", "MemTotal:       24684084 kB", "written"
+GOOD = "\n".join([OVERLAY, MOUNT, SPACE, MEMORY, WRITTEN])
+STEP = {"size": 2**30, "file": 256 * 2**20, "fill_rate": 0, "precondition": 0}
+
+
+def job(name, **more):
+    return {"name": f"{name}-1", "job": name, "round": 1, **SHAPES[name], "seconds": 100, "ramp": 10, "rate": {}, **more}
+
+
+def test_a_volume():
+    found = storage_fio.look(GOOD, 2**30)
+    assert (found["filesystem"], found["device"], found["source"], found["asked"]) == ("ext4", "254:0", "/dev/vda", 2**30)
+    assert (found["size"], found["free"], found["memory"]) == (4096 * 66053021, 4096 * 17148884, 24684084 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD.replace(MOUNT, ""), "no mount point"),
+        (GOOD.replace(" /volume ", " /volume/below "), "no mount point"),
+        (GOOD.replace("ext4 /dev/vda", "tmpfs tmpfs"), "/volume is tmpfs, which is no volume"),
+        (GOOD.replace("ext4 /dev/vda", "overlay overlay"), "/volume is overlay, which is no volume"),
+        (GOOD.replace("/volume rw", "/volume ro"), "mounted read-only"),
+        (GOOD.replace("/dev/vda rw", "/dev/vda ro"), "mounted read-only"),
+        (GOOD.replace(SPACE, "space "), "does not say how large"),
+        (GOOD.replace(WRITTEN, "touch: cannot touch '/volume/kubeproof.touch': Permission denied"), "nothing can be written to it: cannot touch"),
+        (GOOD.replace(WRITTEN, ""), "nothing can be written to it: the pod may not"),
+        ("", "no mount point"),
+    ],
+)
+def test_what_is_no_volume(text, said):
+    with pytest.raises(VolumeError, match=said):
+        storage_fio.look(text, 2**30)
+
+
+def test_the_last_mount_counts():
+    """A second mount at the same place hides the first."""
+    with pytest.raises(VolumeError, match="tmpfs"):
+        storage_fio.look(GOOD.replace(MOUNT, MOUNT + "\n" + MOUNT.replace("ext4 /dev/vda", "tmpfs tmpfs")), 1)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_volume_or_a_reason(text):
+    try:
+        storage_fio.look(text, 1)
+    except VolumeError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(("free", "size"), [(10 * 2**30, 256 * 2**20), (200 * 2**20, 144 * 2**20), (100 * 2**20, 64 * 2**20), (40 * 2**20, 16 * 2**20)])
+def test_the_file_is_bounded_by_the_free_space(free, size):
+    assert storage_fio.file_size(STEP, free) == size
+
+
+@pytest.mark.parametrize("free", [0, 20 * 2**20, 39 * 2**20])
+def test_no_space(free):
+    with pytest.raises(VolumeError, match=rf"there is no space left: {free // 2**20} MiB are free of 1024 MiB"):
+        storage_fio.file_size(STEP, free)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_job_goes_to_the_file_past_the_cache(name):
+    run = storage_fio.measuring(job(name), 2**28)
+    argv = run["argv"]
+    assert argv[0] == "fio" and {"--direct=1", f"--filename={FILE}", "--allow_file_create=0", "--time_based", "--runtime=100", "--ramp_time=10"} <= set(argv)
+    assert {f"--bs={SHAPES[name]['block_size']}", f"--iodepth={SHAPES[name]['queue_depth']}", f"--rw={SHAPES[name]['rw']}", f"--size={2**28}"} <= set(argv)
+    assert ("--refill_buffers" in argv) == ("write" in SHAPES[name]["rw"] or SHAPES[name]["rw"] == "randrw")
+    assert ("--rwmixread=70" in argv) == (SHAPES[name]["rw"] == "randrw") and not [one for one in argv if one.startswith("--rate")]
+    assert run["timeout"] >= 110 and run["parser"] == "fio" and run["name"] == f"{name}-1"
+
+
+@pytest.mark.parametrize(("rate", "text"), [({"read": 7000, "write": 3000}, "7000,3000"), ({"read": 5}, "5,"), ({"write": 5}, ",5")])
+def test_a_fixed_rate(rate, text):
+    argv = storage_fio.measuring(job("mixed", rate=rate), 2**28)["argv"]
+    assert f"--rate_iops={text}" in argv and "--rate_process=poisson" in argv
+
+
+def test_the_file_is_written_full_before_it_is_read():
+    [fill] = storage_fio.fills(STEP, 2**28)
+    assert {"--rw=write", "--end_fsync=1", "--refill_buffers", f"--size={2**28}", f"--filename={FILE}"} <= set(fill["argv"]) and "--time_based" not in fill[
+        "argv"
+    ]
+    fill, more = storage_fio.fills({**STEP, "fill_rate": 1000000, "precondition": 60}, 2**28)
+    assert "--rate=1000000" in fill["argv"] and fill["timeout"] > 268
+    assert more["name"] == "precondition" and {"--rw=randwrite", "--runtime=60"} <= set(more["argv"])
+
+
+def test_what_memory_gives_is_read_past_nothing():
+    argv = storage_fio.cached(2**28)["argv"]
+    assert {"--direct=0", "--ioengine=psync", "--pre_read=1", f"--size={storage_fio.CACHED_SIZE}"} <= set(argv)
+    assert not {"--direct=1", "--ioengine=libaio"} & set(argv)
+
+
+def test_the_proof_reads_back_with_checksums():
+    argv = storage_fio.proof()["argv"]
+    assert {"--verify=crc32c", "--do_verify=1", "--direct=1", f"--filename={storage_fio.PROOF}"} <= set(argv)
+
+
+def test_the_disk_below():
+    jobs = [{**job(name), "name": name} for name in DISK_JOBS]
+    argv = FilterModule().filters()["storage_disk"]({"jobs": jobs, "file": 2**28}, "/data/kubeproof-1.fio")
+    assert argv[:3] == ["fio", "--filename=/data/kubeproof-1.fio", f"--size={2**28}"] and argv[-1] == "--unlink=1" and argv.count("--unlink=1") == 1
+    assert [one.partition("=")[2] for one in argv if one.startswith("--name=")] == ["fill", *DISK_JOBS] and argv.count("--stonewall") == len(DISK_JOBS)
+    assert PLACE not in " ".join(argv)
+
+
+def test_kbench():
+    run = storage_fio.kbench({"name": "kbench-1", "seconds": 90}, "quick", 256 * 2**20)
+    assert run["argv"] == ["bash", "/fio/run.sh"] and run["parser"] == "kbench" and run["timeout"] == 180
+    assert (run["environment"]["FILE_NAME"], run["environment"]["SIZE"], run["environment"]["MODE"]) == (FILE, "256M", "quick")
+
+
+@pytest.mark.parametrize(("text", "share"), [("0\n", 0.0), ("50", 0.5), ("1000", 1.0), ("unknown\n", None), ("", None), ("-1", None)])
+def test_what_is_in_the_page_cache(text, share):
+    assert storage_fio.resident(text, 100) == share
+
+
+def test_a_result_has_its_job():
+    facts = {"jobs": {"a": {"read": {"rate": 1}, "runtime": 2, "errors": 0}}, "devices": {"vda": {"reads": 1}}}
+    assert storage_fio.result("a", facts) == {"read": {"rate": 1}, "runtime": 2, "devices": {"vda": {"reads": 1}}}
+    for bad in ({}, {"jobs": {"b": {}}}, {"jobs": {"a": None}}):
+        with pytest.raises(VolumeError, match="does not say what the job a did"):
+            storage_fio.result("a", bad)

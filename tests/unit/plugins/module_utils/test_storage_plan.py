@@ -1,0 +1,188 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kubeproof.certify.plugins.filter.storage_plan import storage_plan
+from ansible_collections.kubeproof.certify.plugins.module_utils import storage_plan as module
+from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import PlanError, plan, quantity
+
+ROOT = pathlib.Path(__file__).parents[4]
+DEFAULTS = yaml.safe_load((ROOT / "roles/storage/defaults/main/settings.yml").read_text(encoding="utf-8"))
+FAST = {"name": "fast", "tier": "nvme", "required_iops": 20000, "size": "100Gi"}
+ALL = list(module.SHAPES)
+
+
+def settings(**more):
+    return {**DEFAULTS, "engine": "auto", "live": False, "default_class": "", "storage_classes": [FAST], **more}
+
+
+def names(step):
+    return [job["name"] for job in step["jobs"]]
+
+
+@pytest.mark.parametrize(("profile", "jobs", "rounds"), [("smoke", ALL, 1), ("load", ALL, 3), ("stress", ["workload"], 1), ("soak", None, 1)])
+def test_the_jobs_of_a_profile(profile, jobs, rounds):
+    [step] = plan(profile, settings())["steps"]
+    jobs = jobs or ["random_read", "random_write", "workload"]
+    assert names(step) == [f"{job}-{number}" for number in range(1, rounds + 1) for job in jobs]
+    assert (step["class"], step["node"], step["size"], step["engine"]) == ("fast", "", 100 * 2**30, "fio")
+
+
+def test_the_load_is_large_enough_for_the_checks():
+    """The floors of the catalogue: seconds of each job, of three rounds together, and a file that no cache of a controller holds."""
+    planned = plan("load", settings())
+    seconds = {job: sum(one["seconds"] for one in planned["steps"][0]["jobs"] if one["job"] == job) for job in ALL}
+    checks = yaml.safe_load((ROOT / "roles/storage/defaults/main/checks.yml").read_text(encoding="utf-8"))["storage_checks"]
+    floors = {check["samples"].split(".")[0]: check["min_samples"] for check in checks.values() if check.get("samples", "").endswith(".seconds")}
+    assert floors == {"random_read": 300, "random_write": 600, "sequential_write": 120, "sequential_read": 120, "workload": 300}
+    assert {name: seconds[name] >= floor for name, floor in floors.items()} == dict.fromkeys(floors, True)
+    assert planned["steps"][0]["file"] == 20 * 2**30
+    # The slower tier's rate gives enough requests for the percentile too.
+    assert seconds["mixed"] * DEFAULTS["storage_mixed_rate"]["ssd"] >= checks["storage_latency_p99"]["min_samples"]
+
+
+def test_a_smoke_run_is_short():
+    assert plan("smoke", settings())["seconds"] <= 60
+
+
+@pytest.mark.parametrize(("tier", "rate"), [("ssd", {"read": 7000, "write": 3000}), ("nvme", {"read": 35000, "write": 15000})])
+def test_the_latency_is_that_of_the_tiers_rate(tier, rate):
+    [step] = plan("smoke", settings(storage_classes=[{**FAST, "tier": tier}]))["steps"]
+    assert [job["rate"] for job in step["jobs"] if job["job"] == "mixed"] == [rate]
+    assert [job["rate"] for job in step["jobs"] if job["job"] == "workload"] == [{}]
+
+
+def test_the_workload_is_the_declared_one():
+    [step] = plan("smoke", settings(storage_classes=[{**FAST, "block_size": "8k", "read_share": 0.5, "queue_depth": 4}]))["steps"]
+    [job] = [job for job in step["jobs"] if job["job"] == "workload"]
+    assert (job["block_size"], job["read_share"], job["queue_depth"], job["rw"]) == (8192, 0.5, 4, "randrw")
+
+
+@pytest.mark.parametrize(
+    ("declared", "left_out", "said"),
+    [
+        ({"tier": "nvme"}, "workload", "fast: required_iops is missing"),
+        ({"required_iops": 5}, "mixed", "fast: tier is missing"),
+        ({}, "mixed", "fast: tier and required_iops are missing"),
+    ],
+)
+def test_what_is_not_declared_is_said(declared, left_out, said):
+    planned = plan("load", settings(storage_classes=[{"name": "fast", **declared}]))
+    assert left_out not in {job["job"] for job in planned["steps"][0]["jobs"]} and said in planned["missing"][0]
+
+
+def test_without_classes_the_default_one_is_tried_for_its_function():
+    planned = plan("load", settings(storage_classes=[], default_class="standard"))
+    assert [(step["class"], step["jobs"], step["size"]) for step in planned["steps"]] == [("standard", [], 30 * 2**30)]
+    assert planned["function_only"] and planned["classes"] == {} and "storage_classes is empty" in planned["missing"][0] and planned["disk"] == {}
+
+
+def test_a_cluster_that_serves_gets_what_is_declared_and_no_more():
+    planned = plan("load", settings(live=True, storage_baseline_directory="/data"))
+    [step] = planned["steps"]
+    assert {job["job"] for job in step["jobs"]} == {"workload"} and step["precondition"] == 0 and planned["disk"] == {}
+    assert step["jobs"][0]["rate"] == {"read": 14000, "write": 6000} and step["fill_rate"] == 20000 * 4096
+    [step] = plan("load", settings(live=True, storage_classes=[{**FAST, "required_iops": 50000}]))["steps"]
+    assert {job["job"] for job in step["jobs"]} == {"workload", "mixed"}
+    [step] = plan("load", settings(live=True, storage_classes=[{"name": "fast"}]))["steps"]
+    assert step["jobs"] == []
+    assert "certify_live" in planned["missing"][-1]
+
+
+def test_kbench():
+    given = {"engine": "kbench", "storage_kbench_image": "registry.example.com/kbench"}
+    planned = plan("load", settings(**given))
+    assert names(planned["steps"][0]) == ["kbench-1", "kbench-2", "kbench-3"] and planned["steps"][0]["mode"] == "full"
+    assert "no percentiles" in planned["missing"][-1] and planned["disk"] == {}
+    assert plan("smoke", settings(**given))["steps"][0]["mode"] == "quick"
+    assert plan("smoke", settings(**given, live=True))["steps"][0]["jobs"] == []
+
+
+def test_every_class_on_every_node():
+    planned = plan("smoke", settings(storage_classes=[FAST, {**FAST, "name": "slow"}], storage_nodes=["a", "b"]))
+    found = [(step["name"], step["object"], step["class"], step["node"]) for step in planned["steps"]]
+    assert found == [
+        ("fast-1", "volume-1", "fast", "a"),
+        ("fast-2", "volume-2", "fast", "b"),
+        ("slow-3", "volume-3", "slow", "a"),
+        ("slow-4", "volume-4", "slow", "b"),
+    ]
+
+
+def test_the_disk_below_gets_the_same_jobs():
+    planned = plan("load", settings(storage_baseline_directory="/data"))
+    assert [job["job"] for job in planned["disk"]["jobs"]] == list(module.DISK_JOBS) and {job["seconds"] for job in planned["disk"]["jobs"]} == {30}
+    assert planned["disk"]["file"] == planned["steps"][0]["file"] and planned["seconds"] > plan("load", settings())["seconds"]
+
+
+def test_the_file_fits_into_the_volume():
+    [step] = plan("load", settings(storage_classes=[{**FAST, "size": "1Gi"}]))["steps"]
+    assert step["file"] <= 0.8 * 2**30 and step["file"] % 2**20 == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"storage_classes": {}}, "storage_classes is {}. Write a list"),
+        ({"storage_classes": ["fast"]}, "storage_classes[0] is 'fast'. Write a map with the name"),
+        ({"storage_classes": [{"tier": "ssd"}]}, "storage_classes[0] is"),
+        ({"storage_classes": [{"name": "../x"}]}, "storage_classes[0] is"),
+        ({"storage_classes": [FAST, FAST]}, "storage_classes names fast twice"),
+        ({"storage_classes": [{**FAST, "tier": "hdd"}]}, "storage_classes[0].tier is 'hdd'. Write ssd or nvme"),
+        ({"storage_classes": [{**FAST, "iops": 1}]}, "storage_classes[0].iops is unknown"),
+        ({"storage_classes": [{**FAST, "required_iops": 0}]}, "storage_classes[0].required_iops is 0"),
+        ({"storage_classes": [{**FAST, "required_iops": True}]}, "storage_classes[0].required_iops is True"),
+        ({"storage_classes": [{**FAST, "size": "big"}]}, "storage_classes[0].size is 'big'. Write a size such as 10Gi"),
+        ({"storage_classes": [{**FAST, "size": "10Mi"}]}, "The size of fast in storage_classes is 10485760 bytes"),
+        ({"storage_classes": [{**FAST, "block_size": "5"}]}, "storage_classes[0].block_size is '5'. Write a multiple of 512"),
+        ({"storage_classes": [{**FAST, "read_share": 70}]}, "storage_classes[0].read_share is 70"),
+        ({"storage_classes": [{**FAST, "queue_depth": 0}]}, "storage_classes[0].queue_depth is 0"),
+        ({"storage_size": ""}, None),
+        ({"storage_size": "", "storage_classes": []}, "storage_size is ''"),
+        ({"storage_nodes": "a"}, "storage_nodes is 'a'. Write a list"),
+        ({"storage_load": {}}, "storage_load is {}"),
+        ({"storage_load": {"load": {"reads": 1}}}, "storage_load.load.reads is unknown"),
+        ({"storage_load": {"load": {"random_read": -1}}}, "storage_load.load.random_read is -1"),
+        ({"storage_load": {"load": {"repeats": 2}}}, "storage_load.load.repeats is 2. Write a number from 3"),
+        ({"storage_load": {"load": {"repeats": 3, "file": "1X"}}}, "storage_load.load.file is '1X'"),
+        ({"storage_mixed_rate": {"ssd": 1}}, "storage_mixed_rate is {'ssd': 1}"),
+        ({"storage_mixed_rate": {"ssd": 1, "nvme": 50}}, "storage_mixed_rate.ssd is 1"),
+        ({"engine": "kbench"}, "storage_kbench_image is empty"),
+    ],
+)
+def test_settings_that_cannot_be_used(more, said):
+    if said is None:
+        assert plan("load", settings(**more))["steps"]
+        return
+    with pytest.raises(PlanError) as error:
+        plan("load", settings(**more))
+    assert said in str(error.value)
+    with pytest.raises(AnsibleFilterError, match="kubeproof.certify.storage_plan: "):
+        storage_plan("load", settings(**more))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1Gi", 2**30), ("5G", 5 * 10**9), (7, 7), ("12", 12), ("", None), ("1.5Gi", None), ("Gi", None), (True, None), (None, None), ("-1Gi", None)],
+)
+def test_quantities(text, size):
+    assert quantity(text) == size
+
+
+@given(st.dictionaries(st.sampled_from(module.KEYS), st.one_of(st.none(), st.integers(-5, 10**12), st.floats(), st.text(max_size=6), st.booleans())))
+def test_any_class_is_planned_or_refused_in_a_sentence(one):
+    try:
+        planned = plan("load", settings(storage_classes=[one]))
+    except PlanError as error:
+        assert "storage_classes" in str(error)
+    else:
+        assert planned["seconds"] > 0 and planned["steps"][0]["class"] == one["name"]
