@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from . import job_state
 from .cluster import ClusterError
 from .job_state import ENDED, LOST, STARTING, UNSCHEDULED
 
-# Seconds: one watch, after which time limits are looked at; the pause after a failed or an empty one; for the removal.
-TICK, PAUSE, REMOVAL = 5, 0.25, 120.0
+# Seconds: one watch, after which time limits are looked at; the pause after a failed or an empty one; for the reason of a loss; for the removal.
+TICK, PAUSE, SETTLE, REMOVAL = 5, 0.25, 1.0, 120.0
 
 
 class JobError(Exception):
@@ -110,8 +111,14 @@ class Pods:
 
     def refuse_loss(self, count):
         """JobError when one of `count` pods is lost."""
-        if self.at(LOST):
-            raise JobError(f"{len(self.at(LOST))} of {count} pods were lost: {job_state.lost_in(self.states.values())}")
+        lost = self.at(LOST)
+        if lost:
+            # That a container has ended is there before the reason is.
+            time.sleep(SETTLE)
+            with contextlib.suppress(ClusterError):
+                self.refresh()
+            lost = self.at(LOST) or lost
+            raise JobError(f"{len(lost)} of {count} pods were lost: {job_state.lost_in(lost)}")
 
     def refuse_failure(self, tool):
         """JobError when the tool of a pod has not ended well."""

@@ -27,7 +27,7 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     looks = {when: _map(_map(measured.get("looks")).get(when)) for when in ("before", "after")}
     facts: Dict[str, Any] = {"engines": {name: name in plan["engines"] for name in ("builtin", "k8s_netperf")}}
     facts.update({"plan": {name: plan[name] for name in ("inputs", "load", "engines", "udp_rate", "steps")}})
-    facts.update({name: info[name] for name in ("services", "nodes") if name in info})
+    facts.update({"services": info["services"]} if "services" in info else {})
     if layout:
         facts["layout"] = {name: layout[name] for name in ("taking_part", "left_out", "zones", "possible", "sampled")}
         gone = _gone(measured, layout, looks["after"])
@@ -91,8 +91,10 @@ def _gone(measured: dict, layout: dict, after: dict) -> Dict[str, str]:
     for pod, one in places.items():
         if pod not in made:
             found[pod] = (measured.get("host_error") if pod.startswith("host-") else "") or f"there is no pod {pod} on {one['node']}"
-        elif "error" in _map(after.get(pod)) or pod not in after:
-            found[pod] = f"the pod {pod} on {one['node']} was lost: {_map(after.get(pod)).get('error', 'it could not be asked after the load')}"
+        elif "error" in _map(after.get(pod)):
+            found[pod] = f"the pod {pod} on {one['node']} was lost: {after[pod]['error']}"
+        elif pod not in after:
+            found[pod] = f"it is not known whether the pod {pod} on {one['node']} was there to the end"
     return found
 
 

@@ -16,7 +16,7 @@ ENGINES = ("auto", "builtin", "k8s_netperf")
 OVERHEAD = 0.7
 # sockperf sends for so long before it counts.
 WARMUP = 0.5
-# Round trips in one connection after the other, and probes of a Service, in a second.
+# New connections in a second, one after the other; seconds of a Service that gets an endpoint, and until k8s-netperf's pods run.
 CONNECTIONS = 1000
 PROBE_SECONDS = 2
 K8S_NETPERF_START = 60
@@ -28,7 +28,7 @@ STEPS = (
     ("loaded", "pairs", ("loaded",)),
     ("programming", "programming", ("programming",)),
 )
-# The whole set of data ports that k8s-netperf opens for a Service.
+# The limit of iperf3.
 MOST_STREAMS = 128
 LARGEST = 10**15
 

@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 
-from . import files, job_results, job_state, parsers, pod_exec_script
+from . import files, job_pods, job_results, job_state, parsers, pod_exec_script
 from .cluster import ClusterError
 from .job_exec import Command, ExecError
 from .job_pods import JobError
@@ -117,17 +117,25 @@ class Exec:
 
     def look(self, pod):
         """Lost when a pod can no longer be used."""
+        state = self.state_of(pod)
+        if state and state.stage == job_state.LOST:
+            # That a container has ended is there before the reason is.
+            time.sleep(job_pods.SETTLE)
+            with contextlib.suppress(Lost):
+                state = self.state_of(pod) or state
+            raise Lost(f"{state.place} was lost: {state.reason}")
+
+    def state_of(self, pod):
+        """Return the State of a pod, None while the API server does not answer; Lost when there is no such pod."""
         try:
             found = self.server.get(f"/api/v1/namespaces/{self.namespace}/pods", fieldSelector=f"metadata.name={pod}").get("items") or ()
         except ClusterError as error:
             if error.status in (401, 403):
                 raise JobError(f"The pod {pod} cannot be looked at: {error}. {RIGHTS}") from error
-            return
+            return None
         if not found:
             raise Lost(f"pod {pod} is not there, or no longer")
-        state = job_state.read(found[0])
-        if state.stage == job_state.LOST:
-            raise Lost(f"{state.place} was lost: {state.reason}")
+        return job_state.read(found[0])
 
     def bring(self, pod, token, answer, directory):
         """Bring what a tool wrote; return why it is not whole, or ""."""

@@ -78,10 +78,10 @@ class Question:
         where = self.paths["where"].search(document) if "where" in self.paths else None
         if bounds.kind(where) == "string":
             finding["where"] = where
-        informs = self.check.get("informs") is True or self._own_rule("informs", whole, document)
+        informs = self._own_rule("informs", whole, document)
         if informs:
             finding["judged"] = False
-            finding["reason"] = " ".join(filter(None, (finding["reason"], "" if informs is True or finding["result"] == "PASS" else informs)))
+            finding["reason"] = " ".join(filter(None, (finding["reason"], "" if finding["result"] == "PASS" else informs)))
         return finding
 
     def _answer(self, host: str, entry: Optional[str], document: Any, because: str) -> dict:
@@ -161,7 +161,7 @@ class Question:
             "critical": critical,
             "bounds": effect.origin if effect else "default",
             "result": "INFO" if self.is_information else "INCONCLUSIVE",
-            "judged": self.in_profile and not self.is_information,
+            "judged": self.in_profile and not self.is_information and self.check.get("informs") is not True,
             "reason": "",
             "fix": check["fix"],
             "reference": check["reference"],

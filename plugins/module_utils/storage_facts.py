@@ -38,7 +38,6 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     known = _map(info.get("classes")) if "classes" in info else None
     if known is not None:
         facts["defaults"] = sum(1 for one in known.values() if _map(one).get("default") is True)
-        facts["class_names"] = sorted(known)
     facts.update({name: info[name] for name in ("volumes",) if name in info})
     names = {step["class"]: None for step in plan["steps"] if step["class"]}
     facts["classes"] = {name: _class(name, plan, known, volumes, disks) for name in names}

@@ -86,8 +86,7 @@ class Volume(Group):
         space = storage_fio.look(self.shell("look", storage_fio.LOOK), self.step["size"])
         self.facts["space"] = space
         size = storage_fio.file_size(self.step, space["free"])
-        if self.step["engine"] != KBENCH:
-            self.prove()
+        self.prove()
         jobs = self.step["jobs"]
         if not jobs:
             return

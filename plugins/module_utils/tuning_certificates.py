@@ -48,8 +48,8 @@ def dates(der):
         # The serial number, the algorithm, the issuer, the validity, the subject.
         issuer, validity, subject = fields[2:5]
         begin_and_end = _inside(validity, SEQUENCE)
-        tag, start, end = _element(begin_and_end[_element(begin_and_end)[2]:])
-        digits = begin_and_end[_element(begin_and_end)[2]:][start:end].decode("ascii").rstrip("Z")
+        tag, start, end = _element(begin_and_end[_element(begin_and_end)[2] :])
+        digits = begin_and_end[_element(begin_and_end)[2] :][start:end].decode("ascii").rstrip("Z")
         if tag == UTC_TIME:
             digits = ("20" if int(digits[:2]) < 50 else "19") + digits
         return calendar.timegm(time.strptime(digits, "%Y%m%d%H%M%S")), issuer == subject
@@ -62,7 +62,7 @@ def _element(data):
     tag, length, start = data[0], data[1], 2
     if length & 0x80:
         size = length & 0x7F
-        length, start = int.from_bytes(data[2:2 + size], "big"), 2 + size
+        length, start = int.from_bytes(data[2 : 2 + size], "big"), 2 + size
     if start + length > len(data):
         raise ValueError("cut off")
     return tag, start, start + length

@@ -150,9 +150,7 @@ def _removed(deprecated: Optional[List[Mapping]], version: Any) -> Optional[List
 
 def _of_hosts(cluster: Mapping, hosts: Mapping, document: Mapping) -> Dict[str, Any]:
     """Return what several hosts together tell: {etcd_members, collector_equal, compactions, compact_scripts, defrag_scripts, cidr_room, instances}."""
-    servers, managers, members = (
-        {name: one for name, one in document[part].items() if "settings" in one} for part in ("apiserver", "manager", "etcd")
-    )
+    servers, managers, members = ({name: one for name, one in document[part].items() if "settings" in one} for part in ("apiserver", "manager", "etcd"))
     found: Dict[str, Any] = {}
     counts = [one["live"]["member_count"] for one in members.values() if "member_count" in one.get("live", {})]
     if counts:
@@ -247,7 +245,9 @@ def skew(document: Mapping, nodes: Mapping, minor: Optional[int]) -> Dict[str, L
         return {}
     oldest, newest = min(servers), max(servers)
     found = {"apiserver": [f"1.{oldest} and 1.{newest}"] if newest - oldest > 1 else []}
-    seen: Dict[str, Dict[str, int]] = {name: {host: one["minor"] for host, one in document[name].items() if "minor" in one} for name in ("manager", "scheduler")}
+    seen: Dict[str, Dict[str, int]] = {
+        name: {host: one["minor"] for host, one in document[name].items() if "minor" in one} for name in ("manager", "scheduler")
+    }
     own = {name: tuning_units.version(node.get("kubelet")) for name, node in nodes.items()}
     seen["kubelet"] = {name: version[1] for name, version in own.items() if version}
     for component, versions in seen.items():

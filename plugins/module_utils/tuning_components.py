@@ -184,7 +184,7 @@ def _given(process: Mapping) -> Dict[str, str]:
 
 
 def etcd(host: Mapping, process: Mapping, image: str = "") -> Dict[str, Any]:
-    """Return the facts of a member: {version, minor, state, progress, settings, quota, ratio, retention, experimental, corrupt_check, notify, live, disk, …}."""
+    """Return the facts of a member: its version, what it runs with and what follows from that, what it answers (live), and its disk."""
     given, live = _given(process), process.get("live", {})
     manifest, unit = host["manifests"].get("etcd"), host["units"].get(process.get("unit", ""))
     written = manifest or unit or {}

@@ -25,7 +25,11 @@ def facts(text: str) -> Dict[str, Any]:
         return {"error": str(error)}
     domain = dns_corefile.cluster_domain(corefile) or ""
     block = dns_corefile.server(corefile, domain or "cluster.local")
-    found: Dict[str, Any] = {"unknown": list(corefile.unknown), "contradictions": contradictions(corefile), "logs": any(one.plugin("log") for one in corefile.blocks)}
+    found: Dict[str, Any] = {
+        "unknown": list(corefile.unknown),
+        "contradictions": contradictions(corefile),
+        "logs": any(one.plugin("log") for one in corefile.blocks),
+    }
     if corefile.unknown:
         return found
     plugins = {one.name for one in block.directives} if block else set()

@@ -19,7 +19,7 @@ NOTHING = "nothing"
 
 
 def differences(values: Mapping[str, Mapping], ignored=OWN) -> List[str]:
-    """Return a sentence for each setting that is not the same on all hosts, from {host: {setting: value}}; a host's own name and addresses are no difference."""
+    """Return a sentence for each setting that is not the same on all hosts, from {host: {setting: value}}; own names and addresses are no difference."""
     plain = {host: {name: _anonymous(value, host) for name, value in own.items() if name not in ignored} for host, own in values.items()}
     names = sorted({name for own in plain.values() for name in own})
     found = []

@@ -69,7 +69,7 @@ def jobs(patterns=JOBS):
 
 def suspicious(text):
     """Return {compact, defrag_all}: whether a script or a job does that."""
-    lines = [line for line in LINE.findall(text)]
+    lines = LINE.findall(text)
     compacted = [match.group(2) or "" for match in map(COMPACT.search, lines) if match]
     # A revision is a number, or what a variable holds; the time of day is none.
     return {"compact": any("date" in rest for rest in compacted), "defrag_all": any(DEFRAG_ALL.search(line) for line in lines)}

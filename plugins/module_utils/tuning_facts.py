@@ -18,7 +18,12 @@ from typing import Any, Callable, Dict, List
 from . import tuning_cluster, tuning_components, tuning_drift, tuning_nodes, tuning_units
 
 CONTROL_PLANE = ("apiserver", "manager", "scheduler")
-MAKE = {"apiserver": tuning_components.apiserver, "manager": tuning_components.manager, "scheduler": tuning_components.scheduler}
+MAKE = {
+    "apiserver": tuning_components.apiserver,
+    "manager": tuning_components.manager,
+    "scheduler": tuning_components.scheduler,
+    "etcd": tuning_components.members,
+}
 NO_CLUSTER = "certify_kubeconfig is empty, so the cluster was not asked"
 
 
@@ -38,10 +43,14 @@ def cluster_facts(measured: Mapping) -> Dict[str, Any]:
         own += [name for name, host in hosts.items() if component in host["processes"] and name not in own]
         return {name: make(hosts[name]) if name in hosts else _lost(measured, name) for name in own}
 
+    def running(component: str) -> Callable:
+        """Return the function that makes the facts of a component from a host's, with the image that the cluster says it runs."""
+        own = images.get(component) or {}
+        return lambda host: MAKE[component](host, own.get(host["name"], ""))
+
     for component in CONTROL_PLANE:
-        make = lambda host, component=component: MAKE[component](host, (images.get(component) or {}).get(host["name"], ""))  # noqa: E731
-        document[component] = entries(component, "control_plane", make)
-    document["etcd"] = _members(entries("etcd", "etcd", lambda host: tuning_components.members(host, (images.get("etcd") or {}).get(host["name"], ""))))
+        document[component] = entries(component, "control_plane", running(component))
+    document["etcd"] = _members(entries("etcd", "etcd", running("etcd")))
     document["etcd"] = {name: tuning_nodes.sized(facts, hosts.get(facts.pop("host", ""), {}), document["scale"]) for name, facts in document["etcd"].items()}
     minor = (tuning_units.version(cluster.get("version")) or (1, None, 0))[1]
     nodes = cluster.get("nodes") or {}
@@ -51,7 +60,9 @@ def cluster_facts(measured: Mapping) -> Dict[str, Any]:
     everywhere = list(dict.fromkeys([*(expected.get("control_plane") or ()), *(expected.get("etcd") or ()), *(expected.get("nodes") or ()), *hosts]))
     document["kernel"] = folded({name: tuning_nodes.kernel(hosts[name], cluster) if name in hosts else _lost(measured, name) for name in everywhere})
     document["machine"] = {name: tuning_nodes.machine(hosts[name]) if name in hosts else _lost(measured, name) for name in everywhere}
-    document["certificates"] = folded({name: tuning_nodes.certificates(hosts[name]) if name in hosts else _lost(measured, name) for name in everywhere}, seconds=86400)
+    document["certificates"] = folded(
+        {name: tuning_nodes.certificates(hosts[name]) if name in hosts else _lost(measured, name) for name in everywhere}, seconds=86400
+    )
     document.update(tuning_cluster.sections(cluster, why, hosts, document))
     document["drift"] = drift(hosts, document)
     document["skew"] = tuning_cluster.skew(document, nodes, minor)

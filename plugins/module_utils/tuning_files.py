@@ -15,7 +15,18 @@ from . import tuning_yaml
 from .tuning_process import COMPONENTS, shown, shown_flags, variables
 
 MANIFESTS = "/etc/kubernetes/manifests"
-UNIT_FACTS = ("Id", "FragmentPath", "DropInPaths", "ExecStart", "EnvironmentFiles", "Environment", "NeedDaemonReload", "LimitNOFILE", "TasksMax", "IOSchedulingClass")
+UNIT_FACTS = (
+    "Id",
+    "FragmentPath",
+    "DropInPaths",
+    "ExecStart",
+    "EnvironmentFiles",
+    "Environment",
+    "NeedDaemonReload",
+    "LimitNOFILE",
+    "TasksMax",
+    "IOSchedulingClass",
+)
 SYSTEMCTL_TIMEOUT = 10.0
 ARGV = re.compile(r"argv\[\]=(.*?) ; ignore_errors=")
 REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
@@ -46,7 +57,9 @@ def document(path):
 def settings(found):
     """Return a configuration without what may be secret in it."""
     if isinstance(found, dict):
-        return {name: {} if name in HIDDEN_BLOCKS else settings(value) if isinstance(value, (dict, list)) else shown(name, value) for name, value in found.items()}
+        return {
+            name: {} if name in HIDDEN_BLOCKS else settings(value) if isinstance(value, (dict, list)) else shown(name, value) for name, value in found.items()
+        }
     return [settings(one) for one in found] if isinstance(found, list) else found
 
 

@@ -35,7 +35,8 @@ GATES = {
     "scheduler": ("OpportunisticBatching", "SchedulerQueueingHints"),
 }
 REMOVED_PLUGINS = frozenset((
-    "NodeResourcesLeastAllocated", "NodeResourcesMostAllocated", "RequestedToCapacityRatio", "NodePreferAvoidPods", "SelectorSpread", "NodeLabel", "ServiceAffinity",
+    "NodeResourcesLeastAllocated", "NodeResourcesMostAllocated", "RequestedToCapacityRatio", "NodePreferAvoidPods", "SelectorSpread", "NodeLabel",
+    "ServiceAffinity",
     "DefaultPodTopologySpread", "CinderLimits", "EBSLimits", "GCEPDLimits", "AzureDiskLimits",
 ))  # fmt: skip
 

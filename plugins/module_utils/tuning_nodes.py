@@ -127,7 +127,9 @@ def kubelet_file(host: Mapping, cluster: Mapping) -> Dict[str, Any]:
     facts: Dict[str, Any] = {"missing": {}, "deprecated": sorted(f"--{name}" for name in process["flags"] if name in FILE_FLAGS)}
     facts["where"] = file["path"] if file else unit.get("path", "the kubelet's unit")
     if unit:
-        facts["stale"] = stale(process["flags"], unit["flags"], unit["path"]) + ([f"{unit['path']} has changed: systemctl daemon-reload"] if unit["reload"] else [])
+        facts["stale"] = stale(process["flags"], unit["flags"], unit["path"]) + (
+            [f"{unit['path']} has changed: systemctl daemon-reload"] if unit["reload"] else []
+        )
     else:
         facts["missing"]["stale"] = "the unit of the kubelet was not found"
     running = next((group["config"] for group in cluster.get("kubelets") or () if host["name"] in group["nodes"]), None)
@@ -154,14 +156,25 @@ def containerd(host: Mapping, cluster: Mapping, minor: Optional[int]) -> Dict[st
     if process is None or runtime not in ("", "containerd"):
         return {"runtime": runtime} if runtime else {"missing": {"": "containerd does not run on this host"}}
     settings = host.get("containerd") or {}
-    facts: Dict[str, Any] = {"runtime": "containerd", "missing": {}, "where": settings.get("path", "/etc/containerd/config.toml"), "open_files": process.get("open_files")}
+    facts: Dict[str, Any] = {
+        "runtime": "containerd",
+        "missing": {},
+        "where": settings.get("path", "/etc/containerd/config.toml"),
+        "open_files": process.get("open_files"),
+    }
     unit = host["units"].get(process.get("unit", ""))
     facts["tasks"] = unit["tasks"] if unit else None
-    facts["disk"] = {key: value for key, value in host.get("disks", {}).get("images", {}).items() if key in ("filesystem", "network", "rotational", "scheduler")}
+    facts["disk"] = {
+        key: value for key, value in host.get("disks", {}).get("images", {}).items() if key in ("filesystem", "network", "rotational", "scheduler")
+    }
     facts["inodes_low"] = host.get("disks", {}).get("images", {}).get("inodes_free", 1) < 0.1
     version = tuning_units.version(host["versions"].get("containerd"))
     if version is None or version[0] not in tuning_known.CONTAINERD or version[1] > tuning_known.CONTAINERD[version[0]][1]:
-        why = "the version of containerd is not known" if version is None else f"containerd {'.'.join(map(str, version))} is newer than these rules know ({tuning_known.AS_OF})"
+        why = (
+            "the version of containerd is not known"
+            if version is None
+            else f"containerd {'.'.join(map(str, version))} is newer than these rules know ({tuning_known.AS_OF})"
+        )
         facts["missing"].update(dict.fromkeys(("state", "settings", "major"), why))
         return {name: value for name, value in facts.items() if value is not None}
     facts.update(version=".".join(map(str, version)), major=version[0])

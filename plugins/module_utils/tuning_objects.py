@@ -160,7 +160,9 @@ def _reads_pods(hook: Mapping) -> bool:
 
 def unavailable(services: Iterable) -> List[str]:
     """Return the APIServices that are not available."""
-    states = {one["metadata"]["name"]: {state.get("type"): state.get("status") for state in (one.get("status") or {}).get("conditions") or ()} for one in services}
+    states = {
+        one["metadata"]["name"]: {state.get("type"): state.get("status") for state in (one.get("status") or {}).get("conditions") or ()} for one in services
+    }
     return named(name for name, state in states.items() if state.get("Available") != "True")
 
 
@@ -279,7 +281,7 @@ def renewed(lease: Mapping, now: float) -> Optional[float]:
 # /metrics of the API server -------------------------------------------------------------------------------------------------
 
 GATE = re.compile(r'^kubernetes_feature_enabled\{name="([^"]+)",stage="([^"]*)"\} ([01])', re.MULTILINE)
-OBJECTS = re.compile(r'^apiserver_(?:resource|storage)_objects\{([^}]*)\} ([0-9.e+-]+)', re.MULTILINE)
+OBJECTS = re.compile(r"^apiserver_(?:resource|storage)_objects\{([^}]*)\} ([0-9.e+-]+)", re.MULTILINE)
 DEPRECATED = re.compile(r"^apiserver_requested_deprecated_apis\{([^}]*)\} 1", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -298,5 +300,7 @@ def metrics(text: str) -> Dict[str, Any]:
         **({"gates": gates} if gates else {}),
         "alpha": alpha,
         "objects": objects,
-        "deprecated": [{"resource": f"{one.get('group')}/{one.get('version')} {one.get('resource')}", "removed": one.get("removed_release")} for one in deprecated],
+        "deprecated": [
+            {"resource": f"{one.get('group')}/{one.get('version')} {one.get('resource')}", "removed": one.get("removed_release")} for one in deprecated
+        ],
     }

@@ -127,7 +127,9 @@ def _short(name: str, fix: Mapping) -> List[str]:
     where = "" if len(fix["seen"]) == 1 else f", and {len(fix['seen']) - 1} more"
     text = f"{fix['title']}: {_value(seen['value'], seen)}{where}." + (f" {seen['reason']}" if seen["reason"] else "")
     text += f" Advice: {fix['write'].splitlines()[0]}" if fix.get("write") else f" {fix['fix']}"
-    return textwrap.wrap(f"{SHORT.get(name, name):<14} {certificate.clean(text)}", WIDTH, subsequent_indent=MARGIN, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(
+        f"{SHORT.get(name, name):<14} {certificate.clean(text)}", WIDTH, subsequent_indent=MARGIN, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _wrapped(text: str, indent: str) -> List[str]:

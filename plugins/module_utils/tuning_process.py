@@ -54,7 +54,7 @@ def shown_flags(argv):
 def variables(pairs):
     """Return {setting: value} of those environment variables that are settings of etcd; nothing else is looked at."""
     found = dict(pair.partition("=")[::2] for pair in pairs if pair.startswith(VARIABLE))
-    settings = {name[len(VARIABLE):].lower().replace("_", "-"): value for name, value in found.items() if value}
+    settings = {name[len(VARIABLE) :].lower().replace("_", "-"): value for name, value in found.items() if value}
     return {name: shown(name, value) for name, value in settings.items()}
 
 

@@ -105,7 +105,7 @@ class _Reader:
         if not isinstance(rows, list) or any(not isinstance(one, dict) for one in rows):
             self.refuse(f"{parts[-1]} is there as another thing")
         rows.append({})
-        self.closed = {one for one in self.closed if one[:len(parts)] != tuple(parts)}
+        self.closed = {one for one in self.closed if one[: len(parts)] != tuple(parts)}
         return rows[-1]
 
     def inside(self, table, parts):
@@ -140,7 +140,7 @@ class _Reader:
             return self.array(depth)
         if self.eat("{"):
             return self.inline(depth)
-        if self.text[self.at:self.at + 1] in ("'", '"'):
+        if self.text[self.at : self.at + 1] in ("'", '"'):
             return self.string()
         text = self.take(NUMBER)
         if text is None:
@@ -186,7 +186,7 @@ class _Reader:
         for quotes in ('"""', "'''"):
             if self.eat(quotes):
                 end = self.text.find(quotes, self.at)
-                body = self.text[self.at:end]
+                body = self.text[self.at : end]
                 if end < 0 or "\\" in body and quotes == '"""':
                     self.refuse("this text over several lines is not understood")
                 self.at = end + 3

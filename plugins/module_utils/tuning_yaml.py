@@ -129,7 +129,7 @@ class _Reader:
             key = _quoted(match.group(1)) if match.group(1)[0] in "\"'" else match.group(1)
             if key in found:
                 self.refuse(f"the key {key} is there twice")
-            rest = line[1][match.end():].strip(BLANKS)
+            rest = line[1][match.end() :].strip(BLANKS)
             self.at += 1
             if _is_content(rest):
                 found[key] = self.scalar(rest, indent, depth)
@@ -167,7 +167,7 @@ class _Reader:
         if not match:
             self.refuse("this form of text is not understood")
         taken, inner = [], None
-        for dummy, line in self.lines[self.at + 1:]:
+        for dummy, line in self.lines[self.at + 1 :]:
             own = len(line) - len(line.lstrip(" "))
             if line.strip(BLANKS) and inner is None:
                 inner = own
@@ -190,7 +190,7 @@ def _word(text, refuse):
         match = re.match(r'"(?:[^"\\]|\\.)*"' if text[0] == '"' else r"'(?:[^']|'')*'", text)
         if not match:
             refuse("a value over several lines is not understood")
-        return _quoted(match.group(0)), text[match.end():]
+        return _quoted(match.group(0)), text[match.end() :]
     if text.startswith(REFUSED) or re.match(r"[-?:]([ \t]|$)", text):
         refuse("anchors, aliases and tags are not understood")
     plain = re.split(r"[ \t]#", text, maxsplit=1)[0].rstrip(BLANKS)
@@ -230,7 +230,7 @@ def _flow(text, depth):
             match = re.match(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,{}\[\]:"'&*!#]+)[ \t]*:(?:[ \t]+|(?=["'{\[]))""", rest)
             if not match:
                 raise YamlError(f"{text[:40]} is not understood")
-            key, rest = _quoted(match.group(1)) if match.group(1)[0] in "\"'" else match.group(1), rest[match.end():]
+            key, rest = _quoted(match.group(1)) if match.group(1)[0] in "\"'" else match.group(1), rest[match.end() :]
         value, rest = _flow_value(rest, depth)
         found.append((key, value))
         rest = rest.lstrip(BLANKS)
@@ -246,8 +246,8 @@ def _flow_value(text, depth):
         return _flow(text, depth + 1)
     match = re.match(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*')|([^,{}\[\]#"'&*!]*)""", text)
     if match.group(1):
-        return _quoted(match.group(1)), text[match.end():]
+        return _quoted(match.group(1)), text[match.end() :]
     plain = match.group(2).strip(BLANKS)
     if not plain or re.search(r":([ \t]|$)", plain):
         raise YamlError(f"{text[:40]} is not understood")
-    return typed(plain), text[match.end():]
+    return typed(plain), text[match.end() :]

@@ -193,7 +193,9 @@ class Look:
     def workloads(self):
         """Return {agents, node_local_dns, proxies, monitored}: what runs on every node, and whether there is a monitoring."""
         self.daemonsets = tuning_objects.daemonsets(self.server.items(f"{APPS}/daemonsets"))
-        names = list(self.daemonsets) + [tuning_objects.full_name(one) for kind in ("deployments", "statefulsets") for one in self.server.items(f"{APPS}/{kind}")]
+        names = list(self.daemonsets) + [
+            tuning_objects.full_name(one) for kind in ("deployments", "statefulsets") for one in self.server.items(f"{APPS}/{kind}")
+        ]
         return {
             "agents": tuning_objects.agents(self.daemonsets),
             "node_local_dns": any("local-dns" in name or "nodelocaldns" in name for name in self.daemonsets),

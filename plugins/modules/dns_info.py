@@ -109,8 +109,8 @@ facts:
       sample: {name: node-local-dns, address: 169.254.20.10, takes_service: false, upstream: "", pods: {}, corefile: {}}
     scraped:
       description:
-        - Pods that are ready and whose metrics can be read, as C({pod: pod:port}), of C(coredns), and of C(node_local) on the nodes that take pods of the
-          load.
+        - "Pods that are ready and whose metrics can be read, as C({pod: pod:port}), of C(coredns), and of C(node_local) on the nodes that take pods of
+          the load."
       returned: always
       type: dict
       sample: {coredns: {coredns-1: "coredns-1:9153"}, node_local: {}}

@@ -56,7 +56,7 @@ facts:
     processes:
       apiserver: [{pid: 900, program: kube-apiserver, flags: {secure-port: "6443"}, on_host: false, started: 1795273920.1, open_files: 1048576}]
     manifests:
-      apiserver: {path: /etc/kubernetes/manifests/kube-apiserver.yaml, changed: 1795273900.2, flags: {secure-port: "6443"}, image: "registry/kube-apiserver:v1.36.3"}
+      apiserver: {path: /etc/kubernetes/manifests/kube-apiserver.yaml, changed: 1795273900.2, flags: {secure-port: "6443"}, image: "registry/a:v1.36.3"}
     units:
       kubelet.service: {path: /etc/systemd/system/kubelet.service, changed: 1795273900.2, flags: {config: /var/lib/kubelet/config.yaml}, reload: false}
     configs:

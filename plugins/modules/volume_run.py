@@ -29,7 +29,7 @@ options:
     type: str
     required: true
   image:
-    description: Image that has C(sh), the coreutils, C(grep) and C(fio); with the engine kbench that of kbench.
+    description: Image that has C(sh), the coreutils, C(grep) and C(fio); with the engine kbench that of kbench, which has them too.
     type: str
     required: true
   step:

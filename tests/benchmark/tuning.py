@@ -34,10 +34,12 @@ MOST_SECONDS, MOST_BYTES = 45.0, 500 * 2**20
 def api_server():
     """Return a server with the nodes and their kubelets; every other list is empty."""
     config = json.dumps({"kubeletconfig": tuning_fake.kubeadm()["cluster"]["kubelets"][0]["config"]}).encode()
-    state = {"nodeInfo": {"kubeletVersion": "v1.36.3", "containerRuntimeVersion": "containerd://2.2.1", "kernelVersion": "6.8.0"}, "capacity": {"cpu": "4", "memory": "16Gi"},
-             "conditions": [{"type": "Ready", "status": "True"}]}  # fmt: skip
+    about = {"kubeletVersion": "v1.36.3", "containerRuntimeVersion": "containerd://2.2.1", "kernelVersion": "6.8.0"}
+    state = {"nodeInfo": about, "capacity": {"cpu": "4", "memory": "16Gi"}, "conditions": [{"type": "Ready", "status": "True"}]}
     names = [f"node{number}" for number in range(NODES)]
-    nodes = [{"metadata": {"name": name, "labels": {}, "annotations": {"filler": "x" * 3000}}, "spec": {"podCIDR": "10.0.0.0/24"}, "status": state} for name in names]
+    nodes = [
+        {"metadata": {"name": name, "labels": {}, "annotations": {"filler": "x" * 3000}}, "spec": {"podCIDR": "10.0.0.0/24"}, "status": state} for name in names
+    ]
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

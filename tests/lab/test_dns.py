@@ -25,6 +25,9 @@ RATE = 600
 # Seconds until CoreDNS is as it was: it waits for 5 s before it ends.
 SETTLED = 60
 TABLE = "kubeproof_test"
+CACHE = "node-local-dns"
+LINK_LOCAL = "169.254.20.10"
+CACHED = f".:53 {{\n errors\n bind {LINK_LOCAL}\n cache 30\n forward . 10.96.0.10\n prometheus :9253\n}}\n"
 # What is dropped on its way to a CoreDNS pod, after kube-proxy has chosen one.
 DROP = (
     f"sudo nft 'add table inet {TABLE}; add chain inet {TABLE} f {{ type filter hook forward priority -300; }}; add rule inet {TABLE} f udp dport 53 drop'"
@@ -55,8 +58,8 @@ def rolled_out(lab):
 
 
 @pytest.fixture
-def as_before(lab):
-    """Prove after the test that CoreDNS is told what it was told, that it is ready, and that nothing is left."""
+def as_before(lab, tmp_path):
+    """Prove after the test that CoreDNS is told what it was told, that it is ready, and that nothing of its runs is left."""
     rolled_out(lab)
 
     def told():
@@ -67,7 +70,9 @@ def as_before(lab):
     yield
     rolled_out(lab)
     assert told() == before
-    until(lambda: lab.kubectl("get", "namespaces,clusterroles,clusterrolebindings", *OURS, "-o", "name").strip() == "")
+    for directory in tmp_path.glob("lab/*"):
+        mine = ("-l", f"kubeproof.io/run={directory.name}")
+        until(lambda mine=mine: lab.kubectl("get", "namespaces,clusterroles,clusterrolebindings", *mine, "-o", "name").strip() == "")
     nodes = lab.kubectl("get", "nodes", "-o", "json")["items"]
     assert [node["metadata"]["name"] for node in nodes if node["spec"].get("taints")] == ["cp1"]
     assert [host for host in WORKERS if TABLE in lab.on(host, "sudo nft list tables")] == []
@@ -142,6 +147,51 @@ def test_no_metrics_and_a_limit(lab, certify, note):
     assert not run.error and run.finding("dns_errors")["value"] is not None
     for one in (found["dns_metrics"], found["dns_balance"], found["dns_throttling"]):
         note("no metrics, a limit of 20m", run, one)
+
+
+@contextlib.contextmanager
+def node_local(lab):
+    """Run CoreDNS with a cache on every worker at a link-local address, as NodeLocal DNSCache does."""
+    spec = lab.kubectl("get", *DNS, "-o", "json")["spec"]["template"]["spec"]
+    container = {name: spec["containers"][0][name] for name in ("name", "image", "args", "securityContext", "volumeMounts")}
+    pod = {
+        "hostNetwork": True,
+        "dnsPolicy": "Default",
+        "terminationGracePeriodSeconds": 1,
+        "containers": [container],
+        "volumes": [{"name": spec["volumes"][0]["name"], "configMap": {"name": CACHE}}],
+    }
+    labels = {"k8s-app": CACHE}
+    about = {"metadata": {"name": CACHE, "namespace": "kube-system", "labels": labels}}
+    items = [
+        {"apiVersion": "v1", "kind": "ConfigMap", **about, "data": {"Corefile": CACHED}},
+        {
+            **{"apiVersion": "apps/v1", "kind": "DaemonSet", **about},
+            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
+        },
+    ]
+    data = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    try:
+        for host in WORKERS:
+            lab.on(host, f"sudo ip address add {LINK_LOCAL}/32 dev lo")
+        lab.kubectl("create", "-f", "-", data=data)
+        lab.kubectl("rollout", "status", f"daemonset/{CACHE}", *SYSTEM, f"--timeout={SETTLED}s", "--request-timeout=0")
+        yield
+    finally:
+        lab.kubectl("delete", "--ignore-not-found", "--timeout=60s", "--request-timeout=70s", "-f", "-", data=data)
+        for host in WORKERS:
+            lab.on(host, f"sudo ip address del {LINK_LOCAL}/32 dev lo", check=False)
+
+
+def test_cache_on_the_nodes(lab, certify, note):
+    with node_local(lab):
+        run = certify(load=dict(SHORT, pods=0, node_local=7))
+    facts = facts_of(run)
+    assert not run.error and run.finding("dns_node_errors")["result"] == "PASS" and facts["lookups"]["node-local"]["samples"] >= 3000
+    # CoreDNS itself does not cache names of the cluster, its copies on the nodes do.
+    assert facts["node_cache"]["ratio"] > 0.9 and facts["cache"]["ratio"] == 0
+    assert run.finding("dns_cache_hit_ratio")["result"] == "NOT_APPLICABLE"
+    note("NodeLocal DNSCache", run, run.finding("dns_node_cache_hit_ratio"))
 
 
 def test_udp_is_dropped(lab, certify, note):

@@ -20,6 +20,12 @@ KINDS = "namespaces,clusterroles,clusterrolebindings"
 CONTROLLER = "traefik"
 # One class that no controller serves.
 NOBODY = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "kubeproof-test"}, "spec": {"controller": "example.com/nobody"}}
+EMPTY = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "kubeproof-test", "namespace": "default"},
+    "spec": {"type": "NodePort", "selector": {"app": "kubeproof-test"}, "ports": [{"port": 80}]},
+}
 # Seconds from the creation of the Ingress into the load.
 UNDER_WAY = 5
 
@@ -93,14 +99,10 @@ def test_generators_and_the_certificate_of_the_controller(certify, note):
 
 
 def test_no_controller(lab, certify, note):
-    [kept] = [one for one in lab.kubectl("get", "ingressclasses", "-o", "json")["items"] if one["metadata"]["name"] == CONTROLLER]
-    lab.kubectl("delete", "ingressclass", CONTROLLER)
-    try:
-        run = certify(load={"rps": 1})
-    finally:
-        meta = {"name": CONTROLLER, **{key: kept["metadata"].get(key) or {} for key in ("labels", "annotations")}}
-        lab.kubectl("create", "-f", "-", data=json.dumps({**kept, "metadata": meta}))
-    assert run.blocked() and run.finding("ingress_controller")["result"] == "FAIL" and "no IngressClass and no Gateway" in run.error
+    """Its class and its Service are there, and no pod behind them. Nothing of the lab's own is touched for it."""
+    with made(lab, NOBODY, EMPTY):
+        run = certify(load={"rps": 1}, ingress_class="kubeproof-test", ingress_service="default/kubeproof-test")
+    assert run.blocked() and run.finding("ingress_controller")["result"] == "FAIL" and "No pod behind the Service default/kubeproof-test" in run.error
     note("no ingress controller", run, run.finding("ingress_controller"))
 
 

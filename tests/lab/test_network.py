@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import subprocess
 import threading
@@ -20,7 +19,8 @@ PAIR, SERVICE = "worker1 -> worker2 (nodes)", "worker1 -> worker2 (service)"
 SHORT = {"tcp": 1, "streams": [1], "host": [1], "rtt": 1, "connections": 50, "udp": 1}
 # What keeps packets for the servers of a pod from it, as a network policy of a plugin does that enforces one.
 TABLE = "kubeproof_test"
-DROP = f"add table inet {TABLE}; add chain inet {TABLE} forward {{ type filter hook forward priority -200; }}; add rule inet {TABLE} forward {{rule}} drop"
+CHAIN = f"add table inet {TABLE}; add chain inet {TABLE} forward {{ type filter hook forward priority -200; }}"
+RECORDED = Path(__file__).parents[1] / "fixtures/k8s_netperf/iperf3.json"
 SERVERS = "{ 5201, 5202, 8080, 11111 }"
 LONGEST = 90
 
@@ -32,7 +32,7 @@ def in_node(node, *argv):
 @contextlib.contextmanager
 def dropped(node, rule):
     """Drop packets that a node forwards to its pods."""
-    in_node(node, "nft", DROP.replace("{rule}", rule).replace("{{", "{").replace("}}", "}"))
+    in_node(node, "nft", f"{CHAIN}; add rule inet {TABLE} forward {rule} drop")
     try:
         yield
     finally:
@@ -60,7 +60,7 @@ def certify(lab, certify):
         assert lab.kubectl("get", kinds, "-l", f"kubeproof.io/run={name}", "-o", "name") == "" and not Path(f"/var/tmp/kubeproof/{name}").exists()
         return found
 
-    return functools.wraps(certify)(run)
+    return run
 
 
 def facts_of(run):
@@ -156,3 +156,20 @@ def test_port_taken(lab, certify, note):
     found = run.finding("network_conntrack")
     assert results(run, PAIR)["network_tcp"] == "PASS" and found["result"] == "INCONCLUSIVE" and str(port) in found["reason"], found
     note("port of the baseline taken", run, found)
+
+
+def test_k8s_netperf(lab, certify, note, tmp_path):
+    """What it printed elsewhere, in the place of the real one, whose image is not in the lab: its namespace and its labels are handled all the same."""
+    label, fake = "node-role.kubernetes.io/worker", tmp_path / "k8s-netperf"
+    fake.write_text(f"#!/bin/sh\ngrep -q TCP_CRR netperf.yml || exit 3\ncat {RECORDED}\n", encoding="utf-8")
+    fake.chmod(0o755)
+    files = {"k8s-netperf": {"path": str(fake)}}
+    refused = certify(load={"udp": 1}, tools_files=files)
+    assert refused.status and f"kubectl label node worker1 worker2 {label}=" in refused.error, refused.error
+    with changed(lab, ["label", "node", "worker1", "worker2", f"{label}-"], "label", "node", "worker1", "worker2", f"{label}="):
+        run = certify(load={"udp": 1}, tools_files=files)
+    found = facts_of(run)["k8s_netperf"]["streams"]
+    assert not run.error and found["TCP_STREAM x1 by iperf3 (pod)"]["throughput"] > 1e9
+    assert "netperf" not in lab.kubectl("get", "namespaces", "-o", "name")
+    note("k8s-netperf without labels", refused, refused.finding("network_k8s_netperf_throughput"))
+    note("k8s-netperf", run, run.finding("network_k8s_netperf_throughput"))

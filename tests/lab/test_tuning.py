@@ -77,8 +77,14 @@ def test_a_host_that_cannot_be_reached_is_named(audit, tmp_path):
 def test_what_is_tuned_badly_is_found_and_nothing_else(lab, audit):
     before = off(audit()[0])
     made = [
-        ("poddisruptionbudget", {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": {"minAvailable": 2, "selector": {"matchLabels": {"k8s-app": "kube-dns"}}}}),
-        ("storageclass", {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "kubernetes.io/gce-pd", "volumeBindingMode": "WaitForFirstConsumer"}),
+        (
+            "poddisruptionbudget",
+            {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": {"minAvailable": 2, "selector": {"matchLabels": {"k8s-app": "kube-dns"}}}},
+        ),
+        (
+            "storageclass",
+            {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "kubernetes.io/gce-pd", "volumeBindingMode": "WaitForFirstConsumer"},
+        ),
     ]
     name = "helper-tuning-test"
     try:

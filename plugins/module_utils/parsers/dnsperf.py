@@ -133,7 +133,7 @@ class _Run:
     def _check_end(self, summary):
         """Refuse a run that was stopped, and one that did not get to its statistics."""
         if not summary or not self.ending:
-            raise ParseError(f"it has no statistics, so dnsperf did not go to its end.")
+            raise ParseError("it has no statistics, so dnsperf did not go to its end.")
         if self.ending not in ("time limit", "end of file"):
             raise ParseError(f"dnsperf did not go to its end: {excerpt(self.ending)}.")
 
@@ -164,13 +164,13 @@ class _Run:
     def _add_bin(self, low, high, count):
         """Add a bin of the histogram; they rise and do not overlap."""
         if high < low or self.bins and low <= max(bound for dummy, bound in list(self.bins)[-1:]):
-            raise ParseError(f"the bins of its histogram are not in order.")
+            raise ParseError("the bins of its histogram are not in order.")
         self.bins[low, high] = count
 
     def _check(self):
         """Refuse numbers that contradict each other."""
         if not self.sent or not self.seconds:
-            raise ParseError(f"dnsperf sent no query.")
+            raise ParseError("dnsperf sent no query.")
         if self.sent != self.completed + self.lost + self.interrupted:
             raise ParseError(
                 f"{self.sent} queries were sent, but {self.completed} completed, {self.lost} lost and {self.interrupted} interrupted."
@@ -183,7 +183,7 @@ class _Run:
         if not self.low <= self.mean + MICROSECOND or not self.mean <= self.high:
             raise ParseError(f"the average latency {self.mean:g} s is not between {self.low:g} s and {self.high:g} s.")
         if self.completed > 1 and "deviation" not in self.summary:
-            raise ParseError(f"its statistics lack deviation.")
+            raise ParseError("its statistics lack deviation.")
         self._check_answers()
         self._check_bins()
 
@@ -191,7 +191,7 @@ class _Run:
         """Refuse lines of answers that are not those of the summary."""
         if not self.answers:
             if self.completed and " -v " in f"{self.command} ":
-                raise ParseError(f"its command line has -v, but no answer was printed.")
+                raise ParseError("its command line has -v, but no answer was printed.")
             return
         rcodes: Counter = Counter()
         for (rcode, dummy), count in self.answers.items():
@@ -203,13 +203,13 @@ class _Run:
         values = [float(value) for dummy, value in self.answers]
         total = sum(float(value) * count for (dummy, value), count in self.answers.items())
         if (min(values), max(values)) != (self.low, self.high) or abs(total / self.completed - self.mean) > MICROSECOND:
-            raise ParseError(f"the times of the answers do not give the statistics' average, min and max.")
+            raise ParseError("the times of the answers do not give the statistics' average, min and max.")
 
     def _check_bins(self):
         """Refuse a histogram that is not of all answers."""
         if not self.bins:
             if self.completed > 1 and "latency-histogram" in self.command:
-                raise ParseError(f"its command line has latency-histogram, but there is none.")
+                raise ParseError("its command line has latency-histogram, but there is none.")
             return
         bounds = list(self.bins)
         if sum(self.bins.values()) != self.completed:

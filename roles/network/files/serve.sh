@@ -10,5 +10,6 @@ keep iperf3 --server --port "$1" --rcv-timeout 10000 >/dev/null &
 keep iperf3 --server --port "$2" --rcv-timeout 10000 >/dev/null &
 keep sockperf server --tcp --port "$3" >/dev/null &
 [ -z "$4" ] || keep nginx -c "$4" -e stderr &
-trap 'kill 0' TERM INT
+# The end of the first process is that of all.
+trap 'exit 0' TERM INT
 wait

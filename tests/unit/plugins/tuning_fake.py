@@ -22,7 +22,10 @@ RULES = "roles/tuning/defaults/main/checks.yml"
 # What each minor version of kubeadm comes with: etcd, containerd, its configuration's version.
 RELEASES = {33: ("3.5.21", "1.7.28", 2), 34: ("3.6.4", "2.1.4", 3), 35: ("3.6.6", "2.2.0", 3), 36: ("3.6.8", "2.2.1", 3)}
 # etcd 3.5 has other names for these.
-OLD_FLAGS = {"feature-gates": ("experimental-initial-corrupt-check", "true"), "watch-progress-notify-interval": ("experimental-watch-progress-notify-interval", "5s")}
+OLD_FLAGS = {
+    "feature-gates": ("experimental-initial-corrupt-check", "true"),
+    "watch-progress-notify-interval": ("experimental-watch-progress-notify-interval", "5s"),
+}
 
 
 @functools.lru_cache(maxsize=1)
@@ -46,7 +49,7 @@ def kubeadm(minor=36, planes=3, workers=2):
         host["containerd"].update(config_version=config_version, written={"version": config_version, "unread": []})
     plane = parts["control_plane"]
     for name, manifest in plane["manifests"].items():
-        manifest["image"] = f"registry.k8s.io/etcd:{etcd}-0" if name == "etcd" else manifest["image"].replace("v1.36.3", version)
+        manifest["image"] = f"registry.example.com/etcd:{etcd}-0" if name == "etcd" else manifest["image"].replace("v1.36.3", version)
     if etcd.startswith("3.5"):
         for flags in (plane["manifests"]["etcd"]["flags"], plane["processes"]["etcd"][0]["flags"]):
             for name, (old, value) in OLD_FLAGS.items():
@@ -67,7 +70,8 @@ def _scaled(cluster, planes, workers, version, runtime):
     node = cluster["nodes"]["worker1"]
     cluster["version"] = version
     cluster["nodes"] = {
-        name: {**node, "control_plane": name in planes, "tainted": name in planes, "kubelet": version, "runtime": f"containerd://{runtime}"} for name in planes + workers
+        name: {**node, "control_plane": name in planes, "tainted": name in planes, "kubelet": version, "runtime": f"containerd://{runtime}"}
+        for name in planes + workers
     }
     cluster["kubelets"][0]["nodes"] = planes + workers
     cluster["apiservers"] = len(planes)
@@ -85,12 +89,26 @@ def kubespray():
         plane = hosts[f"cp{number}"]
         process, manifest = plane["processes"].pop("etcd")[0], plane["manifests"].pop("etcd")
         variables = {name: value for name, value in manifest["flags"].items() if name not in ("feature-gates", "watch-progress-notify-interval")}
-        variables.update({"auto-compaction-retention": "8", "metrics": "basic", "heartbeat-interval": "250", "election-timeout": "5000", "quota-backend-bytes": "2147483648"})
+        variables.update(
+            {"auto-compaction-retention": "8", "metrics": "basic", "heartbeat-interval": "250", "election-timeout": "5000", "quota-backend-bytes": "2147483648"}
+        )
         process.update(flags={}, environment=variables, unit="etcd.service", on_host=True, program="/usr/local/bin/etcd")
-        unit = {"path": "/etc/systemd/system/etcd.service", "paths": ["/etc/etcd.env"], "changed": 1.0, "flags": {}, "environment": dict(variables), "reload": False}
-        disks = {"etcd": dict(plane["disks"].pop("etcd"), number="8:16"), "etcd_wal": dict(plane["disks"].pop("etcd_wal"), number="8:16"), "root": plane["disks"]["root"]}
+        unit = {
+            "path": "/etc/systemd/system/etcd.service",
+            "paths": ["/etc/etcd.env"],
+            "changed": 1.0,
+            "flags": {},
+            "environment": dict(variables),
+            "reload": False,
+        }
+        disks = {
+            "etcd": dict(plane["disks"].pop("etcd"), number="8:16"),
+            "etcd_wal": dict(plane["disks"].pop("etcd_wal"), number="8:16"),
+            "root": plane["disks"]["root"],
+        }
         hosts[f"etcd{number}"] = {
-            **{name: copy.deepcopy(plane[name]) for name in ("node", "certificates", "problems")}, "name": f"etcd{number}", "processes": {"etcd": [process]}, "manifests": {},
+            **{name: copy.deepcopy(plane[name]) for name in ("node", "certificates", "problems")}, "name": f"etcd{number}", "processes": {"etcd": [process]},
+            "manifests": {},
             "units": {"etcd.service": unit}, "configs": {}, "versions": {"etcd": "3.5.26"}, "disks": disks, "etcd_jobs": {"compact": [], "defrag_all": []},
         }  # fmt: skip
         process["live"]["version"] = "3.5.26"

@@ -243,6 +243,9 @@ SMALL = {"query": "nodes", "when": "<= 500", "reason": "It costs nothing at this
         ({**BOTH, "informs": [{**SMALL, "query": "other"}, SMALL]}, {"v": 9, "nodes": 3}, "FAIL", False),
         ({**BOTH, "informs": True}, {"v": 9}, "FAIL", False),
         ({**BOTH, "informs": True}, {}, "INCONCLUSIVE", False),
+        ({**BOTH, "informs": True, "each": "m"}, {}, "INCONCLUSIVE", False),
+        ({**BOTH, "informs": True, "each": "m"}, None, "INCONCLUSIVE", False),
+        ({**BOTH, "informs": SMALL, "each": "m"}, {"nodes": 3}, "INCONCLUSIVE", True),
     ],
 )
 def test_informs(check, document, result, judged):

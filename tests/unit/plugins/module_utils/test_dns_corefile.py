@@ -124,7 +124,8 @@ def test_addresses(text, keys):
 
 
 def test_snippets_and_files_are_imported():
-    text = "(common) {\n log\n cache 30 {\n  import inner.txt\n }\n}\n. {\n import common\n errors\n import custom/*.override\n ready\n}\nimport custom/*.server"
+    snippet = "(common) {\n log\n cache 30 {\n  import inner.txt\n }\n}\n"
+    text = f"{snippet}. {{\n import common\n errors\n import custom/*.override\n ready\n}}\nimport custom/*.server"
     folders = {
         "/etc/coredns": {"inner.txt": "disable success"},
         "/etc/coredns/custom": {"b.override": "whoami", "a.override": "hosts {\n 10.0.0.1 a\n}", "x.server": "b {\n import ../inner.txt\n}"},

@@ -141,7 +141,10 @@ def daemon_set(name, *arguments):
     return {"metadata": {"name": name}, "spec": {"template": {"spec": {"containers": [{"name": "node-cache", "args": list(arguments)}]}}}}
 
 
-@pytest.mark.parametrize(("names", "found"), [(["kube-proxy", "node-local-dns"], "node-local-dns"), (["nodelocaldns"], "nodelocaldns"), (["other"], None), ([], None)])
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [(["kube-proxy", "node-local-dns"], "node-local-dns"), (["nodelocaldns"], "nodelocaldns"), (["other"], None), ([], None)],
+)
 def test_the_cache_on_the_nodes(names, found):
     one = dns_state.node_local([daemon_set(name) for name in names])
     assert (one and one["metadata"]["name"]) == found

@@ -106,7 +106,8 @@ def test_what_is_no_secret_is_shown(name, value):
 
 def test_no_secret_of_a_configuration_leaves_the_host():
     found = tuning_files.settings({
-        "maxPods": 110, "staticPodURLHeader": {"Authorization": [CANARY]}, "inner": [{"token": CANARY, "url": f"https://u:{CANARY}@h/"}], "tlsPrivateKeyFile": "/a",
+        "maxPods": 110, "staticPodURLHeader": {"Authorization": [CANARY]}, "inner": [{"token": CANARY, "url": f"https://u:{CANARY}@h/"}],
+        "tlsPrivateKeyFile": "/a",
     })  # fmt: skip
     assert CANARY not in json.dumps(found) and found["maxPods"] == 110 and found["tlsPrivateKeyFile"] == "/a"
 
@@ -128,7 +129,12 @@ def test_a_manifest_that_cannot_be_read_is_a_problem(tmp_path):
 
 
 def test_a_manifest_in_json_with_variables(tmp_path):
-    container = {"command": ["etcd"], "args": ["--name=a"], "image": "etcd:3.6.8", "env": [{"name": "ETCD_METRICS", "value": "basic"}, {"name": "TOKEN", "value": CANARY}]}
+    container = {
+        "command": ["etcd"],
+        "args": ["--name=a"],
+        "image": "etcd:3.6.8",
+        "env": [{"name": "ETCD_METRICS", "value": "basic"}, {"name": "TOKEN", "value": CANARY}],
+    }
     (tmp_path / "etcd.json").write_text(json.dumps({"spec": {"containers": [container]}}))
     found = tuning_files.manifests(str(tmp_path), [])
     assert found["etcd"]["flags"] == {"name": "a"} and found["etcd"]["environment"] == {"metrics": "basic"} and CANARY not in json.dumps(found)
@@ -141,7 +147,8 @@ def test_units_as_systemctl_shows_them(tmp_path):
     found = dict(tuning_files.unit(block) for block in text.split("\n\n"))
     kubelet = found["kubelet.service"]
     assert kubelet["flags"] == {
-        "bootstrap-kubeconfig": "/etc/kubernetes/bootstrap-kubelet.conf", "kubeconfig": "/etc/kubernetes/kubelet.conf", "config": "/var/lib/kubelet/config.yaml",
+        "bootstrap-kubeconfig": "/etc/kubernetes/bootstrap-kubelet.conf", "kubeconfig": "/etc/kubernetes/kubelet.conf",
+        "config": "/var/lib/kubelet/config.yaml",
         "node-ip": "10.0.0.1", "max-pods": "50",
     }  # fmt: skip
     assert kubelet["reload"] is False and kubelet["tasks"] == "infinity" and str(environment) in kubelet["paths"]
@@ -151,7 +158,7 @@ def test_units_as_systemctl_shows_them(tmp_path):
 def test_several_environment_files_of_a_unit(tmp_path):
     (tmp_path / "a").write_text("A=--x=1\nB=--y=1\n")
     (tmp_path / "b").write_text("B='--y=2'\n")
-    text = f"Id=a.service\nFragmentPath=/a\nExecStart={{ path=/a ; argv[]=/a $A ${{B}} --z=$C ; ignore_errors=no ; }}\n"
+    text = "Id=a.service\nFragmentPath=/a\nExecStart={ path=/a ; argv[]=/a $A ${B} --z=$C ; ignore_errors=no ; }\n"
     text += f"EnvironmentFiles={tmp_path}/a (ignore_errors=no)\nEnvironmentFiles={tmp_path}/b (ignore_errors=yes)\n"
     dummy, found = tuning_files.unit(text)
     assert found["flags"] == {"x": "1", "y": "2", "z": ""}
@@ -166,8 +173,16 @@ def test_a_unit_that_is_not_there():
 
 def test_the_config_file_of_etcd(tmp_path):
     path = tmp_path / "etcd.yml"
-    path.write_text("name: a\nquota-backend-bytes: 8589934592\npre-vote: false\nclient-transport-security:\n  cert-file: /c\npeer-transport-security:\n  cert-file: /p\n")
-    assert tuning_etcd.from_file(str(path)) == {"name": "a", "quota-backend-bytes": "8589934592", "pre-vote": "false", "cert-file": "/c", "peer-cert-file": "/p"}
+    path.write_text(
+        "name: a\nquota-backend-bytes: 8589934592\npre-vote: false\nclient-transport-security:\n  cert-file: /c\npeer-transport-security:\n  cert-file: /p\n"
+    )
+    assert tuning_etcd.from_file(str(path)) == {
+        "name": "a",
+        "quota-backend-bytes": "8589934592",
+        "pre-vote": "false",
+        "cert-file": "/c",
+        "peer-cert-file": "/p",
+    }
 
 
 JOBS = [
@@ -218,7 +233,13 @@ def test_the_kernel(kernel):
     kernel("sys/fs/cgroup/cgroup.controllers", "cpu memory\n")
     found = tuning_node.node(kernel.proc, kernel.sys)
     assert found["swap"] == 1048576 and found["sysctl"] == {"net.core.somaxconn": 4096, "net.ipv4.ip_local_port_range": [32768, 60999]}
-    assert (found["oom_kills"], found["insert_failed"], found["governors"], found["transparent_hugepages"], found["cgroup"]) == (3, 13, ["powersave"], "madvise", 2)
+    assert (found["oom_kills"], found["insert_failed"], found["governors"], found["transparent_hugepages"], found["cgroup"]) == (
+        3,
+        13,
+        ["powersave"],
+        "madvise",
+        2,
+    )
     assert found["huge_pages"] == 4 and found["memory"] == 16384000000
 
 
@@ -228,7 +249,10 @@ def test_a_kernel_that_says_little(kernel):
 
 
 def test_the_network(kernel):
-    kernel("proc/net/route", "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU\neth0 00000000 0102A8C0 0003 0 0 0 00000000 0\neth0 0002A8C0 0 1 0 0 0 00FFFFFF 0\n")
+    kernel(
+        "proc/net/route",
+        "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU\neth0 00000000 0102A8C0 0003 0 0 0 00000000 0\neth0 0002A8C0 0 1 0 0 0 00FFFFFF 0\n",
+    )
     for name, mtu in (("eth0", 1500), ("veth1", 1450), ("cali2", 1440), ("docker0", 1500)):
         kernel(f"sys/class/net/{name}/mtu", f"{mtu}\n")
     kernel("sys/class/net/eth0/speed", "25000\n")
@@ -252,7 +276,11 @@ def test_the_disk_of_this_machine(tmp_path):
 
 
 def test_a_difference_between_hosts_is_a_sentence():
-    flags = {"cp1": {"v": "2", "etcd": "https://10.0.0.1:2379"}, "cp2": {"v": "2", "etcd": "https://10.0.0.2:2379"}, "cp3": {"v": "4", "etcd": "https://10.0.0.3:2379", "x": "1"}}
+    flags = {
+        "cp1": {"v": "2", "etcd": "https://10.0.0.1:2379"},
+        "cp2": {"v": "2", "etcd": "https://10.0.0.2:2379"},
+        "cp3": {"v": "4", "etcd": "https://10.0.0.3:2379", "x": "1"},
+    }
     assert tuning_drift.differences(flags) == ["v: 2 on cp1, cp2, 4 on cp3", "x: nothing on cp1, cp2, 1 on cp3"]
 
 
@@ -267,7 +295,10 @@ def test_many_differences_are_cut():
 
 
 def test_a_file_that_differs_from_the_process():
-    assert tuning_drift.stale({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}, "/etc/x") == ["b is 3 in /etc/x, 2 in the process", "c is 4 in /etc/x, nothing in the process"]
+    assert tuning_drift.stale({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}, "/etc/x") == [
+        "b is 3 in /etc/x, 2 in the process",
+        "c is 4 in /etc/x, nothing in the process",
+    ]
 
 
 @pytest.mark.parametrize(

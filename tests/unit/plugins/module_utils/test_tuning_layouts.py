@@ -59,7 +59,15 @@ def test_defaults_become_warnings_with_the_size():
     assert {"apiserver_goaway", "coredns_autoscaler", "kubelet_serial_pulls"} <= off(judged(large(60))) - STOCK
     assert {"etcd_dedicated", "coredns_node_local"} <= off(judged(large(150)))
     found = off(judged(large(1000)))
-    assert {"apiserver_seats_large", "apiserver_events_etcd", "etcd_quota_large", "manager_qps", "scheduler_qps", "manager_addresses", "proxy_mode_services"} <= found
+    assert {
+        "apiserver_seats_large",
+        "apiserver_events_etcd",
+        "etcd_quota_large",
+        "manager_qps",
+        "scheduler_qps",
+        "manager_addresses",
+        "proxy_mode_services",
+    } <= found
     assert "apiserver_seats_huge" not in found and "apiserver_seats_huge" in off(judged(large(3500)))
 
 
@@ -95,7 +103,9 @@ def test_a_version_that_nobody_knows_is_said_and_judged_by_no_rule(version, word
         images.update(dict.fromkeys(images, f"registry/kube:{version}"))
     measured["cluster"]["version"] = version
     findings = judged(measured)
-    seen = [one for one in findings if one["id"] in ("tuning_apiserver_watch_cache", "tuning_manager_leader", "tuning_scheduler_leader", "tuning_cluster_version")]
+    seen = [
+        one for one in findings if one["id"] in ("tuning_apiserver_watch_cache", "tuning_manager_leader", "tuning_scheduler_leader", "tuning_cluster_version")
+    ]
     assert {one["result"] for one in seen} == {"INCONCLUSIVE"}
     assert all(word in one["reason"] and version[1:] in one["reason"] for one in seen)
     assert engine.verdict(findings)["verdict"] in ("INCONCLUSIVE", "FAIL")
@@ -238,8 +248,13 @@ def test_removing_a_part_of_what_was_measured_never_improves_a_rule():
     flag("apiserver", watch_cache="false", v="9")(measured)
     document = cluster_facts(measured)
     before = worst_of(engine.judge(rules(), {"cluster": {"a": document}}, "tuning", "load", {"cluster": ["a"]}))
-    entries = {(part, name) for part, value in document.items() if isinstance(value, dict) for name, one in value.items() if isinstance(one, dict) and part not in (
-        "cluster", "coredns", "scale", "proxy")}
+    entries = {
+        (part, name)
+        for part, value in document.items()
+        if isinstance(value, dict)
+        for name, one in value.items()
+        if isinstance(one, dict) and part not in ("cluster", "coredns", "scale", "proxy")
+    }
     tried = 0
     for path in parts_of(document):
         if path[:2] in entries and len(path) == 2 or "missing" in path:

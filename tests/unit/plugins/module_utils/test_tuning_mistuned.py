@@ -7,12 +7,24 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kubeproof.certify.tests.unit.plugins.tuning_fake import every, flag, in_cluster, judged, kubeadm, kubelet, kubespray, off, on_hosts, rules
+from ansible_collections.kubeproof.certify.tests.unit.plugins.tuning_fake import (
+    every,
+    flag,
+    in_cluster,
+    judged,
+    kubeadm,
+    kubelet,
+    kubespray,
+    off,
+    on_hosts,
+    rules,
+)
 
 AUDIT = {"audit_policy_file": "/etc/kubernetes/audit.yaml", "audit_log_path": "/var/log/audit/audit.log"}
 ROTATED = {**AUDIT, "audit_log_maxage": "30", "audit_log_maxbackup": "10", "audit_log_maxsize": "100"}
 QUIET = [{"level": "None", "verbs": ["watch"]}, {"level": "Metadata"}]
 PLANES = "cp"
+BUSY = ("", "coordination.k8s.io", "discovery.k8s.io")
 DRIVER = {"csi.example.com": {"nodes": 5, "unlimited": 0, "used": 0.1, "topology": True}}
 
 
@@ -74,7 +86,10 @@ def process(component, name, value):
 
 def scheduler_file(**config):
     document = {"apiVersion": "kubescheduler.config.k8s.io/v1", **config}
-    return every(flag("scheduler", config="/etc/kubernetes/scheduler.yaml"), on_hosts("configs/scheduler", {"path": "/etc/kubernetes/scheduler.yaml", "settings": document}, PLANES))
+    return every(
+        flag("scheduler", config="/etc/kubernetes/scheduler.yaml"),
+        on_hosts("configs/scheduler", {"path": "/etc/kubernetes/scheduler.yaml", "settings": document}, PLANES),
+    )
 
 
 def sysctl(name, value, only=""):
@@ -119,8 +134,7 @@ JUDGED = [
     ("apiserver_request_timeout", flag("apiserver", request_timeout="5m0s")),
     ("apiserver_verbosity", flag("apiserver", v="9")),
     ("apiserver_audit_policy", audited(audit_policy_file="")),
-    ("apiserver_audit_catch_all", audited(policy([{"level": "Metadata", "resources": [{"group": ""}, {"group": "coordination.k8s.io"}, {"group": "discovery.k8s.io"}]},
-                                                  {"level": "Request"}]))),
+    ("apiserver_audit_catch_all", audited(policy([*({"level": "Metadata", "resources": [{"group": name}]} for name in BUSY), {"level": "Request"}]))),
     ("apiserver_audit_noise", audited(policy([{"level": "RequestResponse", "resources": [{"group": "", "resources": ["events"]}]}, *QUIET]))),
     ("apiserver_audit_rotation", audited(audit_log_maxsize="0")),
     ("apiserver_audit_disk", audited(on_hosts("disks/audit", {"number": "8:1"}, PLANES))),
@@ -334,7 +348,8 @@ def test_everything_bad_at_once_is_found(stock):
 
 
 ALONE = (
-    "apiserver_watch_cache", "apiserver_fairness", "apiserver_event_ttl", "apiserver_compaction", "apiserver_media_type", "apiserver_verbosity", "apiserver_alpha",
+    "apiserver_watch_cache", "apiserver_fairness", "apiserver_event_ttl", "apiserver_compaction", "apiserver_media_type", "apiserver_verbosity",
+    "apiserver_alpha",
     "apiserver_webhook_timeout", "manager_grace", "manager_leader", "scheduler_parallelism", "etcd_fsync", "etcd_alarms", "etcd_rotational", "etcd_log_level",
     "etcd_pre_vote", "etcd_scripts", "kubelet_sync", "kubelet_eviction", "kubelet_events", "kubelet_status_report", "containerd_tasks", "containerd_registries",
     "proxy_mode", "coredns_logs", "coredns_priority", "storage_defaults", "node_somaxconn", "node_kubelet_kernel", "node_clock", "cluster_budgets",

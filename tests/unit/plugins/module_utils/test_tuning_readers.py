@@ -70,7 +70,20 @@ YAML = [
     ("---\na: 1\n", {"a": 1}),
     ("", None),
 ]
-REFUSED = ["a: &x 1\nb: *x", "a: !!str 1", "a: one\n  two", "a: 1\na: 2", "a: 1\n   b: 2", "a: 'x", "\ta: 1", "a: [1,\n 2]", "? a\n: b", "a: b: c", "- 1\nb: 2", "%YAML 1.2\n---\na: 1"]
+REFUSED = [
+    "a: &x 1\nb: *x",
+    "a: !!str 1",
+    "a: one\n  two",
+    "a: 1\na: 2",
+    "a: 1\n   b: 2",
+    "a: 'x",
+    "\ta: 1",
+    "a: [1,\n 2]",
+    "? a\n: b",
+    "a: b: c",
+    "- 1\nb: 2",
+    "%YAML 1.2\n---\na: 1",
+]
 
 
 @pytest.mark.parametrize("text,expected", YAML)
@@ -110,7 +123,20 @@ TOML = [
     "[[p]]\na = 1\n[p.q]\nb = 2\n[[p]]\na = 3",
     "a = '''\none\ntwo'''\nb = 0x1F\nc = 1e3",
 ]
-BAD_TOML = ["a = ", "a = 1\na = 2", "[a\nx = 1", "a 1", "a = 1979-05-27", "a = nan", "[a]\nb = 1\n[a]\nc = 2", "a = 01", "x = [1", "x = {a = 1", 'a = "\\q"', "a = 1 b = 2"]
+BAD_TOML = [
+    "a = ",
+    "a = 1\na = 2",
+    "[a\nx = 1",
+    "a 1",
+    "a = 1979-05-27",
+    "a = nan",
+    "[a]\nb = 1\n[a]\nc = 2",
+    "a = 01",
+    "x = [1",
+    "x = {a = 1",
+    'a = "\\q"',
+    "a = 1 b = 2",
+]
 
 
 @pytest.mark.parametrize("text", TOML)
@@ -148,7 +174,7 @@ def test_effective_settings_of_version_3():
 
 def test_effective_settings_of_version_2_without_what_is_secret():
     found = tuning_containerd.effective(tuning_containerd.parsed((FIXTURES / "containerd-1.7.dump.toml").read_text(encoding="utf-8")))
-    assert found["config_version"] == 2 and found["systemd_cgroup"] is True and found["sandbox_image"] == "registry.k8s.io/pause:3.8"
+    assert found["config_version"] == 2 and found["systemd_cgroup"] is True and found["sandbox_image"] == "registry.example.com/pause:3.8"
     assert found["registry_deprecated"] == ["configs", "mirrors"] and found["discard_unpacked_layers"] is True
     assert "s3cret" not in json.dumps(found)
 
@@ -171,7 +197,15 @@ def test_a_configuration_that_is_no_toml():
         tuning_containerd.parsed("version: 3")
 
 
-@pytest.mark.parametrize("text,version", [("containerd github.com/containerd/containerd/v2 2.2.1 abc", "2.2.1"), ("Kubernetes v1.36.3", "1.36.3"), ("etcd Version: 3.6.8\nGit SHA: 1", "3.6.8"), ("x", None)])
+@pytest.mark.parametrize(
+    "text,version",
+    [
+        ("containerd github.com/containerd/containerd/v2 2.2.1 abc", "2.2.1"),
+        ("Kubernetes v1.36.3", "1.36.3"),
+        ("etcd Version: 3.6.8\nGit SHA: 1", "3.6.8"),
+        ("x", None),
+    ],
+)
 def test_version(text, version):
     assert tuning_containerd.version(text) == version
 
@@ -189,7 +223,23 @@ def certificate(tmp_path_factory):
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-days", "40", "-subj", "/CN=ca")
+    openssl(
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.crt",
+        "-days",
+        "40",
+        "-subj",
+        "/CN=ca",
+    )
     openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", "/CN=leaf")
     openssl("x509", "-req", "-in", "leaf.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-out", "leaf.crt", "-days", "10")
     return folder
@@ -214,7 +264,9 @@ def test_the_certificate_beside_a_key_and_inside_a_kubeconfig(certificate, tmp_p
 
 
 def test_a_date_far_away_has_another_form(certificate):
-    subprocess.run(["openssl", "req", "-x509", "-key", "ca.key", "-out", "far.crt", "-days", "36500", "-subj", "/CN=far"], cwd=certificate, check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-key", "ca.key", "-out", "far.crt", "-days", "36500", "-subj", "/CN=far"], cwd=certificate, check=True, capture_output=True
+    )
     found = tuning_certificates.read(certificate / "far.crt")
     assert abs(days(found) - 36500) <= 1
 

@@ -14,7 +14,21 @@ from ansible_collections.kubeproof.certify.plugins.modules import cluster_config
 from ansible_collections.kubeproof.certify.tests.unit.plugins.cluster_fake import FakeCluster, status
 
 CANARY = "c4nary-s3cret"
-COREFILE = ".:53 {\n errors\n health {\n  lameduck 5s\n }\n ready\n kubernetes cluster.local in-addr.arpa\n prometheus :9153\n forward . /etc/resolv.conf\n cache 30\n loop\n reload\n log\n}\n"
+COREFILE = """.:53 {
+    errors
+    health {
+        lameduck 5s
+    }
+    ready
+    kubernetes cluster.local in-addr.arpa
+    prometheus :9153
+    forward . /etc/resolv.conf
+    cache 30
+    loop
+    reload
+    log
+}
+"""
 METRICS = """# HELP
 apiserver_request_total{verb="GET"} 1
 kubernetes_feature_enabled{name="WatchList",stage="BETA"} 1
@@ -52,7 +66,9 @@ def pod(name, where, owner="ReplicaSet", **labels):
 
 
 PODS = [pod("kube-apiserver-n1", "n1", "Node", component="kube-apiserver", tier="control-plane"), pod("coredns-1", "n1", **{"k8s-app": "kube-dns"})]
-TEMPLATE = {"spec": {"priorityClassName": "system-cluster-critical", "containers": [{"image": "coredns:1", "resources": {"limits": {"memory": "170Mi", "cpu": "1"}}}]}}
+TEMPLATE = {
+    "spec": {"priorityClassName": "system-cluster-critical", "containers": [{"image": "coredns:1", "resources": {"limits": {"memory": "170Mi", "cpu": "1"}}}]}
+}
 HOOK = {"name": "h", "timeoutSeconds": 20, "clientConfig": {"service": {}}, "rules": [{"apiGroups": ["*"], "resources": ["*"], "operations": ["*"]}]}
 
 
@@ -95,9 +111,15 @@ def answers():
         "GET /apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations": listed(named("v", webhooks=[HOOK])),
         "GET /apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations": listed(),
         "GET /apis/apiregistration.k8s.io/v1/apiservices": listed(named("v1.metrics", status={"conditions": [{"type": "Available", "status": "False"}]})),
-        f"{storage}/storageclasses": listed({**named("old"), "provisioner": "kubernetes.io/gce-pd"}, {**named("new"), "provisioner": "csi.x", "volumeBindingMode": "WaitForFirstConsumer"}),
+        f"{storage}/storageclasses": listed(
+            {**named("old"), "provisioner": "kubernetes.io/gce-pd"},
+            {**named("new"), "provisioner": "csi.x", "volumeBindingMode": "WaitForFirstConsumer"},
+        ),
         f"{storage}/csidrivers": listed(named("csi.x")),
-        f"{storage}/csinodes": listed(named("n1", spec={"drivers": [{"name": "csi.x", "allocatable": {"count": 2}, "topologyKeys": ["z"]}]}), named("n2", spec={"drivers": [{"name": "csi.x"}]})),
+        f"{storage}/csinodes": listed(
+            named("n1", spec={"drivers": [{"name": "csi.x", "allocatable": {"count": 2}, "topologyKeys": ["z"]}]}),
+            named("n2", spec={"drivers": [{"name": "csi.x"}]}),
+        ),
         f"{storage}/volumeattachments": listed(*(named(str(n), spec={"attacher": "csi.x", "nodeName": "n1"}) for n in range(2))),
         "GET /api/v1/persistentvolumes": listed(named("pv", spec={"awsElasticBlockStore": {}, "mountOptions": ["noatime", "nodiratime"]})),
         "GET /apis/certificates.k8s.io/v1/certificatesigningrequests": listed(named("a"), named("b", status={"conditions": [{"type": "Approved"}]})),
@@ -144,7 +166,14 @@ def test_all_is_read(look):
 
 def test_what_is_refused_is_missing_by_name(look):
     refused = (403, status(403, "Forbidden", "not allowed"))
-    facts, dummy = look({"GET /apis/apps/v1/daemonsets": refused, "GET /api/v1/nodes": refused, "GET /apis/storage.k8s.io/v1/storageclasses": {"items": [{}]}, "GET /metrics": {"a": 1}})
+    facts, dummy = look(
+        {
+            "GET /apis/apps/v1/daemonsets": refused,
+            "GET /api/v1/nodes": refused,
+            "GET /apis/storage.k8s.io/v1/storageclasses": {"items": [{}]},
+            "GET /metrics": {"a": 1},
+        }
+    )
     assert set(facts["missing"]) == {"workloads", "nodes", "kubelets", "storage", "metrics"}
     assert "403" in facts["missing"]["nodes"] and "another form" in facts["missing"]["storage"] and "no metrics" in facts["missing"]["metrics"]
     assert not {"workloads", "nodes", "kubelets", "storage"} & set(facts)

@@ -144,7 +144,8 @@ def fixture_call(api, streams, capsys, tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name in ("PAUSE", "EVENTS"):
         monkeypatch.setattr(job_runner, name, 0.0)
-    monkeypatch.setattr(job_pods, "PAUSE", 0.0)
+    for name in ("PAUSE", "SETTLE"):
+        monkeypatch.setattr(job_pods, name, 0.0)
     config = api.kubeconfig(tmp_path / "kubeconfig")
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 

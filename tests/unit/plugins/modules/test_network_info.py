@@ -110,8 +110,11 @@ def test_nodes_are_asked_at_once_and_one_that_is_silent_is_named(monkeypatch, ru
                 raise ExecError("no such pod")
             self.argv = argv
 
-        __enter__ = lambda self: self  # noqa: E731
-        __exit__ = lambda *dummy: None  # noqa: E731
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *dummy):
+            pass
 
         def text(self, seconds, longest):
             assert self.argv[2] == network_state.LOOK

@@ -14,7 +14,7 @@ import time
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import job_exec, parsers, pod_exec
+from ansible_collections.kubeproof.certify.plugins.module_utils import job_exec, job_pods, parsers, pod_exec
 from ansible_collections.kubeproof.certify.plugins.module_utils.api_streams_wire import StreamError
 from ansible_collections.kubeproof.certify.plugins.module_utils.parsers.common import ParseError
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import STOP_SIGNALS
@@ -58,6 +58,7 @@ def fixture_local(tmp_path, monkeypatch):
     monkeypatch.setattr(job_exec, "Stream", local)
     monkeypatch.setattr(job_exec, "QUIET", 0.1)
     monkeypatch.setattr(pod_exec, "PAUSE", 0.02)
+    monkeypatch.setattr(job_pods, "SETTLE", 0.05)
     return local
 
 
@@ -240,6 +241,13 @@ def test_a_pod_that_is_lost_meanwhile(call, api, local, fault, found, said):
     answer = call(sh("sleep 3"), sh("true"), sh("true", "g-b"))
     assert time.monotonic() - began < 2.5
     assert error_of(answer) == said and error_of(answer, "r1") == f"sh was not run: {said}" and answer["runs"]["r2"]["error"] == ""
+
+
+def test_the_reason_of_a_loss_comes_after_it(call, api, local):
+    states = iter([pod("g-a", phase="Failed"), pod("g-a", phase="Failed", reason="Evicted", message="Too much.")])
+    api.answers[f"GET {PODS}"] = lambda asked: {"items": [next(states)] if "fieldSelector" in asked.query else []}
+    local.faults.append(DROPPED)
+    assert "pod g-a on worker1 was lost: Evicted: Too much." in call(sh("true"))["msg"]
 
 
 def test_all_pods_lost(call, api, local):

@@ -90,7 +90,8 @@ def fixture_call(api, capsys, tmp_path, monkeypatch):
     """Return call(**arguments), which runs the module and returns its answer."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(job_pods, "PAUSE", 0.01)
+    for name in ("PAUSE", "SETTLE"):
+        monkeypatch.setattr(job_pods, name, 0.01)
     config = api.kubeconfig(tmp_path / "kubeconfig")
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
@@ -170,6 +171,11 @@ def test_pods_that_do_not_become_ready(call, api, stages, arguments, said):
     api.answers[f"GET {EVENTS}"] = {"items": [{"lastTimestamp": "2", "message": "MountVolume.SetUp failed."}, {"lastTimestamp": "1", "message": "older"}]}
     api.stages = stages
     assert said in failed(api, call(files={"a": "b"}, **arguments))
+
+
+def test_the_reason_of_a_loss_comes_after_it(call, api):
+    api.stages = [*client(None, ended(0, "Completed")), *client(None, ended(0, "Completed"), LOST)]
+    assert "g-client on worker1: Evicted: The node was low on memory." in failed(api, call())
 
 
 @pytest.mark.parametrize("said", [{"": "waiting for a volume"}, {"": "is provisioning", ",type=Warning": "no such class"}])

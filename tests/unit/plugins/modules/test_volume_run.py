@@ -232,8 +232,8 @@ def test_other_bytes_than_were_written(call, pod, error, integrity):
 def test_kbench(call, pod):
     job = {"job": "kbench", "name": "kbench-1", "round": 1, "seconds": 90, "ramp": 0, "rate": {}}
     facts = call(step=step(engine="kbench", jobs=[job]), security="baseline")["facts"]
-    assert [name for name, dummy in pod.ran] == ["look", "kbench-1", "remove"] and facts["jobs"] == {"kbench-1": {"iops": {}}}
-    assert facts["outcome"] == "works" and "integrity" not in facts
+    assert [name for name, dummy in pod.ran] == ["look", "verify", "kbench-1", "remove"] and facts["jobs"] == {"kbench-1": {"iops": {}}}
+    assert facts["outcome"] == "works" and facts["integrity"] == {"same": True}
 
 
 def test_a_signal_leaves_nothing(call, api, pod):
