@@ -70,7 +70,7 @@ def certificate(
 
     `run`: id, started, user, controller, version, profile, cluster {name, uid?, kubernetes?}; finished, seconds,
     load_seconds, command, hosts {group: [names]}, tools {host: {tool: {version, path, source}}} where known.
-    `plan`: layers [chosen]; checklist and slas {id: {title, layer, checks, profiles?}}, changes [...], capacity {name: value},
+    `plan`: layers [chosen]; beside [what is read beside them, such as tuning]; checklist and slas {id: {title, layer, checks, profiles?}}, changes [...], capacity {name: value},
     waivers {id: {reason, owner, expires}}, not_applicable {id: reason}, inventory, where there are any.
     `findings_by_layer`: {layer: [finding]}; a chosen layer that is missing, damaged or has nothing judged is INCONCLUSIVE.
     `records`: {layer: {seconds?, load_seconds?, error?}}; a layer with an error is at best INCONCLUSIVE.
@@ -109,16 +109,17 @@ def _assemble(run: Mapping, plan: Mapping, findings_by_layer: Mapping, records: 
         raise CertificateError("The plan has no layers. Choose at least one in certify_layers.")
     if not _is_list(plan.get("changes", [])):
         raise CertificateError("The plan's changes are no list. Give what the filter kubeproof.certify.changes returns for certify_thresholds.")
-    beside = sorted(layer for layer in findings_by_layer if layer not in chosen)
+    planned = set(plan.get("beside", ()))
+    beside = sorted((planned | set(findings_by_layer)) - set(chosen))
 
     findings: List[dict] = []
     layer_verdicts: Dict[str, dict] = {}
     for layer in chosen + beside:
         record = {key: records[layer][key] for key in RECORD_KEYS if records.get(layer, {}).get(key) not in (None, "")}
-        own = _layer_findings(layer, findings_by_layer.get(layer), record, layer in chosen, run["cluster"]["name"], why)
+        own = _layer_findings(layer, findings_by_layer.get(layer), record, layer in chosen or layer in planned, run["cluster"]["name"], why)
         layer_verdicts[layer] = {"verdict": checks.verdict(own)["verdict"], **record}
-        # Tuning has a verdict of its own; of it, only what blocks is part of the certificate's.
-        findings += own if layer in chosen else [{**one, "judged": one["judged"] and bool(one.get("blocking"))} for one in own]
+        # Tuning has a verdict of its own; of it, only what blocks is part of the certificate's, and that it was not read at all.
+        findings += own if layer in chosen else [{**one, "judged": one["judged"] and _blocks(one)} for one in own]
     waivers = {"waivers": plan.get("waivers", {}), "today": run["started"][:10]}
     findings += checks.waiver_findings(findings, waivers, run["cluster"]["name"]) if state == "finished" else []
     findings = explain(findings)
@@ -150,6 +151,10 @@ def _assemble(run: Mapping, plan: Mapping, findings_by_layer: Mapping, records: 
         "not_applicable": _not_applicable(plan.get("not_applicable", {}), findings),
         "findings": findings,
     }
+
+
+def _blocks(finding: Mapping) -> bool:
+    return bool(finding.get("blocking")) or finding["id"] == f"{finding['layer']}_measured"
 
 
 def _require(data: Mapping, keys: Sequence, name: str) -> None:

@@ -111,7 +111,9 @@ def _why(step: Optional[dict]) -> str:
     """Return in a sentence why a step has no numbers."""
     if step is None:
         return "It is not part of this run."
-    return step["error"] or (LIMITED.format(step["limited"]) if step.get("limited") else "The step did not run.")
+    if step["error"] or not step["seen"]:
+        return step["error"] or "The step did not run."
+    return LIMITED.format(step["limited"]) if step.get("limited") else "None of its answers was the expected one."
 
 
 # Rates ----------------------------------------------------------------------------------------------------------------------

@@ -86,6 +86,8 @@ SOURCES = {
     "events": "metrics",
     "alpha": "metrics",
     "removed_apis": "metrics",
+    "prefer_close": "preferences",
+    "policies_kept": "policies",
     "manager_renewed": "leases",
     "scheduler_renewed": "leases",
 }
@@ -95,7 +97,7 @@ def _cluster(cluster: Mapping, nodes: Mapping) -> Dict[str, Any]:
     """Return what is one for the whole cluster; a fact whose source could not be read is named in `missing`."""
     version = tuning_units.version(cluster.get("version"))
     why = tuning_known.unknown("Kubernetes", version, tuning_known.KUBERNETES, str(cluster.get("version") or ""))
-    found: Dict[str, Any] = {} if why else {"supported": version[1] >= tuning_known.SUPPORTED, "version": ".".join(map(str, version))}
+    found: Dict[str, Any] = {} if why else {"supported": version[1] >= tuning_known.SUPPORTED, "version": ".".join(map(str, version)), "minor": version[1]}
     workloads, storage, volumes, jobs, leases = (cluster.get(name) or {} for name in ("workloads", "storage", "volumes", "jobs", "leases"))
     planes = {name: node for name, node in nodes.items() if node["control_plane"]}
     metrics = cluster.get("metrics") or {}
@@ -115,6 +117,8 @@ def _cluster(cluster: Mapping, nodes: Mapping) -> Dict[str, Any]:
         node_local_dns=workloads.get("node_local_dns"),
         calico=None if not workloads else any("calico" in name for name in workloads["agents"]),
         typha=workloads.get("typha"),
+        policies_kept=_policies_kept(cluster.get("policies"), workloads.get("agents")),
+        prefer_close=cluster.get("preferences"),
         default_classes=storage.get("default_classes"),
         removed_volumes=volumes.get("removed"),
         volume_options=volumes.get("options"),
@@ -129,6 +133,13 @@ def _cluster(cluster: Mapping, nodes: Mapping) -> Dict[str, Any]:
     told = {name: reasons[SOURCES.get(name, name)] for name, value in found.items() if value is None and SOURCES.get(name, name) in reasons}
     found["missing"] = {**told, **({"supported": why} if why else {})}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _policies_kept(policies: Optional[bool], agents: Optional[Mapping]) -> Optional[bool]:
+    """Return whether NetworkPolicies are kept: Flannel alone does not know them."""
+    if policies is None or agents is None:
+        return None
+    return not policies or not agents or not all("flannel" in name for name in agents)
 
 
 def _most(objects: Optional[Mapping]) -> Optional[float]:

@@ -35,6 +35,7 @@ def facts(text: str) -> Dict[str, Any]:
     plugins = {one.name for one in block.directives} if block else set()
     outside = dns_corefile.cache(corefile, ".")
     found.update(
+        kubernetes="kubernetes" in plugins,
         lacks=sorted(set(WANTED) - plugins - ({"forward"} if "proxy" in plugins else set())),
         cached=dns_corefile.cache(corefile, domain)["success"] if domain else False,
         prefetch=bool(outside.get("prefetch")),

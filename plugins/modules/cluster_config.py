@@ -114,7 +114,7 @@ class Look:
         if not self.facts["version"]:
             raise cluster.ClusterError("GET /version: the answer has no gitVersion, so this is no API server")
         self.attempt("counts", "nodes", "kubelets", "instances", "apiservers", "leases", "workloads", "dns", "proxy", "kubeadm", "webhooks", "unavailable_apis")
-        self.attempt("storage", "volumes", "csi", "stuck_budgets", "pending_requests", "jobs", "addons")
+        self.attempt("storage", "volumes", "csi", "stuck_budgets", "pending_requests", "jobs", "addons", "preferences", "policies")
         if self.options["metrics"]:
             self.attempt("metrics")
         return self.facts
@@ -284,6 +284,15 @@ class Look:
     def addons(self):
         """Return {without_requests} of the pods of the system."""
         return {"without_requests": tuning_objects.without_requests(self.server.items(PODS))}
+
+    def preferences(self):
+        """Return the Services that ask for PreferClose, the former name of PreferSameZone."""
+        services = self.server.items("/api/v1/services")
+        return tuning_objects.named(tuning_objects.full_name(one) for one in services if one["spec"].get("trafficDistribution") == "PreferClose")
+
+    def policies(self):
+        """Return whether there are NetworkPolicies."""
+        return bool(self.server.get("/apis/networking.k8s.io/v1/networkpolicies", limit=1)["items"])
 
     def metrics(self):
         text = self.server.get("/metrics")

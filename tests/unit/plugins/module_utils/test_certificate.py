@@ -152,6 +152,16 @@ def test_waivers_say_whether_they_were_used():
     assert {one["entry"] for one in built["findings"] if one["id"] == "certify_waivers"} == {"etcd_latency", "network_latency"}
 
 
+@pytest.mark.parametrize("lost", [{}, {"tuning": []}, {"tuning": "ok"}, {"tuning": ["damaged"]}])
+def test_what_was_planned_beside_the_layers_and_is_lost_is_inconclusive(lost):
+    beside = {**PLAN, "beside": ["tuning"]}
+    assert subject.certificate(RUN, beside, {**all_good(), "tuning": [finding("tuning", "PASS")]})["verdict"] == "PASS"
+    built = subject.certificate(RUN, beside, {**all_good(), **lost})
+    VALIDATOR.validate(built)
+    assert built["verdict"] == built["layer_verdicts"]["tuning"]["verdict"] == "INCONCLUSIVE"
+    assert subject.interrupted(RUN, beside)["layer_verdicts"]["tuning"]["verdict"] == "INCONCLUSIVE"
+
+
 def test_of_a_layer_beside_only_what_blocks_is_judged():
     tuning = [finding("tuning", "FAIL"), finding("tuning", "PASS", id="tuning_data", blocking=True)]
     built = subject.certificate(RUN, PLAN, {**all_good(), "tuning": tuning})

@@ -24,6 +24,7 @@ AUDIT = {"audit_policy_file": "/etc/kubernetes/audit.yaml", "audit_log_path": "/
 ROTATED = {**AUDIT, "audit_log_maxage": "30", "audit_log_maxbackup": "10", "audit_log_maxsize": "100"}
 QUIET = [{"level": "None", "verbs": ["watch"]}, {"level": "Metadata"}]
 PLANES = "cp"
+AGENT = {"wanted": 5, "ready": 5, "priority": "system-node-critical", "cpu_limited": False}
 BUSY = ("", "coordination.k8s.io", "discovery.k8s.io")
 DRIVER = {"csi.example.com": {"nodes": 5, "unlimited": 0, "used": 0.1, "topology": True}}
 
@@ -234,6 +235,7 @@ JUDGED = [
     ("coredns_replicas_share", nodes(cpus=200)),
     ("coredns_nodes", in_cluster("dns/nodes", 1)),
     ("coredns_plugins", corefile(lacks=["ready"])),
+    ("coredns_kubernetes", corefile(kubernetes=False)),
     ("coredns_concurrent", corefile(concurrent=100)),
     ("coredns_lameduck", corefile(lameduck=False)),
     ("coredns_logs", corefile(logs=True)),
@@ -243,6 +245,7 @@ JUDGED = [
     ("coredns_priority", in_cluster("dns/priority", "none")),
     ("cni_ready", in_cluster("workloads/agents", {"kube-system/cilium": {"wanted": 5, "ready": 4, "priority": "system-node-critical", "cpu_limited": False}})),
     ("cni_priority", in_cluster("workloads/agents", {"kube-system/cilium": {"wanted": 5, "ready": 5, "priority": "none", "cpu_limited": False}})),
+    ("cni_policies", every(in_cluster("policies", True), in_cluster("workloads/agents", {"kube-flannel/kube-flannel-ds": AGENT}))),
     ("cni_mtu", on_hosts("node/network/pod_mtus", [9000], "worker")),
     ("cni_mtus", on_hosts("node/network/pod_mtus", [1400, 1450], "worker")),
     ("storage_provisioner", storage_class(kind="removed", provisioner="kubernetes.io/gce-pd")),
@@ -307,6 +310,8 @@ SHOWN = [
     ("node_swappiness", sysctl("vm.swappiness", 90)),
     ("node_drift", sysctl("net.ipv4.conf.all.rp_filter", 1, "worker1")),
     ("containerd_drift", on_hosts("containerd/max_container_log_line_size", 65536, "worker1")),
+    ("proxy_prefer", in_cluster("preferences", ["shop/web"])),
+    ("etcd_metrics_url", etcd(listen_metrics_urls="")),
     ("cni_cpu", in_cluster("workloads/agents", {"kube-system/cilium": {"wanted": 5, "ready": 5, "priority": "system-node-critical", "cpu_limited": True}})),
 ]  # fmt: skip
 # What cannot be had alone: the rules that are found with it.

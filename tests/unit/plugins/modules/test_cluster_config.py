@@ -86,7 +86,7 @@ def answers():
     return {
         "GET /version": {"gitVersion": "v1.36.3"},
         "GET /api/v1/pods": listed(named("a"), remainingItemCount=41),
-        "GET /api/v1/services": listed(named("a")),
+        "GET /api/v1/services": listed(named("a", "shop", spec={"trafficDistribution": "PreferClose"})),
         "GET /api/v1/namespaces": listed(named("a")),
         "GET /api/v1/nodes": listed(node("n1", **{"node-role.kubernetes.io/control-plane": ""}), node("n2"), node("n3")),
         "GET /api/v1/nodes/n1/proxy/configz": {"kubeletconfig": {"maxPods": 110, "staticPodURLHeader": {"a": [CANARY]}}},
@@ -124,6 +124,7 @@ def answers():
         "GET /api/v1/persistentvolumes": listed(named("pv", spec={"awsElasticBlockStore": {}, "mountOptions": ["noatime", "nodiratime"]})),
         "GET /apis/certificates.k8s.io/v1/certificatesigningrequests": listed(named("a"), named("b", status={"conditions": [{"type": "Approved"}]})),
         "GET /apis/batch/v1/cronjobs": listed(named("bad", "kube-system", **job)),
+        "GET /apis/networking.k8s.io/v1/networkpolicies": listed(named("a")),
         "GET /metrics": METRICS,
     }  # fmt: skip
 
@@ -160,6 +161,7 @@ def test_all_is_read(look):
     assert facts["workloads"]["agents"]["kube-system/cilium"]["ready"] == 2 and facts["workloads"]["monitored"]
     assert facts["metrics"]["alpha"] == ["CBORServingAndStorage"] and facts["metrics"]["objects"]["pods"] == 42000
     assert facts["metrics"]["deprecated"] == [{"resource": "flowcontrol/v1beta3 flowschemas", "removed": "1.37"}]
+    assert facts["preferences"] == ["shop/a"] and facts["policies"] is True and dns["corefile"]["kubernetes"] is True
     assert CANARY not in json.dumps(facts)
     assert {one.method for one in asked} == {"GET"} and not any("secrets" in one.path for one in asked)
 
