@@ -39,7 +39,7 @@ def plan(profile, settings):
     """
     url = settings["ingress_url"]
     load = _load(profile, settings)
-    tls = url.startswith("https:") if url else _choice("ingress_tls", settings["ingress_tls"], TLS) != "none"
+    tls = url.startswith("https:") if url else _certificate(settings) != "none"
     expected = _expected(settings)
     limited = bool(settings["live"] or url)
     steps = [] if limited else _closed(load, tls)
@@ -82,10 +82,14 @@ def _number(name, value, least):
     return value
 
 
-def _choice(name, value, known):
-    if value not in known:
-        raise PlanError(f"{name} is {value!r}. Write one of {', '.join(known)}.")
-    return value
+def _certificate(settings):
+    """Return ingress_tls."""
+    if settings["ingress_tls"] not in TLS:
+        raise PlanError(f"ingress_tls is {settings['ingress_tls']!r}. Write one of {', '.join(TLS)}.")
+    for name in ("ingress_certificate", "ingress_key"):
+        if settings["ingress_tls"] == "own" and not settings[name]:
+            raise PlanError(f"ingress_tls is own, and {name} is empty. Write the path of a file in PEM on this machine.")
+    return settings["ingress_tls"]
 
 
 def _expected(settings):

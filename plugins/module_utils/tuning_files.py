@@ -63,6 +63,15 @@ def settings(found):
     return [settings(one) for one in found] if isinstance(found, list) else found
 
 
+def merged(first, second):
+    """Return a configuration with another over it, as the kubelet takes the files of its --config-dir."""
+    found = dict(first)
+    for name, value in second.items():
+        both = isinstance(value, dict) and isinstance(found.get(name), dict)
+        found[name] = merged(found[name], value) if both else value
+    return found
+
+
 def manifests(directory, problems):
     """Return {component: {path, changed, flags, image, environment (etcd's)}} of the static pods in a directory."""
     found = {}

@@ -209,6 +209,8 @@ class Look:
         label = "k8s-app=kube-dns"
         pods = self.list(PODS, labelSelector=label)
         deployments = self.list(f"{APPS}/namespaces/{SYSTEM}/deployments", labelSelector=label)
+        if not pods and not deployments:
+            raise cluster.ClusterError(f"nothing in {SYSTEM} has the label {label}")
         zones = {name: facts["zone"] for name, facts in self.facts.get("nodes", {}).items()}
         facts = tuning_objects.dns(pods, deployments, zones)
         labels = next((pod["metadata"].get("labels") or {} for pod in pods), {"k8s-app": "kube-dns"})

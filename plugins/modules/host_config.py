@@ -153,6 +153,9 @@ class Look:
             try:
                 place = self.place(component, path)
                 settings = tuning_files.settings(tuning_files.document(place))
+                folder = self.first(component)["flags"].get("config-dir")
+                for part in sorted(glob.glob(os.path.join(folder, "*.conf"))) if folder else ():
+                    settings = tuning_files.merged(settings, tuning_files.settings(tuning_files.document(part)))
                 found[component] = {"path": path, "changed": tuning_files.changed(place), "settings": settings}
             except (OSError, ValueError) as error:
                 self.problems.append(f"The file {path} cannot be read: {getattr(error, 'strerror', None) or error}.")

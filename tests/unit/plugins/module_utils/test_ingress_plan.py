@@ -119,6 +119,7 @@ def test_the_owners_url_says_whether_there_is_tls(url, tls):
         ({"ingress_load": {"smoke": {"latency": [{"share": 1}]}}}, "ingress_load.smoke.latency is "),
         ({"ingress_load": {"smoke": {"peak": [{"share": 0, "seconds": 5}]}}}, "ingress_load.smoke.peak[0].share is 0. Write a number from 0.001"),
         ({"ingress_tls": "yes"}, "ingress_tls is 'yes'. Write one of run, own, default, none."),
+        ({"ingress_tls": "own", "ingress_certificate": "/c.pem"}, "ingress_tls is own, and ingress_key is empty. "),
         ({"ingress_least_rate": "fast"}, "ingress_least_rate is 'fast'. "),
         ({"capacity": {"ingress_rps": -1}}, "certify_capacity.ingress_rps is -1. "),
         ({"capacity": {"ingress_peak_rps": "many"}}, "certify_capacity.ingress_peak_rps is 'many'. "),

@@ -112,6 +112,10 @@ def test_no_secret_of_a_configuration_leaves_the_host():
     assert CANARY not in json.dumps(found) and found["maxPods"] == 110 and found["tlsPrivateKeyFile"] == "/a"
 
 
+def test_files_of_a_folder_are_taken_over_the_first():
+    assert tuning_files.merged({"a": 1, "b": {"c": 1, "d": 2}}, {"b": {"c": 3}, "e": [4]}) == {"a": 1, "b": {"c": 3, "d": 2}, "e": [4]}
+
+
 # Files ----------------------------------------------------------------------------------------------------------------------
 
 

@@ -188,6 +188,11 @@ def test_what_is_not_there_is_no_problem(look):
     assert "corefile" not in facts["dns"] and facts["proxy"] == {"cilium_replaces": False} and facts["missing"] == {}
 
 
+def test_a_cluster_whose_dns_is_elsewhere_is_not_one_without(look):
+    facts, dummy = look({"GET /api/v1/namespaces/kube-system/pods": listed(), "GET /apis/apps/v1/namespaces/kube-system/deployments": listed()})
+    assert "dns" not in facts and "k8s-app=kube-dns" in facts["missing"]["dns"]
+
+
 def test_a_server_that_is_none(look):
     with pytest.raises(cluster.ClusterError, match="gitVersion"):
         look({"GET /version": {}})
