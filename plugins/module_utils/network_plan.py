@@ -142,12 +142,11 @@ def _seconds(load, pairs):
     samples, every = load["samples"], pairs + 1
     runs = len(load["streams"]) + len(load["reverse"])
     host = len(load["host"]) + len([one for one in load["host"] if one in load["reverse"]])
-    service = pairs * samples
+    round_trips = (every + 2 * pairs) * samples * (load["rtt"] + WARMUP + OVERHEAD) if load["rtt"] else 0
+    connections = pairs * samples * (load["connections"] / CONNECTIONS + OVERHEAD) if load["connections"] else 0
     return {
         "throughput": (runs * every + host * pairs) * samples * (load["tcp"] + OVERHEAD) if load["tcp"] else 0,
-        "latency": (every + 2 * pairs) * samples * (load["rtt"] + WARMUP + OVERHEAD) + service * (load["connections"] / CONNECTIONS + OVERHEAD)
-        if load["rtt"]
-        else 0,
+        "latency": round_trips + connections,
         "loss": every * (load["udp"] + 1 + 2 * OVERHEAD) if load["udp"] else 0,
         "loaded": pairs * (load["loaded"] + WARMUP + OVERHEAD) if load["loaded"] else 0,
         "programming": load["probes"] * PROBE_SECONDS,

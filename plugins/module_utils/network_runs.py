@@ -26,9 +26,9 @@ FULL_SIZE_RATE = 10_000_000
 # A share of the free entries of the connection tracking table that our connections may take.
 ROOM = 0.1
 
-# Opens connections one after the other, as the parser curl reads it. $1 seconds, $2 URL.
+# Opens connections one after the other until one fails, as the parser curl reads it. $1 seconds, $2 URL.
 CONNECT = """
-timeout -k 1 "$1" curl --silent --output /dev/null --connect-timeout 5 --header 'Connection: close' \\
+timeout -k 1 "$1" curl --silent --fail-early --output /dev/null --connect-timeout 5 --header 'Connection: close' \\
   --write-out '%{http_code} %{time_connect} %{time_total}\\n' "$2"
 code=$?
 [ "$code" -lt 124 ] || exit "$code"

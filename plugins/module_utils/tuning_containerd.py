@@ -72,8 +72,8 @@ def effective(config):
     facts.update({"systemd_cgroup": driver} if isinstance(driver, bool) else {})
     kind = inside(runtime, ("runtime_type",))
     facts.update({"runtime_type": kind} if isinstance(kind, str) else {})
-    old = inside(plugins, (OLD, "registry"))
-    facts["registry_deprecated"] = sorted(name for name in ("mirrors", "configs", "auths") if isinstance(old, dict) and old.get(name))
+    registry = inside(plugins, (IMAGES if version == 3 else OLD, "registry"))
+    facts["registry_deprecated"] = sorted(name for name in ("mirrors", "configs", "auths") if isinstance(registry, dict) and registry.get(name))
     return facts
 
 

@@ -183,7 +183,8 @@ def containerd(host: Mapping, cluster: Mapping, minor: Optional[int]) -> Dict[st
     else:
         facts["state"] = tuning_known.containerd_state(version, minor)
     if "config_version" not in settings:
-        facts["missing"]["settings"] = next((one.rstrip(".") for one in host.get("problems") or () if "containerd" in one), "config dump could not be read")
+        told = (one.rstrip(".") for one in host.get("problems") or () if "containerd" in one.lower())
+        facts["missing"]["settings"] = next(told, "containerd config dump could not be read")
         return {name: value for name, value in facts.items() if value is not None}
     facts["settings"] = {key: value for key, value in settings.items() if key not in ("changed", "path")}
     driver = settings.get("systemd_cgroup")

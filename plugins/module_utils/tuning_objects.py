@@ -136,11 +136,13 @@ def webhooks(configurations: Iterable, system_labels: Mapping) -> Dict[str, dict
         for hook in configuration.get("webhooks") or ():
             fails = hook.get("failurePolicy", "Fail") == "Fail"
             in_cluster = "service" in (hook.get("clientConfig") or {})
+            # One for objects with a label of its own is not asked about the system's.
+            is_narrow = bool(hook.get("objectSelector"))
             found[f"{configuration['metadata']['name']} {hook['name']}"] = {
                 "timeout": hook.get("timeoutSeconds", 10),
                 # One that runs in the cluster cannot be started again when it holds up the pods of the system.
-                "holds_system": fails and in_cluster and selects(hook.get("namespaceSelector"), system_labels) and _reads_pods(hook),
-                "hot": sorted({f"{group}/{resource}".strip("/") for group, resource in HOT if _matches(hook, group, resource)}),
+                "holds_system": fails and in_cluster and not is_narrow and selects(hook.get("namespaceSelector"), system_labels) and _reads_pods(hook),
+                "hot": sorted({f"{group}/{resource}".strip("/") for group, resource in HOT if not is_narrow and _matches(hook, group, resource)}),
             }
     return found
 

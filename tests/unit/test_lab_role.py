@@ -107,5 +107,12 @@ def test_shared_modules_have_one_version():
     kubernetes = versions("kubernetes")
     for part in ("localpath", "traefik"):
         found = versions(part)
-        for module in ("k8s.io/api", "k8s.io/apimachinery", "k8s.io/client-go", "k8s.io/kube-openapi", "github.com/go-openapi/swag", "golang.org/x/net"):
+        for module in ("k8s.io/api", "k8s.io/apimachinery", "k8s.io/client-go", "k8s.io/kube-openapi", "golang.org/x/net", "google.golang.org/protobuf"):
             assert found[module] == kubernetes[module], f"{module} of {part}"
+
+
+def test_hooks_run():
+    """mmdebstrap passes over the hook customize, silently, for packages that it only unpacks."""
+    for root in VARIABLES["__lab_roots"]:
+        if root["hooks"]:
+            assert root.get("hook", "customize") == ("extract" if root["variant"] == "extract" else "customize"), root["name"]

@@ -37,8 +37,8 @@ def parse(text: str) -> dict:
     errors = [line for level, line in logged if level in SERIOUS]
     start = DOCUMENT.search(text)
     if not start:
-        last = errors[-1] if errors else logged[-1][1] if logged else text.strip()
-        raise ParseError(f"k8s-netperf printed no document; the last it says is {excerpt(last)}.")
+        said = errors[0] if errors else logged[-1][1] if logged else text.strip()
+        raise ParseError(f"k8s-netperf printed no document; it says {excerpt(said)}.")
     documents, end = decode_json(text, start.start())
     if text[end:].strip() and not LOG.match(text[end:].lstrip()):
         raise ParseError(f"it goes on after its JSON with {excerpt(text[end:].strip())}.")

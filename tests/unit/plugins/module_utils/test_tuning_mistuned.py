@@ -181,6 +181,7 @@ JUDGED = [
     ("etcd_election", etcd(election_timeout="500")),
     ("etcd_election_most", etcd(election_timeout="30000")),
     ("etcd_compactor", etcd(auto_compaction_retention="5m")),
+    ("etcd_compactor_mode", etcd(auto_compaction_mode="revision", auto_compaction_retention="1000")),
     ("etcd_rotational", on_hosts("disks/etcd/rotational", True, PLANES)),
     ("etcd_network_disk", on_hosts("disks/etcd/network", True, PLANES)),
     ("etcd_filesystem", on_hosts("disks/etcd/filesystem", "btrfs", PLANES)),

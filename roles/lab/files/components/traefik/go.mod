@@ -2,6 +2,7 @@ module kubeproof.io/lab/traefik
 
 go 1.26.0
 
+// Versions are those of ../kubernetes where it has them, so that what both need is compiled once.
 tool github.com/traefik/traefik/v3/cmd/traefik
 
 // As Traefik's own go.mod has them.
