@@ -20,6 +20,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import parsers  
 BOUND = 1.0
 SECONDS = 0.3
 LARGEST = {
+    "curl": "connections.out",
     "dnsperf": "2.14-intervals.out",
     "etcd_benchmark": "txn-mixed-3.6.out",
     "etcdctl": "status-three.json",
