@@ -45,7 +45,7 @@ $(GET_PIP):
 	@printf 'import ensurepip\n\nensurepip.bootstrap(default_pip=True)\n' > $@
 
 lab: $(READY) $(LINK) ## Build and boot the lab, if it is not running
-	ansible-playbook playbooks/lab.yml -i inventories/lab
+	ansible-playbook playbooks/lab.yml -i inventories/lab $(ARGS)
 
 lab-down: $(READY) $(LINK) ## Remove the lab; what was built stays in the cache
 	ansible-playbook playbooks/lab.yml -i inventories/lab -e lab_state=absent

@@ -69,8 +69,11 @@ def _before(facts: dict, info: dict, probe: dict) -> None:
         facts["missing"][""] = info["problem"]
     answers = {name: _map(one) for name, one in _map(probe.get("answers")).items()}
     facts["answers"] = {name: one["answer"] for name, one in answers.items() if isinstance(one.get("answer"), str)}
-    if facts["answers"].get("main") == OURS and _is_number(probe.get("seconds")):
-        facts["programmed"] = probe["seconds"]
+    if facts["answers"].get("main") == OURS:
+        facts.update({"programmed": probe["seconds"]} if _is_number(probe.get("seconds")) else {})
+    elif facts["answers"].pop("stranger", None):
+        # Who does not answer for our own host name proves nothing by not answering for another one.
+        facts["missing"]["answers.stranger"] = "Our own host name is not answered by our backend either."
     if facts["tls"]["used"] and "main" in answers:
         _certificate(facts, answers["main"])
 

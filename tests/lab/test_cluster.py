@@ -22,7 +22,8 @@ MANIFESTS = "-H 'Accept: application/vnd.oci.image.manifest.v1+json, application
 
 SETTINGS = yaml.safe_load((pathlib.Path(__file__).parents[2] / "inventories/lab/group_vars/all/certify.yml").read_text(encoding="utf-8"))
 HOST = "echo.ingress.kubeproof.test"
-NGINX = "pid /tmp/pid; events {} http { server { listen 8080; client_body_temp_path /tmp/body; location / { return 200 kubeproof; } } }"
+PLACES = "".join(f"{one}_temp_path /tmp/{one}; " for one in ("client_body", "fastcgi", "proxy", "scgi", "uwsgi"))
+NGINX = f"pid /tmp/pid; events {{}} http {{ access_log off; {PLACES} server {{ listen 8080; location / {{ return 200 kubeproof; }} }} }}"
 
 
 def condition(item, name):

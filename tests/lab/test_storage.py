@@ -37,8 +37,8 @@ mount -o remount,ro,bind {PLACE}/frozen'"""
 UNMOUNT = f"sudo sh -c 'umount {PLACE}/small {PLACE}/frozen; rm -rf {PLACE}'"
 SHORT = {"random_read": 1, "random_write": 1, "mixed": 1, "workload": 1, "sequential_write": 1, "sequential_read": 1, "ramp": 0, "baseline": 1, "file": "64Mi"}
 NONE = dict.fromkeys(SHORT, 0) | {"file": "64Mi"}
-# Seconds until the guard of a killed run has removed what that left.
-CLEANED = 120
+# Seconds until a run has begun to load, and until the guard of a killed one has removed what that left.
+SLOWLY = 120
 # Seconds that a claim of the tests may take; the lab's provisioner starts a pod for each volume.
 PATIENCE = 10
 
@@ -208,7 +208,7 @@ def test_a_killed_run_leaves_nothing(lab, tmp_path):
     with made(lab, storage_class("kept", reclaimPolicy="Retain")):
         process = subprocess.Popen(argv, cwd=COLLECTION, env=ENVIRONMENT, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
-            namespace = wait_for(lambda: namespace_of(lab, known))
+            namespace = wait_for(lambda: namespace_of(lab, known), SLOWLY)
             exec_fio = ("exec", "-n", namespace, "volume-1-fio", "-c", "keeper", "--", "sh", "-c", "grep -laz '^--rw=randread' /proc/[0-9]*/cmdline")
             wait_for(lambda: lab.kubectl(*exec_fio, check=False).strip())
         finally:
@@ -216,4 +216,4 @@ def test_a_killed_run_leaves_nothing(lab, tmp_path):
             process.wait()
         run = namespace.removeprefix("kubeproof-").removesuffix("-storage")
         # Its class may go only afterwards: a provisioner that does not know it deletes nothing.
-        wait_for(lambda: left(lab, run) == [], CLEANED)
+        wait_for(lambda: left(lab, run) == [], SLOWLY)

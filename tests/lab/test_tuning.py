@@ -113,7 +113,7 @@ CHANGES = {
         echo podsPerCore: 10 >> /var/lib/kubelet/config.yaml
         sed -i 's/"$/ --v=5"/' /var/lib/kubelet/kubeadm-flags.env
         sysctl -qw net.ipv4.ip_local_port_range='40000 60999' net.core.somaxconn=128
-        ip link add vethtuning mtu 9000 type dummy; ip link add vethtuning2 mtu 1400 type dummy
+        ip link add vethtuning mtu 9000 type veth peer name vethtuning2 mtu 1400
         cd $(mktemp -d); openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=ca 2>/dev/null
         openssl req -newkey rsa:2048 -nodes -keyout a.key -out a.csr -subj /CN=helper 2>/dev/null
         openssl x509 -req -in a.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 1 -out /etc/kubernetes/pki/helper-tuning.crt 2>/dev/null
@@ -128,7 +128,7 @@ CHANGES = {
 UNDO = {
     "worker2": """
         sysctl -qw net.ipv4.ip_local_port_range='32768 60999' net.core.somaxconn=4096
-        ip link del vethtuning; ip link del vethtuning2; rm -f /etc/kubernetes/pki/helper-tuning.crt
+        ip link del vethtuning; rm -f /etc/kubernetes/pki/helper-tuning.crt
     """,
     "etcd1": "rm -f /etc/cron.d/helper-tuning",
 }

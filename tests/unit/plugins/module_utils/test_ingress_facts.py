@@ -132,7 +132,7 @@ def test_no_controller():
 def test_somebody_else_answers(answer):
     facts = changed(("probe", "answers", "main"), {"answer": answer, "code": 0})
     assert (finding("ingress_answer", facts)["result"], finding("ingress_answer", facts)["value"]) == ("FAIL", answer)
-    assert "programmed" not in facts
+    assert "programmed" not in facts and finding("ingress_stranger", facts)["result"] == "INCONCLUSIVE"
 
 
 def test_host_names_that_are_not_looked_at():
