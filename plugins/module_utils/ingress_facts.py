@@ -83,6 +83,8 @@ def _certificate(facts: dict, main: dict) -> None:
     code, answer = main.get("code"), facts["answers"].get("main", "")
     if code in TLS_CODES:
         facts["tls"]["certificate"] = answer
+        # Nobody was asked yet: that is the certificate's fault alone.
+        facts["missing"]["answers.main"] = f"The certificate is not valid: {facts['answers'].pop('main')}."
     elif answer == OURS or answer.startswith("status "):
         facts["tls"]["certificate"] = "valid"
     else:

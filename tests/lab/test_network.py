@@ -18,7 +18,7 @@ pytestmark = pytest.mark.lab
 PAIR, SERVICE = "worker1 -> worker2 (nodes)", "worker1 -> worker2 (service)"
 SHORT = {"tcp": 1, "streams": [1], "host": [1], "connections": 50, "udp": 1}
 # What keeps packets for the servers of a pod from it, as a network policy of a plugin does that enforces one.
-TABLE = "kubeproof_test"
+TABLE = "kubeproof_network_test"
 CHAIN = f"add table inet {TABLE}; add chain inet {TABLE} forward {{ type filter hook forward priority -200; }}"
 RECORDED = Path(__file__).parents[1] / "fixtures/k8s_netperf/iperf3.json"
 SERVERS = "{ 5201, 5202, 8080, 11111 }"

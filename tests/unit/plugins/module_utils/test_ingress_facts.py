@@ -154,6 +154,11 @@ def test_certificate(main, result, value):
     assert (found["result"], found["value"]) == (result, value)
 
 
+def test_a_certificate_that_is_not_valid_is_no_wrong_answer():
+    found = finding("ingress_answer", changed(("probe", "answers", "main"), {"answer": "x509: unknown authority", "code": 1310}))
+    assert found["result"] == "INCONCLUSIVE" and "The certificate is not valid: x509: unknown authority" in found["reason"]
+
+
 def test_without_tls_there_is_no_certificate():
     facts = cluster_facts(measured(ingress_tls="none"))
     assert finding("ingress_certificate", facts)["result"] == "NOT_APPLICABLE" and facts["connections"] == facts["connections_plain"]
