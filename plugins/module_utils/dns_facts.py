@@ -122,6 +122,7 @@ def _servers(plan: dict, done: List[dict], info: dict) -> dict:
     responses = summed(window, "responses")
     servfail = summed(window, "responses", lambda key: key[-1] == "SERVFAIL")
     return _present(
+        reached=summed(window, "requests"),
         cache=hits(window),
         node_cache=hits(near),
         external_cache=hits(outside),
@@ -188,7 +189,8 @@ def _missing(done: List[dict], facts: dict) -> dict:
     unread = {name: why for step in done if step["kind"] == "service" for name, why in _map(step.get("unread")).items()}
     lost = f"{facts['pods_lost']} of the CoreDNS pods were gone or new after the load" if facts.get("pods_lost") else ""
     reasons = [f"the metrics of {name} could not be read. {why}".rstrip(". ") for name, why in sorted(unread.items())]
-    reason = NO_METRICS if _map(facts.get("corefile")).get("metrics") is False else lost or next(iter(reasons), "")
+    nothing = "no query reached CoreDNS" if facts.get("reached") == 0 else ""
+    reason = NO_METRICS if _map(facts.get("corefile")).get("metrics") is False else lost or nothing or next(iter(reasons), "")
     return {name: reason for name in COUNTED if reason and name not in facts}
 
 

@@ -189,4 +189,3 @@ def connections(load, looks):
     tables = [look.get("conntrack") or {} for look in looks.values()]
     free = [table["max"] - table["count"] for table in tables if "max" in table and "count" in table]
     return max(1, min([load["connections"], *(int(one * ROOM / load["samples"]) for one in free)]))
-

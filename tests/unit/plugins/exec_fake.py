@@ -32,7 +32,7 @@ class LocalPods:
         argv = [value for name, value in query if name == "command"]
         self.opened.append((pod, argv))
         if isinstance(fault, Exception):
-            raise fault
+            raise fault  # pylint: disable=raising-bad-type
         home = self.root / pod
         for name in ("results", "state", "files"):
             (home / name).mkdir(parents=True, exist_ok=True)

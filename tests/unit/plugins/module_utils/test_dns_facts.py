@@ -348,6 +348,14 @@ def test_why_the_servers_are_not_known(change, said):
     assert finding["result"] == "INCONCLUSIVE" and said in finding["reason"]
 
 
+def test_that_nothing_reached_coredns_is_said():
+    run = measured()
+    for one in run["steps"]["service-3-100"]["metrics"].values():
+        one.update(dict.fromkeys(("requests", "responses", "cache_requests", "cache_hits", "duration"), {}))
+    judged = {one["id"]: one["reason"] for one in findings("load", cluster_facts(run))}
+    assert judged["dns_balance"] == judged["dns_servfail"] == "Not measured: no query reached CoreDNS."
+
+
 def test_the_cache_of_a_cluster():
     found = cluster_facts(measured())
     assert found["cache"] == {"ratio": pytest.approx(0.95, abs=1e-4), "requests": 200001}

@@ -11,7 +11,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.check_data impor
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import load_catalogue
 from ansible_collections.kubeproof.certify.plugins.module_utils.explanations import explain
 
-SLOW = {"id": "apiserver_p99", "layer": "apiserver", "title": "API P99", "result": "FAIL", "value": 0.9, "explained_by": ["etcd_fsync", "tuning_x", "etcd_other"]}
+LINKS = ["etcd_fsync", "tuning_x", "etcd_other"]
+SLOW = {"id": "apiserver_p99", "layer": "apiserver", "title": "API P99", "result": "FAIL", "value": 0.9, "explained_by": LINKS}
 FSYNC = {"id": "etcd_fsync", "layer": "etcd", "title": "fsync P99", "result": "CONDITIONAL", "value": 0.031, "unit": "s", "host": "etcd2", "critical": "< 0.05"}
 CHECK = {"title": "t", "query": "v", "scope": "cluster", "target": "> 1", "profiles": ["load"], "fix": "Do it.", "reference": "r"}
 
@@ -55,7 +56,8 @@ def test_links_are_gone_where_nothing_is_explained():
 
 
 def test_a_link_to_a_check_that_is_not_there_is_an_error():
-    parts = [{"source": "roles/etcd/x.yml", "checks": {"etcd_a": {**CHECK, "explained_by": ["dns_a", "dns_b"]}}}, {"source": "roles/dns/x.yml", "checks": {"dns_a": CHECK}}]
+    linked = {"etcd_a": {**CHECK, "explained_by": ["dns_a", "dns_b"]}}
+    parts = [{"source": "roles/etcd/x.yml", "checks": linked}, {"source": "roles/dns/x.yml", "checks": {"dns_a": CHECK}}]
     with pytest.raises(CheckError, match="etcd_a: explained_by names dns_b"):
         load_catalogue(parts)
     parts[1]["checks"]["dns_b"] = CHECK

@@ -17,11 +17,11 @@ def ingress_class(name, default=False, controller="traefik.io/ingress-controller
     return {"metadata": {"name": name, "annotations": {ingress_path.DEFAULT_CLASS: "true"} if default else None}, "spec": {"controller": controller}}
 
 
-def service(name, kind="NodePort", ports=WEB, balancer=(), labels=None, **spec):
+def service(name, kind="NodePort", ports=None, balancer=(), labels=None, **spec):
     namespace, name = name.split("/")
     return {
         "metadata": {"namespace": namespace, "name": name, "labels": labels},
-        "spec": {"type": kind, "ports": ports, **spec},
+        "spec": {"type": kind, "ports": WEB if ports is None else ports, **spec},
         "status": {"loadBalancer": {"ingress": list(balancer)}},
     }
 
@@ -100,7 +100,11 @@ def test_no_gateway(gateways, wanted, said):
     ("controller", "services", "name"),
     [
         ("traefik.io/ingress-controller", [service("kube-system/traefik"), service("shop/front")], "traefik"),
-        ("k8s.io/ingress-nginx", [service("ingress-nginx/ingress-nginx-controller", "LoadBalancer"), service("ingress-nginx/admission", "ClusterIP")], "ingress-nginx-controller"),
+        (
+            "k8s.io/ingress-nginx",
+            [service("ingress-nginx/ingress-nginx-controller", "LoadBalancer"), service("ingress-nginx/admission", "ClusterIP")],
+            "ingress-nginx-controller",
+        ),
         ("haproxy.org/ingress-controller", [service("edge/entry", labels={"app.kubernetes.io/name": "haproxy-ingress"}), service("shop/front")], "entry"),
         # Of two the one with an address of a load balancer is where requests come in.
         ("traefik.io/x", [service("traefik/dashboard"), service("traefik/entry", "LoadBalancer", balancer=[{"ip": "192.0.2.5"}])], "entry"),

@@ -131,7 +131,12 @@ def test_a_setting_that_cannot_be_used_is_named(settings, said):
     assert str(refused.value).startswith(said)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=4), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=4),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    )
+)
 def test_a_hostile_load_is_planned_or_refused(load):
     try:
         found = planned(ingress_load={"smoke": {"rps": load, "latency": load}})

@@ -50,9 +50,22 @@ def step(name, **setup):
 @pytest.mark.parametrize(
     ("tls", "path", "urls"),
     [
-        (True, PATH, {"main": f"https://{HOST}:30443/", "tls": f"https://{HOST}:30443/", "plain": f"http://plain-{HOST}:30080/", "stranger": f"http://stranger-{HOST}:30080/"}),
+        (
+            True,
+            PATH,
+            {
+                "main": f"https://{HOST}:30443/",
+                "tls": f"https://{HOST}:30443/",
+                "plain": f"http://plain-{HOST}:30080/",
+                "stranger": f"http://stranger-{HOST}:30080/",
+            },
+        ),
         (True, {**PATH, "http": None}, {"main": f"https://{HOST}:30443/", "tls": f"https://{HOST}:30443/", "stranger": f"https://stranger-{HOST}:30443/"}),
-        (False, {**PATH, "http": 80, "https": None}, {"main": f"http://{HOST}:80/", "plain": f"http://plain-{HOST}:80/", "stranger": f"http://stranger-{HOST}:80/"}),
+        (
+            False,
+            {**PATH, "http": 80, "https": None},
+            {"main": f"http://{HOST}:80/", "plain": f"http://plain-{HOST}:80/", "stranger": f"http://stranger-{HOST}:80/"},
+        ),
     ],
 )
 def test_urls(tls, path, urls):

@@ -20,7 +20,11 @@ BACKENDS = "/api/v1/namespaces/run/pods"
 def node(name, address, ready="True"):
     return {
         "metadata": {"name": name},
-        "status": {"conditions": [{"type": "Ready", "status": ready}], "allocatable": {"pods": "110"}, "addresses": [{"type": "InternalIP", "address": address}]},
+        "status": {
+            "conditions": [{"type": "Ready", "status": ready}],
+            "allocatable": {"pods": "110"},
+            "addresses": [{"type": "InternalIP", "address": address}],
+        },
     }
 
 
@@ -48,7 +52,10 @@ def fixture_api(monkeypatch):
             ingress_info.CLASSES: [{"metadata": {"name": "traefik"}, "spec": {"controller": "traefik.io/ingress-controller"}}],
             SLICES: [{"endpoints": [{"conditions": {"ready": True}, "nodeName": "a", "targetRef": {"name": "traefik-1"}}]}],
             PODS: [{"metadata": {"name": "traefik-1"}, "status": {"containerStatuses": [{"restartCount": 1}]}}],
-            BACKENDS: [{"metadata": {"name": "b-0"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}, {"metadata": {"name": "b-1"}, "status": {}}],
+            BACKENDS: [
+                {"metadata": {"name": "b-0"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}},
+                {"metadata": {"name": "b-1"}, "status": {}},
+            ],
         }
         api.answers = {f"GET {path}": {"items": items} for path, items in lists.items()}
         yield api
