@@ -37,7 +37,7 @@ ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 ENVIRONMENT = {**os.environ, "ANSIBLE_CONFIG": str(COLLECTION / "ansible.cfg")}
 NO_LOAD = {"write": 0, "write_all": 0, "read": 0, "read_serializable": 0, "watch": 0, "check_perf": "", "fsync": 0}
 # Seconds: no run of these tests may take longer, and no host may need longer to recover.
-LONGEST = 150
+LONGEST = 240
 RECOVERY = 60
 # What a run may have left on a host: its directory, fio's file, a tool that still runs, which tool_run has marked ("[" keeps sudo's own mark out).
 LEFT = "sudo sh -c 'ls -d /var/tmp/kubeproof /var/lib/*.fio /var/lib/etcd/*.fio; grep -la [K]UBEPROOF_RUN_DIR= /proc/[0-9]*/environ; pgrep -ax benchmark'"
