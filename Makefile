@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # What the caller adds to a certification, for example: make certify ARGS='-e certify_profile=load'
 ARGS ?=
 
-.PHONY: help certify test lab lab-down tools lint unit docs sanity molecule installed labtest bench build clean
+.PHONY: help certify test lab lab-down tools lint unit docs sanity molecule installed labtest faults bench build clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -23,7 +23,7 @@ help: ## This list
 certify: lab tools ## Certify the lab: boots it if it is not running, then runs certify.yml
 	ansible-playbook certify.yml -i inventories/lab $(ARGS)
 
-test: lint docs sanity molecule installed labtest ## Every check and test, with the lab in it
+test: lint docs sanity molecule installed labtest ## Every check and test, with the lab in it; make faults has the long ones
 
 # The virtual environment is made anew whenever the requirements change.
 $(READY): requirements.txt tests/requirements.txt
@@ -73,8 +73,11 @@ installed: $(READY) build ## Install the tarball in a scratch path and run its p
 	tests/installed.sh $(TARBALL)
 
 labtest: lab tools ## pytest with the lab's tests, and one certification of the lab
-	pytest
+	pytest -m "not long"
 	ansible-playbook certify.yml -i inventories/lab
+
+faults: lab tools ## The faults that take a minute or more each, layer by layer
+	pytest tests/lab -m long
 
 bench: $(READY) $(LINK) ## Throughput of parsers, windows and judge, as ratios in one run
 	@for file in tests/benchmark/*.py; do python "$$file"; done

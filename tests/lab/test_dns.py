@@ -142,6 +142,7 @@ def facts_of(run):
     return json.loads((run.directory / "facts/dns/cluster/lab.json").read_text())
 
 
+@pytest.mark.long
 def test_dns(certify, note):
     run = certify()
     facts = facts_of(run)
@@ -164,6 +165,7 @@ def test_no_pod(lab, certify, note):
     note("no CoreDNS pod", run, finding)
 
 
+@pytest.mark.long
 def test_no_metrics_and_a_limit(lab, certify, note):
     """CoreDNS without its metrics, and throttled: clients count all the same, and what only metrics tell is said to be unknown."""
     text = original(lab, "configmap/coredns")["data"]["Corefile"]
@@ -195,6 +197,7 @@ def test_udp_is_dropped(lab, certify, note):
     note("UDP dropped", run, finding)
 
 
+@pytest.mark.long
 def test_pod_is_killed(lab, certify, note):
     victim = sorted(pods(lab))[0]
 
@@ -249,6 +252,7 @@ def node_local(lab):
             lab.on(host, f"sudo ip address del {LINK_LOCAL}/32 dev lo", check=False)
 
 
+@pytest.mark.long
 def test_cache_on_the_nodes(lab, certify, note):
     with node_local(lab):
         run = certify(load=dict(SHORT, pods=0, node_local=7))

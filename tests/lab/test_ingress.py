@@ -70,6 +70,7 @@ def under_way(act):
     return once_there(lambda: subprocess.run(["pgrep", "-f", CLIENTS], check=False, capture_output=True).stdout, later)
 
 
+@pytest.mark.long
 def test_measured(certify, note):
     run = certify(load={"straight": 1, "rps": 3, "connections": 3, "handshakes": 3, "latency": [{"share": 0.1, "seconds": 16}]})
     facts = facts_of(run)
@@ -84,6 +85,7 @@ def test_measured(certify, note):
     note("nothing", run, run.finding("ingress_rps"))
 
 
+@pytest.mark.long
 def test_generators_and_the_certificate_of_the_controller(certify, note):
     load = {"rps": 3, "handshakes": 2, "latency": [{"share": 0.1, "seconds": 5}]}
     run = certify(load=load, certify_generators=2, ingress_tls="default")
@@ -117,6 +119,7 @@ def test_certificate_that_is_not_valid(certify, note):
     note("TLS not valid", run, found)
 
 
+@pytest.mark.long
 def test_backends_are_killed(lab, certify, note):
     def kill():
         [namespace] = {one["metadata"]["namespace"] for one in lab.kubectl("get", "ingresses", "-A", "-l", RUN_LABEL, "-o", "json")["items"]}
@@ -131,6 +134,7 @@ def test_backends_are_killed(lab, certify, note):
     note("backends killed", run, run.finding("ingress_errors"))
 
 
+@pytest.mark.long
 def test_controller_is_killed(lab, certify, note):
     def kill():
         lab.kubectl("delete", "pods", "-n", CONTROLLER, "--all", "--grace-period=0", "--force", "--wait=false")

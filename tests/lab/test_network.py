@@ -75,6 +75,7 @@ def why(run, check, entry):
     return next(one["reason"] for one in run.certificate["findings"] if one["id"] == check and one.get("entry") == entry)
 
 
+@pytest.mark.long
 def test_smoke(certify, note):
     run = certify(load={**SHORT, "streams": [1, 8], "reverse": [8], "host": [8], "rtt": 1, "connections": 300, "probes": 2})
     assert not run.error and set(results(run).values()) == {"PASS"} and run.status == 0, run.output
@@ -86,6 +87,7 @@ def test_smoke(certify, note):
     assert layer["seconds"] < LONGEST, layer
 
 
+@pytest.mark.long
 def test_blocked(certify, note):
     with dropped("worker2", f"meta l4proto {{ tcp, udp }} th dport {SERVERS}"):
         run = certify()
@@ -101,8 +103,9 @@ def test_udp_dropped(certify, note):
     note("UDP dropped", run, run.finding("network_udp"))
 
 
+@pytest.mark.long
 def test_large_packets_lost(certify, note):
-    with dropped("worker2", f"udp dport {SERVERS} meta length > 1400"):
+    with dropped("worker2", f"ip length > 1400 udp dport {SERVERS}"):
         run = certify(load={"udp": 1})
     found = results(run, PAIR)
     assert run.status and found["network_full_size"] == "FAIL", run.output
@@ -118,6 +121,7 @@ def test_tainted_node(lab, certify, note):
     note("tainted node", run, run.finding("network_tcp"))
 
 
+@pytest.mark.long
 def test_server_lost(lab, certify, note):
     """A pod is gone in the middle of the tests of its pair: that is no fault of the network."""
 
@@ -143,21 +147,7 @@ def test_server_lost(lab, certify, note):
     note("server lost", run, run.finding("network_tcp"))
 
 
-def test_port_taken(lab, certify, note):
-    """Without the baseline the pods are measured all the same."""
-    port = 25301
-    argv = ["podman", "--runtime", "runc", "exec", "kubeproof-lab-worker1", "sh", "-c", f"echo $$; exec timeout 120 python3 -m http.server {port}"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as taken:
-        number = taken.stdout.readline().strip()
-        try:
-            run = certify(network_host_port=port)
-        finally:
-            in_node("worker1", "kill", number)
-    found = run.finding("network_conntrack")
-    assert results(run, PAIR)["network_tcp"] == "PASS" and found["result"] == "INCONCLUSIVE" and str(port) in found["reason"], found
-    note("port of the baseline taken", run, found)
-
-
+@pytest.mark.long
 def test_k8s_netperf(lab, certify, note, tmp_path):
     """What it printed elsewhere, in the place of the real one, whose image is not in the lab: its namespace and its labels are handled all the same."""
     label, fake = "node-role.kubernetes.io/worker", tmp_path / "k8s-netperf"

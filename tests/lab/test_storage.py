@@ -197,6 +197,7 @@ def test_no_class(lab, certify, note):
     assert "the cluster has no default StorageClass" in run.error and "storage_classes is empty" in run.finding("storage_function")["reason"]
 
 
+@pytest.mark.long
 def test_a_killed_run_leaves_nothing(lab, tmp_path):
     """Killed while fio runs on a volume that its class retains: the guard of the run ends it, and the volume goes."""
     variables = {
