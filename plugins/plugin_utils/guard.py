@@ -21,6 +21,7 @@ import time
 
 POLL = 0.5
 CLEANUP_TIMEOUT = 600
+GRACE = 5
 
 
 def stat(pid):
@@ -69,11 +70,15 @@ def workers(line, queue):
     return [int(entry) for entry in entries if entry.isdigit() and command_line(entry) == line and pipes(entry) & queue]
 
 
-def end(processes):
-    """Tell each process to end; a worker of Ansible passes it on to its module."""
-    for number in processes:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(number, signal.SIGTERM)
+def end(find):
+    """End the processes that `find()` returns: told to first, since a worker of Ansible passes it on to its module; killed if they go on."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in find():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, number)
+        limit = time.monotonic() + GRACE
+        while find() and time.monotonic() < limit:
+            time.sleep(0.02)
 
 
 def interrupted(directory):
@@ -93,7 +98,7 @@ def main(directory, pid, command):
     if not interrupted(directory):
         return
     # Looked for now, since a worker may have begun in its last moment.
-    end(workers(line, queue))
+    end(lambda: workers(line, queue))
     with open(os.path.join(directory, "cleanup.log"), "ab") as log:
         try:
             subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=CLEANUP_TIMEOUT, check=False)

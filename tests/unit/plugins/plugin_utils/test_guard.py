@@ -22,8 +22,8 @@ INTERRUPTED = json.dumps({"state": "interrupted"})
 @pytest.fixture(name="sleeper")
 def fixture_sleeper():
     """Return a process that runs until it is ended."""
-    # A background job of a shell ignores SIGINT, and so would what it starts.
-    process = subprocess.Popen(["env", "--default-signal=INT", "sleep", "60"])
+    # A background job of a shell ignores SIGINT, and some runners of pipelines ignore SIGTERM; so would what they start.
+    process = subprocess.Popen(["env", "--default-signal", "sleep", "60"])
     yield process
     process.kill()
     process.wait()
@@ -146,16 +146,20 @@ sys.stdin.readline()
 worker = os.fork()
 if not worker:
     os.setsid()
+    signal.signal(signal.SIGTERM, getattr(signal, sys.argv[1]))
     time.sleep(60)
 print(worker, flush=True)
 time.sleep(60)
 """
 
 
-def test_ends_a_worker_that_began_in_the_last_moment(tmp_path, monkeypatch, sleeper):
+@pytest.mark.parametrize("heeds", ["SIG_DFL", "SIG_IGN"])
+def test_ends_a_worker_that_began_in_the_last_moment(tmp_path, monkeypatch, heeds):
+    monkeypatch.setattr(guard, "GRACE", 1)
     (tmp_path / "certificate.json").write_text(INTERRUPTED)
     # A process with the same command line that is not of this run goes on.
-    run, other = (subprocess.Popen([sys.executable, "-c", FORKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for dummy in range(2))
+    command = [sys.executable, "-c", FORKS, heeds]
+    run, other = (subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for dummy in range(2))
     found = []
     try:
         thread = threading.Thread(target=guard.main, args=(str(tmp_path), run.pid, ["touch", str(tmp_path / "done")]))
