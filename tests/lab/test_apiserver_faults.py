@@ -196,6 +196,7 @@ def facts_of(run):
     return json.loads((run.directory / "facts/apiserver/cluster/lab.json").read_text())
 
 
+@pytest.mark.long
 def test_gates(lab, certify, note):
     """Four at once: none may hide another, and nothing that cannot be deleted may be made."""
     gates = {"apiserver_pod_room": 0.1, "apiserver_nodes_ready": 1, "apiserver_apis_available": 1, "apiserver_leftovers": 1}
@@ -221,6 +222,7 @@ def test_gates(lab, certify, note):
     assert remains["result"] == "PASS", remains
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("items", "image", "reason"),
     [(POLICY, "", "no load here"), ([], "registry.kubeproof.lab:5000/none:1", "ErrImagePull")],
@@ -235,6 +237,7 @@ def test_pods_do_not_start(lab, certify, note, items, image, reason):
     note(f"pods do not start: {reason}", run, finding)
 
 
+@pytest.mark.long
 def test_webhook_refuses(lab, certify, note):
     with made(lab, webhook("Fail")):
         run = certify(load=objects(8))
@@ -244,6 +247,7 @@ def test_webhook_refuses(lab, certify, note):
     note("dead webhook, Fail", run, finding)
 
 
+@pytest.mark.long
 def test_webhook_is_shown(lab, certify, note):
     """The SLI leaves its time out, so that it is shown beside."""
     with made(lab, webhook("Ignore")):
@@ -262,6 +266,7 @@ def test_shed(lab, certify, note):
     note("429 storm", run, finding)
 
 
+@pytest.mark.long
 def test_account_deleted(lab, certify, note):
     def delete(process):
         lab.kubectl("delete", "serviceaccount", "load", "-n", loading(lab))
@@ -272,6 +277,7 @@ def test_account_deleted(lab, certify, note):
     note("account of the load deleted", run, finding)
 
 
+@pytest.mark.long
 def test_api_server_killed(lab, on, certify, note):
     def kill(process):
         loading(lab)
@@ -284,6 +290,7 @@ def test_api_server_killed(lab, on, certify, note):
     note("API server killed", run, finding)
 
 
+@pytest.mark.long
 def test_connection_drops(lab, certify, note):
     def drop(process):
         loading(lab)
@@ -319,6 +326,7 @@ def test_left_out(certify, arguments):
     assert run.blocked() and "the run was limited to other hosts or tags" in run.error
 
 
+@pytest.mark.long
 def test_generators(certify, note):
     run = certify(load=objects(8), certify_generators=2)
     finding = run.finding("apiserver_generator")
@@ -327,6 +335,7 @@ def test_generators(certify, note):
     note("two generators", run, finding)
 
 
+@pytest.mark.long
 def test_generators_without_image(certify, note):
     image = "registry.kubeproof.lab:5000/kubernetes/tools:none"
     run = certify(load=objects(8), certify_generators=2, certify_tools_image=image)

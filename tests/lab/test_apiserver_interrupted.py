@@ -77,6 +77,7 @@ def step_of(output):
     return output.rpartition("TASK [")[2].partition("]")[0].rpartition(" : ")[2]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 5])
 def test_sigint(certify, note, seed):
     moment = random.Random(seed).uniform(0, MOMENTS)

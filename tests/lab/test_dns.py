@@ -181,6 +181,7 @@ def test_no_metrics_and_a_limit(lab, certify, note):
         note("no metrics, a limit of 20m", run, one)
 
 
+@pytest.mark.long
 def test_udp_is_dropped(lab, certify, note):
     addresses = ", ".join(pod["status"]["podIP"] for pod in pods(lab).values())
     try:

@@ -105,6 +105,7 @@ def test_member_stopped(lab, on, certify, note):
     note("member stopped", run, finding)
 
 
+@pytest.mark.long
 def test_quorum_lost(lab, on, certify, note):
     with stopped(on, "etcd2", "etcd3"):
         # Until its election timeout the member that is left goes on naming the leader that was stopped.
@@ -119,6 +120,7 @@ def test_quorum_lost(lab, on, certify, note):
     note("quorum lost", run, finding)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "verdict", "seen"), [("wrong", "INCONCLUSIVE", "see that the client certificate"), ("expired", "FAIL", "certificate expired")]
 )
@@ -143,6 +145,7 @@ def test_alarm_quota_and_disk(lab, on, certify, note):
         note(fault, run, finding)
 
 
+@pytest.mark.long
 def test_disk_full_during_load(lab, on, certify, note):
     host = lab.follower()
     with contextlib.ExitStack() as full:
@@ -160,6 +163,7 @@ def test_tool_killed(on, certify, note):
     note("tool killed", run, finding)
 
 
+@pytest.mark.long
 def test_leader_moved(lab, certify, note):
     def move(process):
         members = lab.members()
@@ -172,6 +176,7 @@ def test_leader_moved(lab, certify, note):
     note("leader moved during the load", run, changes)
 
 
+@pytest.mark.long
 def test_host_that_never_answers_again(lab, certify, note):
     """Its sockets stay open and silent: the tool hangs on them, Ansible loses the host."""
     host = lab.follower()

@@ -102,6 +102,7 @@ def test_no_controller(lab, certify, note):
     note("no ingress controller", run, run.finding("ingress_controller"))
 
 
+@pytest.mark.long
 def test_host_name_that_the_controller_does_not_know(lab, certify, note):
     service = f"{CONTROLLER}/{CONTROLLER}"
     with made(lab, NOBODY):

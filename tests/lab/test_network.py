@@ -96,6 +96,7 @@ def test_blocked(certify, note):
     note("pods blocked", run, run.finding("network_tcp"))
 
 
+@pytest.mark.long
 def test_udp_dropped(certify, note):
     with dropped("worker2", f"udp dport {SERVERS}"):
         run = certify()

@@ -117,6 +117,7 @@ def findings(run, check):
     return {one["entry"].removeprefix("kubeproof-"): one for one in run.certificate["findings"] if one["id"] == check}
 
 
+@pytest.mark.long
 def test_classes_good_and_broken(lab, certify, note):
     """One run of classes, all but one broken, each in another way: each says how, the others go on, and nothing of any stays."""
     classes = [
