@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from . import run_access
+from . import owned
 
 ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 PAUSE = re.compile(r"(?:.*/)?pause:[^/@]+")
@@ -147,13 +147,13 @@ def unavailable(service):
 
 def terminating(metadata, now):
     """Return for how many seconds an object is being deleted, None if it is not."""
-    since = run_access.seconds_of(metadata.get("deletionTimestamp"))
+    since = owned.seconds_of(metadata.get("deletionTimestamp"))
     return None if since is None else max(0, round(now - since))
 
 
 def run_of(item):
     """Return the run that an object is of, None when it lacks one of our labels."""
-    return item["metadata"]["labels"][run_access.RUN_LABEL] if run_access.is_of(item, run_access.EVERY_RUN) else None
+    return item["metadata"]["labels"][owned.RUN_LABEL] if owned.is_of(item, owned.EVERY_RUN) else None
 
 
 def blocking_webhooks(configuration, kind):

@@ -24,9 +24,6 @@ except ImportError:
 else:
     IMPORT_ERROR = None
 
-# Everything that a run creates carries both.
-MANAGED = {"app.kubernetes.io/managed-by": "kubeproof"}
-RUN_LABEL = "kubeproof.io/run"
 TIMEOUT = 30.0
 CHUNK = 500
 # The key of the bearer token in a Configuration; older versions of the library call it "authorization".

@@ -14,7 +14,7 @@ import math
 import re
 import secrets
 
-from .cluster import MANAGED, RUN_LABEL
+from .owned import labels
 
 RESULTS, FILES, STATE = "/kubeproof/results", "/kubeproof/files", "/kubeproof/state"
 GO = f"{STATE}/go"
@@ -120,11 +120,6 @@ def unique(name):
     return f"{name}-{secrets.token_hex(3)}"
 
 
-def labels(options):
-    """Return the labels of all objects."""
-    return {**MANAGED, RUN_LABEL: options["run_id"]}
-
-
 def deadline(options):
     """Return the seconds after which Kubernetes itself ends the pods."""
     waits = options["ready_timeout"] + options["pull_timeout"] + options["timeout"]
@@ -133,7 +128,7 @@ def deadline(options):
 
 def job(options, name):
     """Return the Job."""
-    meta = {"labels": labels(options)}
+    meta = {"labels": labels(options["run_id"])}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -161,7 +156,7 @@ def owned(kind, options, name, owner, data):
 def holder(kind, options, name, data):
     """Return a ConfigMap or a Secret."""
     content = {"data" if kind == "ConfigMap" else "stringData": {key: str(value) for key, value in data.items()}}
-    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "labels": labels(options)}, "immutable": True, **content}
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "labels": labels(options["run_id"])}, "immutable": True, **content}
 
 
 def pod(options, name):

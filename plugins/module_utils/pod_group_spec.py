@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from . import job_spec
+from . import job_spec, owned
 from .job_spec import KEEPER, LABEL, TOOL
 
 GROUP_LABEL = "kubeproof.io/group"
@@ -84,7 +84,7 @@ def name_of(options, name):
 
 def group_labels(options):
     """Return the labels of all objects of the group."""
-    return {**job_spec.labels(options), GROUP_LABEL: options["name"]}
+    return {**owned.labels(options["run_id"]), GROUP_LABEL: options["name"]}
 
 
 def selector(options):
@@ -105,7 +105,7 @@ def pod_object(options, name, pod):
         containers.append(container(options, pod, TOOL, [job_spec.literal(argument) for argument in pod["argv"]]))
     spec = job_spec.base(options, options["name"], containers)
     spec["activeDeadlineSeconds"] = options["seconds"]
-    spec["topologySpreadConstraints"] = job_spec.spread({GROUP_LABEL: options["name"], **job_spec.labels(options)})
+    spec["topologySpreadConstraints"] = job_spec.spread({GROUP_LABEL: options["name"], **owned.labels(options["run_id"])})
     spec["volumes"] += [{"name": f"claim-{index}", "persistentVolumeClaim": {"claimName": claim}} for index, claim in enumerate(pod["claims"])]
     if pod["node"]:
         spec["affinity"] = job_spec.on_nodes([pod["node"]])

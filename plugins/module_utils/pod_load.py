@@ -15,7 +15,8 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-from .cluster import MANAGED, RUN_LABEL, ClusterError
+from . import owned
+from .cluster import ClusterError
 from .pod_slots import DELETERS, Slots
 from .pod_watch import INDEX_LABEL, PHASES, PRESENT, PULLED, UNKNOWN, text_of
 
@@ -50,7 +51,7 @@ NOTHING = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid":
 
 def selector(run_id, *names):
     """Return the label selector of everything made under these names in a run."""
-    return f"{RUN_LABEL}={run_id},{NAME_LABEL} in ({','.join(names)})"
+    return f"{owned.RUN_LABEL}={run_id},{NAME_LABEL} in ({','.join(names)})"
 
 
 def paths(namespace, kind):
@@ -62,14 +63,14 @@ def paths(namespace, kind):
 def manifest(options, index):
     """Return the object to create: a pod, or a Deployment with one replica."""
     own = {NAME_LABEL: options["name"], INDEX_LABEL: str(index), BATCH_LABEL: str(index // BATCH)}
-    labels = {**MANAGED, RUN_LABEL: options["run_id"], **own}
+    labels = {**owned.labels(options["run_id"]), **own}
     metadata = {"name": f"{options['name']}-{index:05d}", "namespace": options["namespace"], "labels": labels}
     spec = pod_spec(options, image_of(options, index), options["places"][index : index + 1] if "places" in options else options["nodes"])
     if options["kind"] == "pod":
         deadline = {"activeDeadlineSeconds": int(options["timeout"]) + SPARE_SECONDS}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**spec, **deadline}}
     template = {"metadata": {"labels": labels}, "spec": spec}
-    matching = {"matchLabels": {RUN_LABEL: options["run_id"], **own}}
+    matching = {"matchLabels": {owned.RUN_LABEL: options["run_id"], **own}}
     deployment = {"replicas": 1, "revisionHistoryLimit": 0, "selector": matching, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": deployment}
 

@@ -6,22 +6,18 @@
 from __future__ import annotations
 
 import base64
-import calendar
 import glob
 import json
 import os
 import re
 import stat
-import time
 
 from . import cluster, files
+from .owned import EVERY_RUN, MANAGER, labels, seconds_of
 
-MANAGED_LABEL, MANAGER = next(iter(cluster.MANAGED.items()))
-RUN_LABEL = cluster.RUN_LABEL
 ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
 RBAC_GROUP = "rbac.authorization.k8s.io"
 RBAC = f"/apis/{RBAC_GROUP}/v1"
-EVERY_RUN = "*"
 MANIFEST = "access.json"
 ESCALATION = "RBAC permissions not currently held: "
 RUN_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
@@ -37,23 +33,6 @@ def document(answer):
     if not isinstance(answer, dict):
         raise cluster.ClusterError(f"the answer is {str(answer)[:80]!r}, so something else than an API server answers")
     return answer
-
-
-def labels(run_id):
-    """Return the labels that everything of a run carries."""
-    return {MANAGED_LABEL: MANAGER, RUN_LABEL: run_id}
-
-
-def selector(run_id):
-    """Return the label selector of what a run created; of every run for '*'."""
-    return f"{MANAGED_LABEL}={MANAGER},{RUN_LABEL}" + ("" if run_id == EVERY_RUN else f"={run_id}")
-
-
-def is_of(item, run_id):
-    """Return whether an object carries both labels, of this run or of any for '*'."""
-    given = item.get("metadata", {}).get("labels") or {}
-    run = given.get(RUN_LABEL)
-    return given.get(MANAGED_LABEL) == MANAGER and bool(run) and run_id in (run, EVERY_RUN)
 
 
 def problem_of(run_id, namespace, accounts):
@@ -137,14 +116,6 @@ def kubeconfig(account, namespace, token, cluster):
         "users": [{"name": account, "user": {"token": token}}],
     }
     return json.dumps(config, indent=2) + "\n"
-
-
-def seconds_of(timestamp):
-    """Return the seconds since 1970 of a timestamp of the API such as 2026-11-21T04:00:00Z, None for anything else."""
-    try:
-        return calendar.timegm(time.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ"))
-    except (TypeError, ValueError):
-        return None
 
 
 def lifetime(answer, now):

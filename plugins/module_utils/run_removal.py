@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from . import cluster, run_access
+from . import cluster, owned, run_access
 
 PAUSE = 0.5
 SHOWN = 20
@@ -46,10 +46,10 @@ class Removal:
         items, unseen = dict.fromkeys(self.pending, ()), {}
         for kind in self.pending:
             try:
-                items[kind] = [item for item in self.server.items(KINDS[kind][0], labelSelector=run_access.selector(self.run_id)) if self.owns(kind, item)]
+                items[kind] = [item for item in self.server.items(KINDS[kind][0], labelSelector=owned.selector(self.run_id)) if self.owns(kind, item)]
             except cluster.ClusterError as error:
                 unseen[kind] = [] if error.status == 404 else [unknown(kind, error)]
-        self.spaces.update({item["metadata"]["name"]: item["metadata"]["labels"][run_access.RUN_LABEL] for item in items.get("Namespace", ())})
+        self.spaces.update({item["metadata"]["name"]: item["metadata"]["labels"][owned.RUN_LABEL] for item in items.get("Namespace", ())})
         # Before the claims go: a volume that was found only by its claim's namespace could not be told from others afterwards.
         volumes = self.volumes()
         left = {kind: unseen.get(kind) or [self.drop(kind, item) for item in found] for kind, found in items.items()}
@@ -59,7 +59,7 @@ class Removal:
     def owns(self, kind, item):
         """Return whether an object is of the run."""
         annotation = KINDS[kind][1]
-        return run_access.is_of(item, self.run_id) and (not annotation or annotation in (item["metadata"].get("annotations") or {}))
+        return owned.is_of(item, self.run_id) and (not annotation or annotation in (item["metadata"].get("annotations") or {}))
 
     def drop(self, kind, item):
         """Ask for the deletion of an object unless that was done; return the Left of it."""
@@ -83,7 +83,7 @@ class Removal:
             for item in self.server.items(VOLUMES):
                 run = run_of(item, self.run_id, self.spaces)
                 if run:
-                    ours = run_access.is_of(item, run) or made_by(item)
+                    ours = owned.is_of(item, run) or made_by(item)
                     left += (self.release if ours else self.give_back)(item, run)
         except cluster.ClusterError as error:
             left.append(unknown("PersistentVolume", error))
@@ -98,8 +98,8 @@ class Removal:
         if (item.get("status") or {}).get("phase") == "Available":
             return [self.drop("PersistentVolume", item)]
         retained = item["spec"].get("persistentVolumeReclaimPolicy") != "Delete"
-        if retained or not run_access.is_of(item, run):
-            change = {"metadata": {"labels": run_access.labels(run)}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}}
+        if retained or not owned.is_of(item, run):
+            change = {"metadata": {"labels": owned.labels(run)}, "spec": {"persistentVolumeReclaimPolicy": "Delete"}}
             refused = self.change(item, change, "set to be deleted with its claim")
             if refused:
                 return refused
@@ -173,8 +173,8 @@ def unknown(kind, error):
 
 def run_of(volume, run_id, spaces):
     """Return the run that a volume is of, None when it is not of the one meant: by our labels, or by the namespace of its claim {name: run}."""
-    if run_access.is_of(volume, run_id):
-        return volume["metadata"]["labels"][run_access.RUN_LABEL]
+    if owned.is_of(volume, run_id):
+        return volume["metadata"]["labels"][owned.RUN_LABEL]
     return spaces.get(((volume.get("spec") or {}).get("claimRef") or {}).get("namespace"))
 
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 
-from . import job_spec, storage_fio
+from . import job_spec, owned, storage_fio
 from .cluster import ClusterError
 from .job_pods import JobError
 from .pod_exec import Exec
@@ -199,7 +199,7 @@ def claim_of(options):
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": step["object"], "labels": job_spec.labels(options)},
+        "metadata": {"name": step["object"], "labels": owned.labels(options["run_id"])},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "storageClassName": step["class"],

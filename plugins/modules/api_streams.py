@@ -125,7 +125,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.kubeproof.certify.plugins.module_utils import api_streams_checks as checks
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, owned
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import STOP_SIGNALS, signal_name
 
 SPEC = {
@@ -204,7 +204,7 @@ def pod_of(options):
     if options["node"]:
         term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [options["node"]]}]}
         spec["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
-    labels = {**cluster.MANAGED, cluster.RUN_LABEL: options["run_id"]}
+    labels = owned.labels(options["run_id"])
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": options["name"], "labels": labels}, "spec": spec}
 
 
@@ -265,7 +265,7 @@ def remove(server, path, options):
     while True:
         try:
             metadata = server.get(path)["metadata"]
-            if (metadata.get("labels") or {}).get(cluster.RUN_LABEL) != options["run_id"]:
+            if (metadata.get("labels") or {}).get(owned.RUN_LABEL) != options["run_id"]:
                 return [], None
             if "deletionTimestamp" not in metadata:
                 server.delete(path, body={"preconditions": {"uid": metadata["uid"]}})

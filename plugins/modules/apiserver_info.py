@@ -151,7 +151,7 @@ import copy
 import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, run_access
+from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, owned, run_access
 
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
@@ -258,7 +258,7 @@ class Look:
             runs.append(apiserver_state.run_of(item))
         self.facts["terminating"] = ending
         for kind in ("clusterroles", "clusterrolebindings"):
-            found = self.server.items(f"{run_access.RBAC}/{kind}", labelSelector=run_access.selector(run_access.EVERY_RUN))
+            found = self.server.items(f"{run_access.RBAC}/{kind}", labelSelector=owned.selector(owned.EVERY_RUN))
             runs += map(apiserver_state.run_of, found)
         other = [run for run in runs if run not in (None, self.options["run_id"])]
         return {"leftovers": len(other), "leftover_runs": sorted(set(other))}

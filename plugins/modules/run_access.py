@@ -171,7 +171,7 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, files, run_access, run_removal
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, files, owned, run_access, run_removal
 
 IN_FORCE_PAUSE = 0.2
 IN_FORCE = 30.0
@@ -202,7 +202,7 @@ def existing(server, path, wanted, run_id):
         if error.status == 404:
             return None
         raise
-    if not run_access.is_of(found, run_id):
+    if not owned.is_of(found, run_id):
         raise run_access.AccessError(f"{wanted['kind']} {name} exists and is not of the run {run_id}: use another name, or delete it by hand.")
     if found["metadata"].get("deletionTimestamp"):
         raise run_access.AccessError(f"{run_access.why_left(wanted['kind'], found, time.time())} Wait until it is gone, or use another name.")
@@ -305,7 +305,7 @@ def give(server, options, check_mode):
 
 def forget(options, check_mode):
     """Remove the files of the run, or of every run; return whether there were any."""
-    directory, every = options["directory"] or "", options["run_id"] == run_access.EVERY_RUN
+    directory, every = options["directory"] or "", options["run_id"] == owned.EVERY_RUN
     places = sorted(glob.glob(directory)) if every else filter(None, [directory])
     removed = [run_access.remove_files(place, options["run_id"], check_mode) for place in places]
     return any(removed)
@@ -318,7 +318,7 @@ def refusal(options):
         return f"directory: {directory} is not an absolute path."
     if present and options["token_seconds"] < MINIMUM:
         return f"token_seconds is {options['token_seconds']}: the API server makes no token for less than {MINIMUM} s."
-    if not present and options["run_id"] == run_access.EVERY_RUN:
+    if not present and options["run_id"] == owned.EVERY_RUN:
         return None
     return run_access.problem_of(options["run_id"], options["namespace"] if present else "none", options["accounts"] if present else [])
 

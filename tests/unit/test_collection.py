@@ -157,6 +157,20 @@ def test_foreign_imports_are_seen(text, is_module, expected):
     assert foreign(ast.parse(text), is_module) == expected
 
 
+IMPORTS = """
+import importlib, pathlib, sys
+for path in sorted(pathlib.Path("plugins/filter").glob("*.py")):
+    importlib.import_module("ansible_collections.kubeproof.certify.plugins.filter." + path.stem)
+print(*sorted({"kubernetes", "requests", "urllib3"} & set(sys.modules)))
+"""
+
+
+def test_filters_are_light():
+    """Ansible imports them anew for every task that uses one."""
+    heavy = subprocess.run([sys.executable, "-c", IMPORTS], cwd=ROOT, env={"PYTHONPATH": ".ansible/collections"}, check=True, capture_output=True, text=True)
+    assert heavy.stdout.split() == []
+
+
 def test_newer_grammar_is_seen():
     with pytest.raises(SyntaxError):
         ast.parse("match a:\n    case 1: pass", feature_version=OLDEST)
