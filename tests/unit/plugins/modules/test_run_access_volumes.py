@@ -37,9 +37,9 @@ def test_volumes_of_the_runs_claims_go_with_them(call, store, policy, deleted):
     assert answer["left"] == 0 and sorted(answer["deleted"]) == deleted
     assert list(store.objects) == [f"{VOLUMES}/pv-2"]
     assert store.objects[f"{VOLUMES}/pv-2"]["spec"]["persistentVolumeReclaimPolicy"] == "Retain" and not store.objects[f"{VOLUMES}/pv-2"]["metadata"]["labels"]
-    # Before the namespace goes: afterwards nobody knows whose the volume was.
+    # Before the namespace goes: afterwards nobody knows whose the volume was. Then what runs, at once.
     order = [f"{asked.method} {asked.path}" for asked in store.asked if asked.method in ("PATCH", "DELETE")]
-    assert order == [f"PATCH {VOLUMES}/pv-1", f"DELETE {MINE}"]
+    assert order == [f"PATCH {VOLUMES}/pv-1", f"DELETE {MINE}", f"DELETE {MINE}/pods", f"DELETE {MINE}/persistentvolumeclaims"]
 
 
 def test_a_later_call_still_knows_the_volume(call, store):
