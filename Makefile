@@ -80,7 +80,7 @@ faults: lab tools ## The faults that take a minute or more each, layer by layer
 	pytest tests/lab -m long
 
 bench: $(READY) $(LINK) ## Throughput of parsers, windows and judge, as ratios in one run
-	@for file in tests/benchmark/*.py; do python "$$file"; done
+	@failed=0; for file in tests/benchmark/*.py; do python "$$file" || failed=1; done; exit $$failed
 
 build: $(READY) $(LINK) ## The collection's tarball
 	ansible-galaxy collection build --force --output-path build

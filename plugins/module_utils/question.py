@@ -80,7 +80,7 @@ class Question:
             finding["where"] = where
         informs = self._own_rule("informs", whole, document)
         if informs:
-            finding["judged"] = False
+            finding.update(judged=False, informs=True)
             finding["reason"] = " ".join(filter(None, (finding["reason"], "" if finding["result"] == "PASS" else informs)))
         return finding
 
@@ -161,7 +161,8 @@ class Question:
             "critical": critical,
             "bounds": effect.origin if effect else "default",
             "result": "INFO" if self.is_information else "INCONCLUSIVE",
-            "judged": self.in_profile and not self.is_information and self.check.get("informs") is not True,
+            "judged": self.in_profile and not self.is_information and check.get("informs") is not True,
+            **({"informs": True} if check.get("informs") is True else {}),
             "reason": "",
             "fix": check["fix"],
             "reference": check["reference"],

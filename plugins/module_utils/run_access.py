@@ -80,6 +80,16 @@ def account_objects(account, namespace, run_id):
     ]
 
 
+def namespaced(given, namespace, run_id):
+    """Return (path of its kind, object) of an object of the run in its namespace; `given` {api_version, kind, name, content, secret}."""
+    version, kind = given["api_version"], given["kind"]
+    group = "/api/" if version == "v1" else "/apis/"
+    metadata = {"name": given["name"], "namespace": namespace, "labels": labels(run_id)}
+    secret = {"stringData": given["secret"]} if given["secret"] else {}
+    path = f"{group}{version}/namespaces/{namespace}/{kind.lower()}{'es' if kind.endswith('s') else 's'}"
+    return path, {**given["content"], **secret, "apiVersion": version, "kind": kind, "metadata": metadata}
+
+
 def differs(present, wanted):
     """Return whether an object of the cluster lacks a label of the wanted one, or gives other rights."""
     have, labelled = (one["metadata"].get("labels") or {} for one in (present, wanted))

@@ -63,6 +63,34 @@ options:
         type: list
         elements: dict
         default: []
+  objects:
+    description:
+      - What else the run has in its namespace from the beginning, in this order. An object that an earlier call made stays as it is.
+      - Its labels and its namespace are set here. The path of its kind is the kind in small letters with C(s), or C(es) after an C(s).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      api_version:
+        description: Version of the API.
+        type: str
+        default: v1
+      kind:
+        description: A kind that has a namespace.
+        type: str
+        required: true
+      name:
+        description: Name of the object.
+        type: str
+        required: true
+      content:
+        description: The object without C(apiVersion), C(kind) and C(metadata).
+        type: dict
+        default: {}
+      secret:
+        description: Its C(stringData), which is never shown.
+        type: dict
+        default: {}
   token_seconds:
     description: For how long the tokens are needed, in seconds. It is an error when the API server shortens it.
     type: int
@@ -105,6 +133,8 @@ EXAMPLES = r"""
           - {apiGroups: [""], resources: [configmaps], verbs: [create, get, list, patch, delete]}
         cluster_rules:
           - {nonResourceURLs: [/metrics], verbs: [get]}
+    objects:
+      - {kind: Service, name: backend, content: {spec: {ports: [{name: http, port: 80}]}}}
     token_seconds: 7200
     directory: /run/user/1000/kubeproof-20261121t040000z-1a2b
   register: access
@@ -147,6 +177,11 @@ accounts:
       kubeconfig: /run/user/1000/kubeproof-20261121t040000z-1a2b/load.kubeconfig
       token_file: /run/user/1000/kubeproof-20261121t040000z-1a2b/load.token
       expires: "2026-11-21T06:00:00Z"
+addresses:
+  description: The address of each Service of O(objects).
+  returned: O(state=present)
+  type: dict
+  sample: {backend: 10.96.17.4}
 deleted:
   description: The objects whose deletion was asked for, and the volumes that were set to be deleted with their claim; the first 20.
   returned: O(state=absent)
@@ -185,6 +220,16 @@ SPEC = {
     "run_id": {"type": "str", "required": True},
     "namespace": {"type": "str"},
     "pod_security": {"type": "str", "choices": ["privileged", "baseline", "restricted"], "default": "restricted"},
+    "objects": {
+        **RULES,
+        "options": {
+            "api_version": {"type": "str", "default": "v1"},
+            "kind": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+            "content": {"type": "dict", "default": {}},
+            "secret": {"type": "dict", "default": {}, "no_log": True},
+        },
+    },
     "accounts": {**RULES, "options": {"name": {"type": "str", "required": True}, "rules": RULES, "cluster_rules": RULES}},
     "token_seconds": {"type": "int", "default": 3600, "no_log": False},
     "directory": {"type": "path"},
@@ -244,6 +289,19 @@ def grant(server, account, namespace, run_id):
     return changed
 
 
+def furnish(server, objects, namespace, run_id):
+    """Make the objects of the namespace and return {Service: its address}. AccessError names the object and what the API says."""
+    for one in objects:
+        path, wanted = run_access.namespaced(one, namespace, run_id)
+        try:
+            ensure(server, path, wanted, run_id)
+        except cluster.ClusterError as error:
+            raise run_access.AccessError(f"objects: {one['kind']} {one['name']}: {run_access.why_refused(error, one['kind'])}") from error
+    named = [one["name"] for one in objects if one["kind"] == "Service"]
+    found = {item["metadata"]["name"]: item["spec"].get("clusterIP") for item in server.items(f"/api/v1/namespaces/{namespace}/services")} if named else {}
+    return {name: found[name] for name in named}
+
+
 def token_of(server, account, namespace, seconds):
     """Return (token, when it expires) of a ServiceAccount; AccessError when it holds for less than `seconds`."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
@@ -281,7 +339,8 @@ def give(server, options, check_mode):
     run_id, namespace, directory, accounts = (options[key] for key in ("run_id", "namespace", "directory", "accounts"))
     place = run_access.place_of(server)
     ca = os.path.join(directory, "ca.crt") if place["ca"] is not None else None
-    answer = {"changed": True, "namespace": namespace, "server": place["server"], "tls_server_name": place["tls_server_name"], "ca": ca, "accounts": {}}
+    answer = {"changed": True, "namespace": namespace, "server": place["server"], "tls_server_name": place["tls_server_name"], "ca": ca}
+    answer.update(accounts={}, addresses={})
     wanted = run_access.namespace_object(namespace, run_id, options["pod_security"])
     if check_mode:
         existing(server, "/api/v1/namespaces", wanted, run_id)
@@ -293,6 +352,7 @@ def give(server, options, check_mode):
     ensure(server, "/api/v1/namespaces", wanted, run_id)
     for account in accounts:
         grant(server, account, namespace, run_id)
+    answer["addresses"] = furnish(server, options["objects"], namespace, run_id)
     if ca:
         files.write_bytes(ca, place["ca"])
     for account in accounts:

@@ -141,7 +141,7 @@ def test_certify_knows_the_layer(layer):
     assert layer in known["__certify_roles"] or layer == BESIDE
     assert [one["layer"] for one in known["__certify_sources"]].count(layer) == 1
     source = next(one for one in known["__certify_sources"] if one["layer"] == layer)
-    assert source == {"source": str(LAYERS[layer]), "layer": layer, "checks": "{{ %s_checks }}" % layer}
+    assert source == {"source": str(LAYERS[layer]), "layer": layer, "path": "{{ role_path }}/../%s/defaults/main/checks.yml" % layer}
     assert layer in entry_points("certify")["preflight"]["options"]["certify_layers"]["choices"] or layer == BESIDE
 
 
@@ -193,9 +193,11 @@ def etcd_documents(profile):
     sources = {name: measured[name] for name in ("hosts", "asked", "clock", "keys", "clean", "after")}
     seconds = {step["name"]: step["seconds"] for step in planned["steps"]}
     extra = {"fio": measured["fio"], "window": measured["window"], "members_count": measured["asked"]["members_count"], "host_access": True}
+    # The role soak hands over only what its watchers have seen.
+    soak = load("tests/fixtures/etcd_facts/soak.yml") if profile == "soak" else {"host": {}, "cluster": {}}
     return {
-        "host": {name: host_facts(info, planned, extra) for name, info in measured["hosts"].items()},
-        "cluster": {"etcd": cluster_facts(dict(sources, plan=planned, steps=steps, seconds=seconds, host_access=True))},
+        "host": {name: {**host_facts(info, planned, extra), **soak["host"]} for name, info in measured["hosts"].items()},
+        "cluster": {"etcd": {**cluster_facts(dict(sources, plan=planned, steps=steps, seconds=seconds, host_access=True)), **soak["cluster"]}},
     }
 
 

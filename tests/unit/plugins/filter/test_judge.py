@@ -75,6 +75,8 @@ ERRORS = [
     ("{'a': {}} | kubeproof.certify.checklist([], profile='load', partial=false, layers=[])", "checklist: a: title is missing"),
     ("'x' | kubeproof.certify.checks_load", "kubeproof.certify.checks_load: the input is not a list"),
     ("[{'checks': {'etcd_x': {}}, 'source': 'etcd.yml', 'layer': 'etcd'}] | kubeproof.certify.checks_load", "etcd.yml: etcd_x: title is missing"),
+    ("[{'path': '/no such', 'source': 'etcd.yml', 'layer': 'etcd'}] | kubeproof.certify.checks_load", "etcd.yml: it has no checks of this layer"),
+    ("[{'path': '/dev/null', 'source': 'etcd.yml', 'layer': 'etcd'}] | kubeproof.certify.checks_load", "etcd.yml: it has no checks of this layer"),
     ("parts | kubeproof.certify.checks_load({'capacity': {'qsp': 5}})", "certify_capacity: qsp: there is no such capacity; write qps."),
     ("5 | kubeproof.certify.changes({})", "kubeproof.certify.changes: The catalogue of checks is 5"),
     ("etcd_checks | kubeproof.certify.changes({'thresholds': {'etcd_y': {}}})", "certify_thresholds: etcd_y: there is no such check"),

@@ -73,7 +73,7 @@ class Store(FakeCluster):
         return asked.body
 
     def get(self, asked):
-        if asked.path in LISTS or asked.path.endswith(("/pods", "/persistentvolumeclaims")):
+        if asked.path in LISTS or asked.path.endswith(("/pods", "/persistentvolumeclaims", "/services")):
             found = [one for path, one in self.objects.items() if path.rpartition("/")[0] == asked.path]
             limit = int(asked.query.get("limit", 500))
             return {"items": found[:limit], "metadata": {"remainingItemCount": len(found) - limit} if found[limit:] else {}}
@@ -165,6 +165,26 @@ def test_present_gives_exactly_these_rights(call, store):
         assert bound["subjects"] == [{"kind": "ServiceAccount", "name": "load", "namespace": SPACE}]
         assert bound["roleRef"]["name"] == name
     assert all(asked.query == {"fieldValidation": "Strict"} for asked in store.asked if asked.method == "POST" and "rbac" in asked.path)
+
+
+def test_objects_are_there_from_the_beginning(call, store):
+    route = {"api_version": "networking.k8s.io/v1", "kind": "Ingress", "name": "a", "content": {"spec": {"rules": []}}}
+    secret = {"kind": "Secret", "name": "c", "content": {"type": "kubernetes.io/tls"}, "secret": {"tls.key": "very-private"}}
+    arguments = {"namespace": SPACE, "objects": [secret, {"kind": "Service", "name": "b", "content": {"spec": {"clusterIP": "10.96.0.7"}}}, route]}
+    answer = call(**arguments)
+    assert answer["addresses"] == {"b": "10.96.0.7"} and "very-private" not in json.dumps(answer)
+    paths = [f"{SPACES}/{SPACE}/secrets/c", f"{SPACES}/{SPACE}/services/b", f"/apis/networking.k8s.io/v1/namespaces/{SPACE}/ingresses/a"]
+    assert [path for path in store.objects if path in paths] == paths
+    made = [store.objects[path] for path in paths]
+    assert all(one["metadata"]["namespace"] == SPACE and OURS.items() <= one["metadata"]["labels"].items() for one in made)
+    assert made[0]["stringData"] == {"tls.key": "very-private"} and made[0]["type"] == "kubernetes.io/tls" and "stringData" not in made[1]
+    # Once more: what is there stays as it is.
+    assert call(**arguments)["addresses"] == {"b": "10.96.0.7"} and made == [store.objects[path] for path in paths]
+
+
+def test_an_object_that_is_refused_is_named(call, store):
+    store.refused[f"POST {SPACES}/{SPACE}/services"] = (403, status(403, "Forbidden", "exceeded quota: few"))
+    refused(call(namespace=SPACE, objects=[{"kind": "Service", "name": "b"}]), "objects: Service b: ", "exceeded quota: few")
 
 
 def test_files_are_of_the_user_alone_and_work(call, store):
