@@ -149,6 +149,52 @@ def test_server_lost(lab, certify, note):
 
 
 @pytest.mark.long
+def test_zones(lab, certify, note):
+    """Nodes with zones: the pair is one between zones, which the checklist asks for."""
+    label = "topology.kubernetes.io/zone"
+    undo = ["label", "node", "worker1", "worker2", f"{label}-"]
+    with contextlib.ExitStack() as zones:
+        zones.callback(lab.kubectl, *undo)
+        for node, zone in (("worker1", "a"), ("worker2", "b")):
+            lab.kubectl("label", "node", node, f"{label}={zone}")
+        run = certify(load={"tcp": 2, "streams": [1, 8]}, certify_capacity={"interzone_rate": 1e9})
+    pairs = facts_of(run)["zones"]
+    assert not run.error and set(pairs) == {"worker1 -> worker2 (zones)", "worker2 -> worker1 (zones)"}, pairs
+    finding = run.finding("network_interzone_throughput")
+    assert finding["entry"] in pairs and finding["value"] > 1, finding
+    note("two zones", run, finding)
+
+
+@pytest.mark.long
+def test_worker_lost(lab, certify, note):
+    """A node stands still in the middle of the load, and comes back: the certificate names it, and nothing stays on it."""
+
+    def freeze():
+        limit = time.monotonic() + LONGEST
+        while time.monotonic() < limit and not over.wait(0.3):
+            ready = lab.kubectl("get", "pods", "-A", "-l", "kubeproof.io/server=pod-1", "-o", "json")["items"]
+            if ready and ready[0]["status"].get("phase") == "Running":
+                time.sleep(5)
+                lab.podman("pause", "worker2")
+                over.wait(45)
+                lab.podman("unpause", "worker2")
+                return
+
+    over = threading.Event()
+    thread = threading.Thread(target=freeze)
+    thread.start()
+    try:
+        run = certify(load={"tcp": 4, "streams": [1], "samples": 2})
+    finally:
+        over.set()
+        thread.join()
+    found = [one for one in run.certificate["findings"] if one["judged"] and "worker2" in str(one.get("entry"))]
+    assert run.status and found and all(one["result"] in ("INCONCLUSIVE", "FAIL") for one in found), found
+    assert "worker2" in run.error + " ".join(str(one.get("reason")) for one in found)
+    note("a worker lost in mid-test", run, run.finding("network_tcp"))
+
+
+@pytest.mark.long
 def test_k8s_netperf(lab, certify, note, tmp_path):
     """What it printed elsewhere, in the place of the real one, whose image is not in the lab: its namespace and its labels are handled all the same."""
     label, fake = "node-role.kubernetes.io/worker", tmp_path / "k8s-netperf"
