@@ -53,16 +53,9 @@ _value:
   type: str
 """
 
-from collections.abc import Sequence
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
-from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import fit, human
-
-
-def human_filter(value: Any, unit: Optional[str] = None, width: Optional[int] = None, against: Sequence = ()) -> str:
-    """Return the text, in exactly `width` columns if that is given."""
-    text = human(value, unit, against)
-    return text if width is None else fit(text, width)
+from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import cell
 
 
 class FilterModule:
@@ -70,4 +63,4 @@ class FilterModule:
 
     def filters(self) -> Dict[str, Any]:
         """Return the filter by its name."""
-        return {"human": human_filter}
+        return {"human": cell}

@@ -289,6 +289,12 @@ def fit(text: str, width: int) -> str:
     return text + " " * (width - taken)
 
 
+def cell(value: Any, unit: Optional[str] = None, width: Optional[int] = None, against: Sequence = ()) -> str:
+    """Return a value as `human` does, in exactly `width` columns if that is given."""
+    text = human(value, unit, against)
+    return text if width is None else fit(text, width)
+
+
 def _cells(character: str) -> int:
     """Return the columns of one character."""
     if unicodedata.category(character) in ("Mn", "Me"):

@@ -47,7 +47,7 @@ def sections(cluster: Mapping, why: str, hosts: Mapping, document: Mapping) -> D
     missing = cluster.get("missing") or {}
     nodes = cluster.get("nodes") or {}
     found: Dict[str, Any] = {
-        "cluster": {**_cluster(cluster, nodes), **_of_hosts(cluster, hosts, document)},
+        "cluster": {**_cluster(cluster, nodes, hosts), **_of_hosts(cluster, hosts, document)},
         "coredns": coredns(cluster, document["scale"], nodes),
         "proxy": proxy(cluster, nodes),
         "webhooks": cluster.get("webhooks"),
@@ -86,19 +86,24 @@ SOURCES = {
     "events": "metrics",
     "alpha": "metrics",
     "removed_apis": "metrics",
-    "prefer_close": "preferences",
+    "prefer_close": "services",
+    "services_in_namespace": "services",
+    "deployments_in_namespace": "workloads",
+    "kubeadm_differs": "kubeadm",
     "policies_kept": "policies",
     "manager_renewed": "leases",
     "scheduler_renewed": "leases",
 }
 
 
-def _cluster(cluster: Mapping, nodes: Mapping) -> Dict[str, Any]:
+def _cluster(cluster: Mapping, nodes: Mapping, hosts: Mapping) -> Dict[str, Any]:
     """Return what is one for the whole cluster; a fact whose source could not be read is named in `missing`."""
     version = tuning_units.version(cluster.get("version"))
     why = tuning_known.unknown("Kubernetes", version, tuning_known.KUBERNETES, str(cluster.get("version") or ""))
     found: Dict[str, Any] = {} if why else {"supported": version[1] >= tuning_known.SUPPORTED, "version": ".".join(map(str, version)), "minor": version[1]}
-    workloads, storage, volumes, jobs, leases = (cluster.get(name) or {} for name in ("workloads", "storage", "volumes", "jobs", "leases"))
+    workloads, services, storage, volumes, jobs, leases = (
+        cluster.get(name) or {} for name in ("workloads", "services", "storage", "volumes", "jobs", "leases")
+    )
     planes = {name: node for name, node in nodes.items() if node["control_plane"]}
     metrics = cluster.get("metrics") or {}
     found.update(
@@ -118,7 +123,11 @@ def _cluster(cluster: Mapping, nodes: Mapping) -> Dict[str, Any]:
         calico=None if not workloads else any("calico" in name for name in workloads["agents"]),
         typha=workloads.get("typha"),
         policies_kept=_policies_kept(cluster.get("policies"), workloads.get("agents")),
-        prefer_close=cluster.get("preferences"),
+        prefer_close=services.get("prefer_close"),
+        services_in_namespace=services.get("in_namespace"),
+        deployments_in_namespace=workloads.get("in_namespace"),
+        kubeadm=None if cluster.get("kubeadm") is None else bool(cluster["kubeadm"]),
+        kubeadm_differs=_kubeadm_differs(cluster, hosts),
         default_classes=storage.get("default_classes"),
         removed_volumes=volumes.get("removed"),
         volume_options=volumes.get("options"),
@@ -133,6 +142,24 @@ def _cluster(cluster: Mapping, nodes: Mapping) -> Dict[str, Any]:
     told = {name: reasons[SOURCES.get(name, name)] for name, value in found.items() if value is None and SOURCES.get(name, name) in reasons}
     found["missing"] = {**told, **({"supported": why} if why else {})}
     return {name: value for name, value in found.items() if value is not None}
+
+
+# What kubeadm's ConfigMap says of networks, and the flag that says it to a component.
+SUBNETS = (("podSubnet", "manager", "cluster-cidr"), ("serviceSubnet", "apiserver", "service-cluster-ip-range"))
+
+
+def _kubeadm_differs(cluster: Mapping, hosts: Mapping) -> Optional[List[str]]:
+    """Return what the ConfigMap of kubeadm, from which the next upgrade starts, says other than what runs."""
+    own = cluster.get("kubeadm")
+    if own is None:
+        return None
+    found, networking = [], own.get("networking") or {}
+    if own.get("version") and tuning_units.version(own["version"]) != tuning_units.version(cluster.get("version")):
+        found.append(f"kubernetesVersion {own['version']}, but {cluster.get('version')} runs")
+    for key, component, flag in SUBNETS:
+        running = {process["flags"].get(flag) for host in hosts.values() for process in host["processes"].get(component, ())} - {None}
+        found += [f"{key} {networking[key]}, but --{flag}={value} runs" for value in sorted(running) if networking.get(key) and value != networking[key]]
+    return named(found)
 
 
 def _policies_kept(policies: Optional[bool], agents: Optional[Mapping]) -> Optional[bool]:
@@ -230,6 +257,10 @@ def proxy(cluster: Mapping, nodes: Mapping) -> Dict[str, Any]:
     if own is None or workloads is None:
         return {"missing": {"": (cluster.get("missing") or {}).get("proxy") or (cluster.get("missing") or {}).get("workloads") or "kube-proxy was not asked"}}
     config = own.get("config")
+    why = tuning_known.unknown("Kubernetes", tuning_units.version(cluster.get("version")), tuning_known.KUBERNETES, str(cluster.get("version") or ""))
+    if why:
+        # What an empty setting means, and which modes there are, depends on it.
+        return {"missing": {"": why}}
     found["present"] = bool(workloads["proxies"]) or config is not None
     found["implementations"] = len(workloads["proxies"]) + own["cilium_replaces"]
     if config is None:

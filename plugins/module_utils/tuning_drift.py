@@ -20,7 +20,7 @@ NOTHING = "nothing"
 
 def differences(values: Mapping[str, Mapping], ignored=OWN) -> List[str]:
     """Return a sentence for each setting that is not the same on all hosts, from {host: {setting: value}}; own names and addresses are no difference."""
-    plain = {host: {name: _anonymous(value, host) for name, value in own.items() if name not in ignored} for host, own in values.items()}
+    plain = {host: {name: anonymous(value, host) for name, value in own.items() if name not in ignored} for host, own in values.items()}
     names = sorted({name for own in plain.values() for name in own})
     found = []
     for name in names:
@@ -63,7 +63,7 @@ def _comparable(value: Any) -> Any:
     return re.sub(r"^unix://(/var)?/run/", "/run/", value) if isinstance(value, str) else value
 
 
-def _anonymous(value: Any, host: str) -> Any:
+def anonymous(value: Any, host: str) -> Any:
     """Return a value without the host's own name and addresses."""
     if not isinstance(value, str):
         return value

@@ -24,6 +24,8 @@ MAKE = {
     "scheduler": tuning_components.scheduler,
     "etcd": tuning_components.members,
 }
+# Facts of the whole cluster that hosts tell.
+OF_HOSTS = ("collector_equal", "compact_scripts", "defrag_all_scripts", "etcd_members", "cidr_room", "managers", "schedulers")
 NO_CLUSTER = "certify_kubeconfig is empty, so the cluster was not asked"
 
 
@@ -55,7 +57,7 @@ def cluster_facts(measured: Mapping) -> Dict[str, Any]:
     minor = (tuning_units.version(cluster.get("version")) or (1, None, 0))[1]
     nodes = cluster.get("nodes") or {}
     document["containerd"] = folded(entries("containerd", "nodes", lambda host: tuning_nodes.containerd(host, cluster, minor)))
-    document["kubelet"] = folded(tuning_nodes.kubelets(cluster, why, expected.get("nodes") or ()))
+    document["kubelet"] = folded(tuning_nodes.kubelets(cluster, why, expected.get("nodes") or (), hosts))
     document["kubelet_files"] = folded(entries("kubelet", "nodes", lambda host: tuning_nodes.kubelet_file(host, cluster)))
     everywhere = list(dict.fromkeys([*(expected.get("control_plane") or ()), *(expected.get("etcd") or ()), *(expected.get("nodes") or ()), *hosts]))
     document["kernel"] = folded({name: tuning_nodes.kernel(hosts[name], cluster) if name in hosts else _lost(measured, name) for name in everywhere})
@@ -94,9 +96,11 @@ def _members(found: Mapping) -> Dict[str, dict]:
 
 
 def _absent(document: Mapping, measured: Mapping) -> Dict[str, str]:
-    """Return why a whole part is empty."""
+    """Return why a whole part is empty, and why what only hosts tell is not there; it says nothing of what is."""
+    unread = "none of the hosts that would tell it was read"
+    found = dict.fromkeys(("drift", "skew", *(f"cluster.{name}" for name in OF_HOSTS)), unread)
     groups = {"etcd": "etcd", "apiserver": "kube_control_plane", "manager": "kube_control_plane", "scheduler": "kube_control_plane", "containerd": "kube_node"}
-    return {part: f"the inventory has no host in the group {group}" for part, group in groups.items() if not document.get(part)}
+    return {**found, **{part: f"the inventory has no host in the group {group}" for part, group in groups.items() if not document.get(part)}}
 
 
 def natural(name: str) -> list:

@@ -18,6 +18,8 @@ AS_OF = "2026-08"
 KUBERNETES = (29, 36)
 SUPPORTED = 34
 ETCD = (5, 7)
+# All others are at 1.
+MAJORS = {"etcd": 3}
 # Of the line 3.5 what is older leaves members behind that come back to life in 3.6.
 ETCD_LEAST = {5: 26, 6: 0, 7: 0}
 # The API server reads from its cache with these and newer ones.
@@ -167,11 +169,11 @@ def unknown(name: str, version: Optional[Sequence[int]], known: Sequence[int], t
     """Return why a version 1.<minor> or 3.<minor> is not one that these rules know, or "" when it is."""
     if version is None:
         return f"the version of {name} is not known{f' from {text}' if text else ''}"
-    shown = ".".join(map(str, version))
-    if version[1] > known[1]:
-        return f"{name} {shown} is newer than {version[0]}.{known[1]}, the newest that these rules know ({AS_OF})"
-    if version[1] < known[0]:
-        return f"{name} {shown} is older than {version[0]}.{known[0]}, the oldest that these rules know"
+    shown, major = ".".join(map(str, version)), MAJORS.get(name, 1)
+    if version[:2] > (major, known[1]):
+        return f"{name} {shown} is newer than {major}.{known[1]}, the newest that these rules know ({AS_OF})"
+    if version[:2] < (major, known[0]):
+        return f"{name} {shown} is older than {major}.{known[0]}, the oldest that these rules know"
     return ""
 
 

@@ -28,6 +28,8 @@ FILE_FLAGS = frozenset((
 # Nodes up to, CPUs, memory: the example sizes of etcd's hardware guide.
 ETCD_SIZES = ((50, 2, 8), (250, 4, 16), (1000, 8, 32), (10**9, 16, 64))
 GIGABYTE = 10**9
+# Where kubeadm writes it.
+KUBELET_FILE = "/var/lib/kubelet/config.yaml"
 
 
 def sized(facts: Dict[str, Any], host: Mapping, scale: Mapping) -> Dict[str, Any]:
@@ -43,19 +45,22 @@ def sized(facts: Dict[str, Any], host: Mapping, scale: Mapping) -> Dict[str, Any
 # The kubelet ----------------------------------------------------------------------------------------------------------------
 
 
-def kubelets(cluster: Mapping, why: str, expected: Iterable) -> Dict[str, dict]:
-    """Return {node: facts} of the kubelets' effective configuration."""
+def kubelets(cluster: Mapping, why: str, expected: Iterable, hosts: Mapping) -> Dict[str, dict]:
+    """Return {node: facts} of the kubelets' effective configuration; the files of those `hosts` that were read say where it is written."""
     if why or "kubelets" not in cluster:
         reason = why or (cluster.get("missing") or {}).get("kubelets") or "the kubelets were not asked"
         return {name: {"missing": {"": reason}} for name in expected} or {"every node": {"missing": {"": reason}}}
     found = {name: {"missing": {"": reason}} for name, reason in (cluster.get("kubelets_failed") or {}).items()}
+    files = {host["name"]: host["configs"]["kubelet"]["path"] for host in hosts.values() if "kubelet" in host["configs"]}
+    # Not every host is read, as a rule, but all are made alike.
+    usual = next(iter(files.values())) if len(set(files.values())) == 1 else KUBELET_FILE
     for group in cluster["kubelets"]:
         for name in group["nodes"]:
-            found[name] = kubelet(group["config"], (cluster.get("nodes") or {}).get(name) or {})
+            found[name] = kubelet(group["config"], (cluster.get("nodes") or {}).get(name) or {}, files.get(name, usual))
     return found
 
 
-def kubelet(config: Mapping, node: Mapping) -> Dict[str, Any]:
+def kubelet(config: Mapping, node: Mapping, where: str = KUBELET_FILE) -> Dict[str, Any]:
     """Return the facts of one kubelet from its effective configuration and its node."""
     version = tuning_units.version(node.get("kubelet"))
     why = tuning_known.unknown("the kubelet", version, tuning_known.KUBERNETES, str(node.get("kubelet") or ""))
@@ -65,7 +70,7 @@ def kubelet(config: Mapping, node: Mapping) -> Dict[str, Any]:
     facts: Dict[str, Any] = {
         "version": ".".join(map(str, version)),
         "minor": version[1],
-        "where": "/var/lib/kubelet/config.yaml",
+        "where": where,
         "config": {name: value for name, value in config.items() if isinstance(value, (bool, int, float, str))},
         "gates_off": sorted(name for name, on in (config.get("featureGates") or {}).items() if on is False),
         "gates_set": sorted(config.get("featureGates") or {}),

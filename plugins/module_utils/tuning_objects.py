@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from .apiserver_state import ZONES, is_ready
 from .tuning_units import quantity
@@ -62,6 +62,11 @@ def named(items: Iterable, limit: int = SHOWN) -> List[str]:
     """Return the names as a list of at most `limit`, and how many more there are."""
     found = sorted(items)
     return found[:limit] + ([f"and {len(found) - limit} more"] if len(found) > limit else [])
+
+
+def most_in_namespace(names: Iterable) -> int:
+    """Return how many of namespace/name are in the namespace that has most."""
+    return max(Counter(name.partition("/")[0] for name in names).values(), default=0)
 
 
 def full_name(item: Mapping) -> str:
@@ -129,13 +134,29 @@ def stuck_budgets(budgets: Iterable) -> List[str]:
 # Webhooks and APIs ----------------------------------------------------------------------------------------------------------
 
 
-def webhooks(configurations: Iterable, system_labels: Mapping) -> Dict[str, dict]:
-    """Return {name: {timeout, holds_system, hot}} of admission webhooks; `system_labels` are those of the namespace kube-system."""
+def webhook_services(configurations: Iterable) -> List[Tuple[str, str]]:
+    """Return the Services [(namespace, name)] behind admission webhooks, each once."""
+    services = [(hook.get("clientConfig") or {}).get("service") for configuration in configurations for hook in configuration.get("webhooks") or ()]
+    return sorted({(one["namespace"], one["name"]) for one in services if one})
+
+
+def ready_addresses(slices: Iterable) -> int:
+    """Return how many addresses of a Service take requests; an endpoint that does not say whether it is ready is."""
+    endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or () if (endpoint.get("conditions") or {}).get("ready") is not False]
+    return len({address for endpoint in endpoints for address in endpoint["addresses"]})
+
+
+def webhooks(configurations: Iterable, system_labels: Mapping, backends: Mapping) -> Dict[str, dict]:
+    """Return {name: {timeout, holds_system, hot, stops_writes, backends?}} of admission webhooks.
+
+    `system_labels` are those of the namespace kube-system, `backends` {(namespace, name): ready addresses} those of the Services.
+    """
     found = {}
     for configuration in configurations:
         for hook in configuration.get("webhooks") or ():
             fails = hook.get("failurePolicy", "Fail") == "Fail"
-            in_cluster = "service" in (hook.get("clientConfig") or {})
+            service = (hook.get("clientConfig") or {}).get("service")
+            in_cluster = service is not None
             # One for objects with a label of its own is not asked about the system's.
             is_narrow = bool(hook.get("objectSelector"))
             found[f"{configuration['metadata']['name']} {hook['name']}"] = {
@@ -143,6 +164,8 @@ def webhooks(configurations: Iterable, system_labels: Mapping) -> Dict[str, dict
                 # One that runs in the cluster cannot be started again when it holds up the pods of the system.
                 "holds_system": fails and in_cluster and not is_narrow and selects(hook.get("namespaceSelector"), system_labels) and _reads_pods(hook),
                 "hot": sorted({f"{group}/{resource}".strip("/") for group, resource in HOT if not is_narrow and _matches(hook, group, resource)}),
+                "stops_writes": fails and in_cluster,
+                **({"backends": backends[(service["namespace"], service["name"])]} if in_cluster else {}),
             }
     return found
 

@@ -150,8 +150,7 @@ facts:
 import copy
 import time
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, owned, run_access
+from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, cluster_module, owned, run_access
 
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
@@ -294,16 +293,8 @@ def ready(server):
 
 
 def main():
-    """Read the arguments, look, return the facts."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    if cluster.kubernetes is None:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=cluster.IMPORT_ERROR)
-    options = module.params
-    try:
-        facts = Look(cluster.Cluster(options["kubeconfig"]), options).all()
-    except cluster.ClusterError as error:
-        module.fail_json(msg=f"The cluster of {options['kubeconfig']} cannot be looked at: {error}. Correct the file or the network.")
-    module.exit_json(changed=False, facts=facts)
+    """Look, return the facts."""
+    cluster_module.run(SPEC, lambda server, options: {"facts": Look(server, options).all()})
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ import json
 import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, tuning_corefile, tuning_etcd, tuning_objects
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, tuning_corefile, tuning_drift, tuning_etcd, tuning_objects
 
 try:
     import yaml
@@ -114,7 +114,7 @@ class Look:
         if not self.facts["version"]:
             raise cluster.ClusterError("GET /version: the answer has no gitVersion, so this is no API server")
         self.attempt("counts", "nodes", "kubelets", "instances", "apiservers", "leases", "workloads", "dns", "proxy", "kubeadm", "webhooks", "unavailable_apis")
-        self.attempt("storage", "volumes", "csi", "stuck_budgets", "pending_requests", "jobs", "addons", "preferences", "policies")
+        self.attempt("storage", "volumes", "csi", "stuck_budgets", "pending_requests", "jobs", "addons", "services", "policies")
         if self.options["metrics"]:
             self.attempt("metrics")
         return self.facts
@@ -161,7 +161,8 @@ class Look:
         try:
             config = self.server.get(f"/api/v1/nodes/{name}/proxy/configz")["kubeletconfig"]
         except cluster.ClusterError as error:
-            return f"the kubelet does not say its configuration: {error}"
+            # Without what differs from node to node: a thousand that are silent for one reason are one finding.
+            return f"the kubelet does not say its configuration: {tuning_drift.anonymous(str(error), name)}"
         except (KeyError, TypeError):
             return "the kubelet does not say its configuration: the answer has another form"
         # Its values may be credentials.
@@ -179,8 +180,11 @@ class Look:
 
     def apiservers(self):
         """Return how many API servers are registered."""
-        slices = self.server.items("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", labelSelector="kubernetes.io/service-name=kubernetes")
-        return len({address for one in slices for endpoint in one.get("endpoints") or () for address in endpoint["addresses"]})
+        return tuning_objects.ready_addresses(self.slices("default", "kubernetes"))
+
+    def slices(self, namespace, service):
+        """Return the EndpointSlices of a Service."""
+        return self.list(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices", labelSelector=f"kubernetes.io/service-name={service}")
 
     def leases(self):
         """Return {component: seconds since its Lease was renewed}."""
@@ -191,17 +195,17 @@ class Look:
         return found
 
     def workloads(self):
-        """Return {agents, node_local_dns, proxies, monitored}: what runs on every node, and whether there is a monitoring."""
+        """Return {agents, node_local_dns, proxies, typha, monitored, in_namespace}: what runs on every node, what else there is, and how crowded it is."""
         self.daemonsets = tuning_objects.daemonsets(self.server.items(f"{APPS}/daemonsets"))
-        names = list(self.daemonsets) + [
-            tuning_objects.full_name(one) for kind in ("deployments", "statefulsets") for one in self.server.items(f"{APPS}/{kind}")
-        ]
+        deployments, statefulsets = (list(map(tuning_objects.full_name, self.server.items(f"{APPS}/{kind}"))) for kind in ("deployments", "statefulsets"))
+        names = [*self.daemonsets, *deployments, *statefulsets]
         return {
             "agents": tuning_objects.agents(self.daemonsets),
             "node_local_dns": any("local-dns" in name or "nodelocaldns" in name for name in self.daemonsets),
             "proxies": [name for name in self.daemonsets if name.endswith("/kube-proxy")],
             "typha": any("typha" in name for name in names),
             "monitored": tuning_objects.is_monitored(names),
+            "in_namespace": tuning_objects.most_in_namespace(deployments),
         }
 
     def dns(self):
@@ -246,7 +250,8 @@ class Look:
         base = "/apis/admissionregistration.k8s.io/v1"
         found = [one for kind in ("validating", "mutating") for one in self.server.items(f"{base}/{kind}webhookconfigurations")]
         labels = self.server.get(f"/api/v1/namespaces/{SYSTEM}")["metadata"].get("labels") or {}
-        return tuning_objects.webhooks(found, labels)
+        backends = {service: tuning_objects.ready_addresses(self.slices(*service)) for service in tuning_objects.webhook_services(found)}
+        return tuning_objects.webhooks(found, labels, backends)
 
     def unavailable_apis(self):
         return tuning_objects.unavailable(self.server.items("/apis/apiregistration.k8s.io/v1/apiservices"))
@@ -287,10 +292,13 @@ class Look:
         """Return {without_requests} of the pods of the system."""
         return {"without_requests": tuning_objects.without_requests(self.server.items(PODS))}
 
-    def preferences(self):
-        """Return the Services that ask for PreferClose, the former name of PreferSameZone."""
-        services = self.server.items("/api/v1/services")
-        return tuning_objects.named(tuning_objects.full_name(one) for one in services if one["spec"].get("trafficDistribution") == "PreferClose")
+    def services(self):
+        """Return {prefer_close, in_namespace}: Services that ask for PreferClose, the former name of PreferSameZone; and how many the fullest namespace has."""
+        found = {tuning_objects.full_name(one): one["spec"].get("trafficDistribution") for one in self.server.items("/api/v1/services")}
+        return {
+            "prefer_close": tuning_objects.named(name for name, wish in found.items() if wish == "PreferClose"),
+            "in_namespace": tuning_objects.most_in_namespace(found),
+        }
 
     def policies(self):
         """Return whether there are NetworkPolicies."""

@@ -132,8 +132,7 @@ facts:
       sample: []
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, dns_corefile, dns_state, openmetrics
+from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, cluster_module, dns_corefile, dns_state, openmetrics
 
 SPEC = {
     "kubeconfig": {"type": "path", "required": True},
@@ -275,16 +274,8 @@ class Look:
 
 
 def main():
-    """Read the arguments, look, return the facts."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    if cluster.kubernetes is None:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=cluster.IMPORT_ERROR)
-    options = module.params
-    try:
-        facts = Look(cluster.Cluster(options["kubeconfig"]), options).all()
-    except cluster.ClusterError as error:
-        module.fail_json(msg=f"The cluster of {options['kubeconfig']} cannot be looked at: {error}. Correct the file or the network.")
-    module.exit_json(changed=False, facts=facts)
+    """Look, return the facts."""
+    cluster_module.run(SPEC, lambda server, options: {"facts": Look(server, options).all()})
 
 
 if __name__ == "__main__":

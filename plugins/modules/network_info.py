@@ -104,8 +104,7 @@ facts:
       sample: []
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, network_layout
+from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, cluster_module, network_layout
 
 SYSTEM = "/api/v1/namespaces/kube-system"
 WORKER = "node-role.kubernetes.io/worker"
@@ -190,18 +189,13 @@ class Look:
 
 
 def main():
-    """Read the arguments, look, return the facts."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    if cluster.kubernetes is None:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=cluster.IMPORT_ERROR)
-    options = module.params
-    try:
-        layout, facts = Look(cluster.Cluster(options["kubeconfig"]), options).all()
-    except network_layout.LayoutError as error:
-        module.fail_json(msg=str(error))
-    except cluster.ClusterError as error:
-        module.fail_json(msg=f"The cluster of {options['kubeconfig']} cannot be looked at: {error}. Correct the file or the network.")
-    module.exit_json(changed=False, layout=layout, facts=facts)
+    """Look, return the layout and the facts."""
+
+    def look(server, options):
+        layout, facts = Look(server, options).all()
+        return {"layout": layout, "facts": facts}
+
+    cluster_module.run(SPEC, look, network_layout.LayoutError)
 
 
 if __name__ == "__main__":

@@ -64,8 +64,7 @@ facts:
       sample: []
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, cluster_module
 
 STORAGE = "/apis/storage.k8s.io/v1"
 VOLUMES = "/api/v1/persistentvolumes"
@@ -119,21 +118,14 @@ def look(server):
     drivers = attempt("CSIDrivers", lambda: {item["metadata"]["name"] for item in server.items(f"{STORAGE}/csidrivers")})
     facts.update(attempt("StorageClasses", lambda: classes(server, drivers)) or {})
     facts.update(attempt("PersistentVolumes", lambda: phases(server)) or {})
+    if not {"classes", "volumes"} & set(facts):
+        raise cluster.ClusterError(f"nothing can be read: {' '.join(facts['problems']).rstrip('.')}")
     return facts
 
 
 def main():
     """Look and return what was found."""
-    module = AnsibleModule(argument_spec={"kubeconfig": {"type": "path", "required": True}}, supports_check_mode=True)
-    if cluster.kubernetes is None:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=cluster.IMPORT_ERROR)
-    try:
-        facts = look(cluster.Cluster(module.params["kubeconfig"]))
-    except cluster.ClusterError as error:
-        module.fail_json(msg=f"The cluster cannot be reached: {error}.")
-    if not {"classes", "volumes"} & set(facts):
-        module.fail_json(msg=f"Nothing can be read: {' '.join(facts['problems'])}")
-    module.exit_json(changed=False, facts=facts)
+    cluster_module.run({"kubeconfig": {"type": "path", "required": True}}, lambda server, dummy: {"facts": look(server)})
 
 
 if __name__ == "__main__":

@@ -115,8 +115,8 @@ def fixture_dns(lab):
 def as_before(lab, dns, tmp_path):
     """Prove after the test that nothing of its runs is left."""
     yield
-    for directory in tmp_path.glob("lab/*"):
-        mine = ("-l", f"kubeproof.io/run={directory.name}")
+    for written in tmp_path.glob("lab/*/certificate.json"):
+        mine = ("-l", f"kubeproof.io/run={written.parent.name}")
         until(lambda mine=mine: lab.kubectl("get", "namespaces,clusterroles,clusterrolebindings", *mine, "-o", "name").strip() == "")
 
 

@@ -32,6 +32,7 @@ BUILT = {
     "containerd_open_files": "limits cannot be above the host's",
     "coredns_budget": "kubeadm makes none",
 }
+SECONDS = 15
 # What the inventory of the lab says does not apply, since a node is a container.
 STATED = {"tuning_node_cgroup", "tuning_node_clock"}
 
@@ -56,8 +57,10 @@ def off(findings):
 
 
 def test_the_healthy_lab(audit):
-    findings, dummy, status, terminal = audit()
+    findings, seconds, status, terminal = audit()
     assert off(findings) <= set(BUILT)
+    # It takes 6 s on two cores that others use as well.
+    assert seconds <= SECONDS
     assert {"kubelet_pids", "apiserver_instances"} <= off(findings) and status == 0, terminal[-2000:]
     assert "Watch cache is on" not in terminal and "TUNING OF lab: CONDITIONAL" in terminal
     assert {one["result"] for one in findings if one["id"] in STATED} == {"NOT_APPLICABLE"}
@@ -132,7 +135,8 @@ UNDO = {
     "etcd1": "rm -f /etc/cron.d/helper-tuning",
 }
 BROKEN = {
-    "apiserver_webhook_busy", "apiserver_webhook_system", "apiserver_webhook_timeout", "cluster_certificates", "cluster_budgets", "cni_mtu", "cni_mtus",
+    "apiserver_webhook_backends", "apiserver_webhook_busy", "apiserver_webhook_system", "apiserver_webhook_timeout", "cluster_certificates",
+    "cluster_budgets", "cni_mtu", "cni_mtus",
     "containerd_changed", "containerd_downloads", "containerd_unread", "etcd_defrag_jobs", "etcd_defrag_scripts", "etcd_jobs", "etcd_scripts", "etcd_stale",
     "kubelet_stale", "kubelet_unlike", "node_ports", "node_somaxconn", "proxy_mode", "proxy_sync", "storage_binding_local", "storage_defaults",
     "storage_provisioner", "storage_volumes_removed",

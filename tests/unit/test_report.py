@@ -14,13 +14,10 @@ import shutil
 import subprocess
 import sys
 
-import jinja2
 import pytest
-from ansible.plugins.filter.core import FilterModule as CoreFilters
-from ansible.plugins.filter.mathstuff import FilterModule as MathFilters
 
-from ansible_collections.kubeproof.certify.plugins.filter.human import human_filter
 from ansible_collections.kubeproof.certify.plugins.module_utils import certificate as subject
+from ansible_collections.kubeproof.certify.plugins.module_utils import report_text
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures" / "certificates"
@@ -30,19 +27,8 @@ HOSTILE = "|`*_[x](javascript:alert)<script>alert(1)</script>\x1b[31m\n| 日本�
 HOSTILE_KEYS = ("host", "entry", "reason", "title", "fix", "name", "uid", "user", "controller", "error", "owner", "version", "message", "command")
 
 
-def template(name):
-    """Return a template of the role, in an environment like that of ansible.builtin.template."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROOT / "roles" / "report" / "templates"),
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)  # fmt: skip
-    environment.globals["dict"] = dict
-    environment.filters["kubeproof.certify.human"] = human_filter
-    wanted = {"unique": MathFilters, "difference": MathFilters, "zip": MathFilters, "regex_replace": CoreFilters}
-    environment.filters.update({key: owner().filters()[key] for key, owner in wanted.items()})
-    return environment.get_template(f"certificate.{name}.j2")
-
-
-FORMATS = {name: template(name) for name in ("txt", "md")}
+TEMPLATES = report_text.environment(ROOT / "roles" / "report" / "templates")
+FORMATS = {name: TEMPLATES.get_template(f"certificate.{name}.j2") for name in ("txt", "md")}
 
 
 def render(name, certificate):

@@ -68,7 +68,7 @@ def kubeadm(minor=36, planes=3, workers=2):
 def _scaled(cluster, planes, workers, version, runtime):
     """Make the cluster one with these nodes."""
     node = cluster["nodes"]["worker1"]
-    cluster["version"] = version
+    cluster["version"] = cluster["kubeadm"]["version"] = version
     cluster["nodes"] = {
         name: {**node, "control_plane": name in planes, "tainted": name in planes, "kubelet": version, "runtime": f"containerd://{runtime}"}
         for name in planes + workers
@@ -81,14 +81,29 @@ def _scaled(cluster, planes, workers, version, runtime):
     cluster["instances"].pop("etcd")
 
 
-def kubespray():
-    """Return what is measured of a Kubespray cluster: etcd and containerd as units, etcd by variables, on hosts of its own."""
-    measured = kubeadm(35)
+def kubespray(minor=35, stacked=False):
+    """Return what is measured of a Kubespray cluster: etcd and containerd as units, etcd by variables, on hosts of its own or on the control plane.
+
+    The kubelet's file and the certificates are where Kubespray puts them, its add-ons (NodeLocal DNSCache, an autoscaler of CoreDNS) are there, and
+    kube-proxy is in its mode.
+    """
+    measured = kubeadm(minor)
     hosts = measured["hosts"]
+    for host in hosts.values():
+        host["configs"]["kubelet"]["path"] = "/etc/kubernetes/kubelet-config.yaml"
+        host["certificates"] = {path.replace("/etc/kubernetes/pki/", "/etc/kubernetes/ssl/"): one for path, one in host["certificates"].items()}
+        flags = {**host["processes"]["kubelet"][0]["flags"], "config": "/etc/kubernetes/kubelet-config.yaml", "v": "2"}
+        unit = host["units"]["kubelet.service"]
+        host["processes"]["kubelet"][0]["flags"], unit["flags"] = flags, dict(flags)
+        unit.update(path="/etc/systemd/system/kubelet.service", paths=["/etc/systemd/system/kubelet.service", "/etc/kubernetes/kubelet.env"])
+    cluster = measured["cluster"]
+    cluster["proxy"]["config"]["mode"] = "ipvs"
+    cluster["workloads"]["node_local_dns"] = cluster["dns"]["autoscaled"] = True
     for number in (1, 2, 3):
         plane = hosts[f"cp{number}"]
         process, manifest = plane["processes"].pop("etcd")[0], plane["manifests"].pop("etcd")
-        variables = {name: value for name, value in manifest["flags"].items() if name not in ("feature-gates", "watch-progress-notify-interval")}
+        unset = {*OLD_FLAGS, *(old for old, dummy in OLD_FLAGS.values())}
+        variables = {name: value for name, value in manifest["flags"].items() if name not in unset}
         variables.update(
             {"auto-compaction-retention": "8", "metrics": "basic", "heartbeat-interval": "250", "election-timeout": "5000", "quota-backend-bytes": "2147483648"}
         )
@@ -101,6 +116,10 @@ def kubespray():
             "environment": dict(variables),
             "reload": False,
         }
+        process["live"]["version"] = "3.5.26"
+        if stacked:
+            plane["processes"]["etcd"], plane["units"]["etcd.service"] = [process], unit
+            continue
         disks = {
             "etcd": dict(plane["disks"].pop("etcd"), number="8:16"),
             "etcd_wal": dict(plane["disks"].pop("etcd_wal"), number="8:16"),
@@ -111,8 +130,7 @@ def kubespray():
             "manifests": {},
             "units": {"etcd.service": unit}, "configs": {}, "versions": {"etcd": "3.5.26"}, "disks": disks, "etcd_jobs": {"compact": [], "defrag_all": []},
         }  # fmt: skip
-        process["live"]["version"] = "3.5.26"
-    measured["expected"]["etcd"] = ["etcd1", "etcd2", "etcd3"]
+    measured["expected"]["etcd"] = measured["expected"]["control_plane"] if stacked else ["etcd1", "etcd2", "etcd3"]
     return measured
 
 

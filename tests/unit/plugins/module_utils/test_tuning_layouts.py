@@ -44,11 +44,15 @@ def test_a_stock_kubeadm_cluster_gets_a_page_and_no_wall(minor, more):
     assert "INCONCLUSIVE" not in results(findings) and len(off(findings, False)) < 30
 
 
-def test_a_stock_kubespray_cluster():
-    findings = judged(kubespray())
-    assert off(findings) == STOCK | {"etcd_corrupt_check"}
-    assert {one["entry"] for one in findings if one["id"] == "tuning_etcd_corrupt_check"} == {"etcd1", "etcd2", "etcd3"}
+# IPVS is what Kubespray has used for long, and is deprecated from 1.35 on.
+@pytest.mark.parametrize("minor,more", [(33, {"cluster_version"}), (34, set()), (35, {"proxy_mode"}), (36, {"proxy_mode"})])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_stock_kubespray_cluster(minor, more, stacked):
+    findings = judged(kubespray(minor, stacked))
+    assert off(findings) == STOCK | {"etcd_corrupt_check"} | more and len(off(findings, False)) < 30
+    assert {one["entry"] for one in findings if one["id"] == "tuning_etcd_corrupt_check"} == {f"{'cp' if stacked else 'etcd'}{n}" for n in (1, 2, 3)}
     assert {one["where"] for one in findings if one["id"] == "tuning_etcd_corrupt_check"} == {"/etc/systemd/system/etcd.service"}
+    assert {one["where"] for one in findings if one["id"] == "tuning_kubelet_pids"} == {"/etc/kubernetes/kubelet-config.yaml"}
 
 
 def test_one_control_plane_node():
@@ -81,6 +85,13 @@ def test_a_thousand_equal_kubelets_are_one_finding():
     assert [one["entry"] for one in findings] == ["cp1 and 1004 more"]
 
 
+def test_where_a_kubelet_is_configured_is_what_its_host_says():
+    measured = kubeadm()
+    measured["hosts"]["worker2"]["configs"]["kubelet"]["path"] = "/etc/other.yaml"
+    found = {one["entry"]: one["where"] for one in judged(measured) if one["id"] == "tuning_kubelet_pids"}
+    assert found == {"cp1 and 3 more": "/var/lib/kubelet/config.yaml", "worker2": "/etc/other.yaml"}
+
+
 def test_another_kubelet_is_another_finding():
     measured = large(20)
     [group] = measured["cluster"]["kubelets"]
@@ -92,7 +103,9 @@ def test_another_kubelet_is_another_finding():
 # Versions -------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version,word", [("v1.38.0", "newer"), ("v1.20.1", "older")])
+@pytest.mark.parametrize(
+    "version,word", [("v1.37.0-alpha.1", "newer"), ("v1.38.0", "newer"), ("v2.30.0", "newer"), ("v1.20.1", "older"), ("v0.35.0", "older")]
+)
 def test_a_version_that_nobody_knows_is_said_and_judged_by_no_rule(version, word):
     measured = kubeadm()
     for host in measured["hosts"].values():
@@ -104,24 +117,27 @@ def test_a_version_that_nobody_knows_is_said_and_judged_by_no_rule(version, word
     measured["cluster"]["version"] = version
     findings = judged(measured)
     seen = [
-        one for one in findings if one["id"] in ("tuning_apiserver_watch_cache", "tuning_manager_leader", "tuning_scheduler_leader", "tuning_cluster_version")
-    ]
-    assert {one["result"] for one in seen} == {"INCONCLUSIVE"}
-    assert all(word in one["reason"] and version[1:] in one["reason"] for one in seen)
+        one for one in findings
+        if one["id"][7:] in ("apiserver_watch_cache", "manager_leader", "scheduler_leader", "cluster_version", "proxy_mode")
+    ]  # fmt: skip
+    assert {one["result"] for one in seen} == {"INCONCLUSIVE"} and len({one["id"] for one in seen}) == 5
+    assert all(word in one["reason"] and version[1:].partition("-")[0] in one["reason"] for one in seen)
     assert engine.verdict(findings)["verdict"] in ("INCONCLUSIVE", "FAIL")
 
 
-def test_an_unknown_etcd_containerd_and_kubelet():
+@pytest.mark.parametrize("unknown", ["3.9.0", "4.6.0", "2.6.0"])
+def test_an_unknown_etcd_containerd_and_kubelet(unknown):
     measured = kubeadm()
     for host in measured["hosts"].values():
         host["versions"]["containerd"] = "3.0.0"
         for process in host["processes"].get("etcd", ()):
-            process["live"]["version"] = "3.9.0"
+            process["live"]["version"] = unknown
     for node in measured["cluster"]["nodes"].values():
         node["kubelet"] = "v1.40.0"
     findings = {one["id"]: one for one in judged(measured)}
-    for rule, word in (("tuning_etcd_fsync", "etcd 3.9.0"), ("tuning_containerd_driver", "containerd 3.0.0"), ("tuning_kubelet_sync", "the kubelet 1.40.0")):
-        assert findings[rule]["result"] == "INCONCLUSIVE" and word in findings[rule]["reason"], rule
+    for rule, word in (("etcd_fsync", f"etcd {unknown}"), ("containerd_driver", "containerd 3.0.0"), ("kubelet_sync", "the kubelet 1.40.0")):
+        finding = findings[f"tuning_{rule}"]
+        assert finding["result"] == "INCONCLUSIVE" and word in finding["reason"], rule
 
 
 def test_rules_of_other_versions_do_not_apply():

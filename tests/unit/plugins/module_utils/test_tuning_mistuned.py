@@ -106,7 +106,7 @@ def nodes(**facts):
 
 
 def hook(**facts):
-    return in_cluster("webhooks", {"a b": {"timeout": 5, "holds_system": False, "hot": [], **facts}})
+    return in_cluster("webhooks", {"a b": {"timeout": 5, "holds_system": False, "hot": [], "stops_writes": False, **facts}})
 
 
 def corefile(**facts):
@@ -151,6 +151,7 @@ JUDGED = [
     ("apiserver_alpha", in_cluster("metrics/alpha", ["CoordinatedLeaderElection"])),
     ("apiserver_webhook_timeout", hook(timeout=30)),
     ("apiserver_webhook_system", hook(holds_system=True)),
+    ("apiserver_webhook_backends", hook(stops_writes=True, backends=1)),
     ("apiserver_webhook_busy", hook(hot=["coordination.k8s.io/leases"])),
     ("manager_qps_least", flag("manager", kube_api_qps="5")),
     ("manager_grace", flag("manager", node_monitor_grace_period="20s")),
@@ -273,6 +274,11 @@ JUDGED = [
     ("cluster_certificates", on_hosts(["certificates", "/etc/kubernetes/pki/apiserver.crt", "expires_in"], 86400, "cp1")),
     ("cluster_authorities", on_hosts(["certificates", "/etc/kubernetes/pki/ca.crt", "expires_in"], 86400 * 20)),
     ("cluster_namespaces", in_cluster("counts/namespaces", 20000)),
+    ("cluster_services_namespace", in_cluster("services/in_namespace", 6000)),
+    ("cluster_deployments_namespace", in_cluster("workloads/in_namespace", 3000)),
+    ("cluster_kubeadm", in_cluster("kubeadm/version", "v1.35.0")),
+    ("cluster_kubeadm", in_cluster("kubeadm/networking/podSubnet", "10.0.0.0/8")),
+    ("cluster_kubeadm", in_cluster("kubeadm/networking/serviceSubnet", "10.0.0.0/8")),
     ("cluster_not_ready", in_cluster("nodes/worker1/ready", False)),
     ("cluster_pressure", in_cluster("nodes/worker1/pressures", ["DiskPressure"])),
     ("cluster_tainted", in_cluster("nodes/cp1/tainted", False)),
@@ -311,12 +317,16 @@ SHOWN = [
     ("node_swappiness", sysctl("vm.swappiness", 90)),
     ("node_drift", sysctl("net.ipv4.conf.all.rp_filter", 1, "worker1")),
     ("containerd_drift", on_hosts("containerd/max_container_log_line_size", 65536, "worker1")),
-    ("proxy_prefer", in_cluster("preferences", ["shop/web"])),
+    ("proxy_prefer", in_cluster("services/prefer_close", ["shop/web"])),
     ("etcd_metrics_url", etcd(listen_metrics_urls="")),
     ("cni_cpu", in_cluster("workloads/agents", {"kube-system/cilium": {"wanted": 5, "ready": 5, "priority": "system-node-critical", "cpu_limited": True}})),
 ]  # fmt: skip
 # What cannot be had alone: the rules that are found with it.
-WITH = {"kubelet_rotation": {"kubelet_unlike"}}
+WITH = {
+    "kubelet_rotation": {"kubelet_unlike"},
+    # kubeadm's ConfigMap has the former range.
+    "manager_addresses": {"cluster_kubeadm"},
+}
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,14 @@ PODS = [pod("kube-apiserver-n1", "n1", "Node", component="kube-apiserver", tier=
 TEMPLATE = {
     "spec": {"priorityClassName": "system-cluster-critical", "containers": [{"image": "coredns:1", "resources": {"limits": {"memory": "170Mi", "cpu": "1"}}}]}
 }
-HOOK = {"name": "h", "timeoutSeconds": 20, "clientConfig": {"service": {}}, "rules": [{"apiGroups": ["*"], "resources": ["*"], "operations": ["*"]}]}
+SERVICE = {"namespace": "hooks", "name": "one"}
+HOOK = {"name": "h", "timeoutSeconds": 20, "clientConfig": {"service": SERVICE}, "rules": [{"apiGroups": ["*"], "resources": ["*"], "operations": ["*"]}]}
+BY_URL = {"name": "u", "failurePolicy": "Ignore", "clientConfig": {"url": "https://example.com"}}
+ENDPOINTS = [
+    {"addresses": ["10.0.0.7"], "conditions": {"ready": True}},
+    {"addresses": ["10.0.0.7"]},
+    {"addresses": ["10.0.0.8"], "conditions": {"ready": False}},
+]
 
 
 def pods(asked):
@@ -108,7 +115,8 @@ def answers():
             named("dns", "kube-system", spec={"selector": {"matchLabels": {"k8s-app": "kube-dns"}}}),
             named("web", "shop", spec={}, status={"expectedPods": 1, "currentHealthy": 1, "disruptionsAllowed": 0}),
         ),
-        "GET /apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations": listed(named("v", webhooks=[HOOK])),
+        "GET /apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations": listed(named("v", webhooks=[HOOK, BY_URL])),
+        "GET /apis/discovery.k8s.io/v1/namespaces/hooks/endpointslices": listed(named("one-a", endpoints=ENDPOINTS)),
         "GET /apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations": listed(),
         "GET /apis/apiregistration.k8s.io/v1/apiservices": listed(named("v1.metrics", status={"conditions": [{"type": "Available", "status": "False"}]})),
         f"{storage}/storageclasses": listed(
@@ -154,6 +162,8 @@ def test_all_is_read(look):
     assert dns["corefile"]["lacks"] == ["loadbalance"] and dns["corefile"]["logs"] is True and dns["corefile"]["lameduck"] is True
     assert facts["proxy"] == {"cilium_replaces": False, "config": {"mode": "ipvs"}}
     assert facts["webhooks"]["v h"]["holds_system"] is True and "coordination.k8s.io/leases" in facts["webhooks"]["v h"]["hot"]
+    assert facts["webhooks"]["v h"]["backends"] == 1 and facts["webhooks"]["v h"]["stops_writes"] is True
+    assert facts["webhooks"]["v u"]["stops_writes"] is False and "backends" not in facts["webhooks"]["v u"]
     assert facts["unavailable_apis"] == ["v1.metrics"] and facts["stuck_budgets"] == ["shop/web"] and facts["pending_requests"] == 1
     assert {name: one["kind"] for name, one in facts["storage"]["classes"].items()} == {"old": "removed", "new": "csi"}
     assert facts["csi"] == {"csi.x": {"nodes": 2, "unlimited": 1, "used": 1.0, "topology": False}}
@@ -161,9 +171,20 @@ def test_all_is_read(look):
     assert facts["workloads"]["agents"]["kube-system/cilium"]["ready"] == 2 and facts["workloads"]["monitored"]
     assert facts["metrics"]["alpha"] == ["CBORServingAndStorage"] and facts["metrics"]["objects"]["pods"] == 42000
     assert facts["metrics"]["deprecated"] == [{"resource": "flowcontrol/v1beta3 flowschemas", "removed": "1.37"}]
-    assert facts["preferences"] == ["shop/a"] and facts["policies"] is True and dns["corefile"]["kubernetes"] is True
+    assert facts["services"] == {"prefer_close": ["shop/a"], "in_namespace": 1} and facts["workloads"]["in_namespace"] == 1
+    assert facts["policies"] is True and dns["corefile"]["kubernetes"] is True
     assert CANARY not in json.dumps(facts)
     assert {one.method for one in asked} == {"GET"} and not any("secrets" in one.path for one in asked)
+
+
+def test_kubelets_that_are_silent_for_one_reason_are_told_alike(look):
+    """Each names its own node and address: without them a thousand are one finding."""
+    words = "error trying to reach {0}: dial tcp 10.0.0.{1}:10250: refused"
+    silent = {
+        f"GET /api/v1/nodes/{name}/proxy/configz": (503, status(503, "ServiceUnavailable", words.format(name, name[1]))) for name in ("n1", "n2", "n3")
+    }
+    told = look(silent)[0]["kubelets_failed"]
+    assert set(told) == {"n1", "n2", "n3"} and len(set(told.values())) == 1 and "refused" in told["n1"]
 
 
 def test_what_is_refused_is_missing_by_name(look):

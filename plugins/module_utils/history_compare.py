@@ -1,0 +1,216 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two runs of one cluster: what became better and worse, whether that is beyond noise, and what else changed. Pure.
+
+How noise is known, in this order:
+    earlier    at least five earlier runs of this cluster and profile measured the check: a value outside of all of theirs is beyond noise
+    buckets    both values are ranges of a histogram: they are beyond noise when they do not even touch, and differ by more than 20 %
+    share      else a plain rule: a change of more than 20 % of the former value
+A value that is a count of what must not be there, a truth or a name has no noise: what matters is whether its result changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Dict, List, Optional
+
+from . import bounds
+from .checks import DECIDING, RESULTS
+from .history_runs import HistoryError, size
+from .report_words import by_check, parsed
+
+SHARE = 0.2
+ENOUGH = 5
+TUNING = "tuning"
+LAYER = "regression"
+MODES = {"warn": "CONDITIONAL", "fail": "FAIL"}
+# What is no share of anything: there, one more is one too many.
+EXACT_UNITS = (None, "", "count")
+
+
+def compare(before: Mapping, after: Mapping, earlier: Sequence[Mapping] = ()) -> Dict[str, Any]:
+    """Return {before, after, rows, tuning, attribution, others} of two certificates; `earlier`: summaries of runs before `after`.
+
+    rows: {id, layer, title, unit, host, entry, before, after, results, change (share or None), noise (sentence), beyond, direction, regression}, the
+    regressions first, and then what became better. HistoryError when the two cannot be compared.
+    """
+    require_comparable(before, after)
+    common = [layer for layer in after["layers"] if layer in before["layers"]]
+    first, second = (by_check(row for row in one["findings"] if row["layer"] in common) for one in (before, after))
+    rows = [_row(_worst(first[name]), _worst(second[name]), _former(name, earlier)) for name in second if name in first]
+    rows = [row for row in rows if row["judged"] or row["change"] is not None]
+    # A check that was measured once and is not any more is no improvement.
+    rows += [_lost(_worst(first[name])) for name in first if name not in second and first[name][0]["judged"]]
+    settings = _settings(before, after)
+    return {
+        "before": _head(before),
+        "after": _head(after),
+        "layers": common,
+        "rows": sorted(rows, key=_order),
+        "tuning": settings,
+        "attribution": _attribution(settings),
+        "others": _others(before, after),
+    }
+
+
+def require_comparable(before: Mapping, after: Mapping) -> None:
+    """HistoryError unless the two runs have one cluster, one profile, an end, and a layer in common."""
+    names = f"{before['run']['id']} and {after['run']['id']}"
+    uids = [one["cluster"].get("uid") for one in (before, after)]
+    if uids[0] != uids[1] or (uids[0] is None and before["cluster"].get("name") != after["cluster"].get("name")):
+        raise HistoryError(f"{names} are of two clusters ({uids[0]} and {uids[1]}). Compare runs of one.")
+    if before["profile"] != after["profile"]:
+        raise HistoryError(f"{names} have the profiles {before['profile']} and {after['profile']}, which load differently. Compare runs of one profile.")
+    for one in (before, after):
+        if one["state"] != "finished":
+            raise HistoryError(f"{one['run']['id']} was interrupted, so there is nothing to compare. Name a run that ended.")
+    if not set(before["layers"]) & set(after["layers"]):
+        raise HistoryError(f"{names} have no layer in common. Compare runs that measured the same.")
+
+
+def _worst(rows: Sequence[Mapping]) -> Mapping:
+    """Return the worst finding that was measured, with the result of the worst one of all."""
+    seen = next((row for row in rows if row["value"] is not None), rows[0])
+    return {**seen, "result": rows[0]["result"], "judged": rows[0]["judged"], "reason": rows[0]["reason"]}
+
+
+def _former(name: str, earlier: Sequence[Mapping]) -> List[float]:
+    return [one["values"][name][0] for one in earlier if name in one["values"]]
+
+
+def _row(before: Mapping, after: Mapping, former: Sequence[float]) -> Dict[str, Any]:
+    limit = parsed(after["target"]) or parsed(after["critical"])
+    sizes = size(before["value"]), size(after["value"])
+    change, moved = None, 0
+    beyond, noise = False, ""
+    if None not in sizes and sizes != (sizes[0], sizes[0]):
+        change = (sizes[1] - sizes[0]) / abs(sizes[0]) if sizes[0] else None
+        moved = 1 if sizes[1] > sizes[0] else -1
+        beyond, noise = _noise(before, after, sizes, former)
+    worse = _rank(after) < _rank(before) and (before["judged"] or after["judged"])
+    side = bounds.SIDE[limit.operator] if limit else 0
+    direction = {0: "", 1: "worse", -1: "better"}[moved * side] if moved else ""
+    if worse:
+        direction = "worse"
+    elif not direction and _rank(after) > _rank(before):
+        direction = "better"
+    return {**_name(after), "before": before["value"], "after": after["value"], "results": [before["result"], after["result"]], "change": change,
+            "noise": noise, "beyond": beyond, "direction": direction, "judged": bool(after["judged"]),
+            "regression": worse or (beyond and direction == "worse" and bool(after["judged"]))}  # fmt: skip
+
+
+def _lost(before: Mapping) -> Dict[str, Any]:
+    return {**_name(before), "before": before["value"], "after": None, "results": [before["result"], "INCONCLUSIVE"], "change": None,
+            "judged": True, "noise": "It has no finding any more.", "beyond": True, "direction": "worse",
+            "regression": before["result"] in ("PASS", "CONDITIONAL")}  # fmt: skip
+
+
+def _name(finding: Mapping) -> Dict[str, Any]:
+    return {key: finding.get(key) for key in ("id", "layer", "title", "unit", "host", "entry", "target", "critical")}
+
+
+def _rank(finding: Mapping) -> int:
+    """Return how good a result is; what does not apply, or only informs, is as good as a PASS."""
+    return DECIDING.index(finding["result"]) if finding["result"] in DECIDING else len(DECIDING) - 1
+
+
+def _noise(before: Mapping, after: Mapping, sizes: tuple, former: Sequence[float]) -> tuple:
+    """Return (whether the change is beyond noise, how that is known)."""
+    if len(former) >= ENOUGH:
+        low, high = min(former), max(former)
+        outside = not low <= sizes[1] <= high
+        return outside, f"{'outside' if outside else 'inside'} of what {len(former)} earlier runs measured"
+    if after.get("unit") in EXACT_UNITS and not any(isinstance(one["value"], list) for one in (before, after)):
+        changed = before["result"] != after["result"]
+        return changed, "a count: only a change of its result is beyond noise"
+    if all(isinstance(one["value"], list) for one in (before, after)):
+        apart = _apart(before["value"], after["value"]) and (not sizes[0] or abs(sizes[1] - sizes[0]) > SHARE * abs(sizes[0]))
+        return apart, f"ranges of a histogram, {'apart' if apart else 'not apart'} by a bucket and more than {SHARE:.0%}"
+    beyond = not sizes[0] or abs(sizes[1] - sizes[0]) > SHARE * abs(sizes[0])
+    return beyond, f"{'more' if beyond else 'not more'} than {SHARE:.0%}; {ENOUGH} earlier runs would tell more, and {len(former)} are there"
+
+
+def _apart(first: Sequence, second: Sequence) -> bool:
+    """Say whether a bucket or more lies between two ranges: they do not even touch."""
+    (low, high), (other_low, other_high) = first, second
+    return (high is not None and other_low > high) or (other_high is not None and low > other_high)
+
+
+def _order(row: Mapping) -> tuple:
+    change = abs(row["change"]) if row["change"] is not None else 0.0
+    return not row["regression"], RESULTS.index(row["results"][1]), not row["beyond"], -change, row["id"]
+
+
+def _head(certificate: Mapping) -> Dict[str, Any]:
+    return {"id": certificate["run"]["id"], "started": certificate["run"]["started"], "heading": certificate["heading"], "verdict": certificate["verdict"]}
+
+
+def _settings(before: Mapping, after: Mapping) -> List[dict]:
+    """Return what the configuration says differently, of what both runs read."""
+    seen = [{(row["id"], row.get("entry"), row["host"]): row for row in one["findings"] if row["layer"] == TUNING} for one in (before, after)]
+    return [{**_name(row), "before": seen[0][key]["value"], "after": row["value"], "where": row.get("where")}
+            for key, row in seen[1].items() if key in seen[0] and seen[0][key]["value"] != row["value"] and _is_setting(row)]  # fmt: skip
+
+
+def _is_setting(row: Mapping) -> bool:
+    """Say whether it was set by somebody, so that there are lines to write; what was measured, such as free memory, changes by itself."""
+    return bool(row.get("where")) and bool(row.get("write"))
+
+
+def _attribution(settings: Sequence[Mapping]) -> str:
+    if not settings:
+        return "No setting that both runs read has changed."
+    if len(settings) == 1:
+        return f"One setting has changed ({settings[0]['title']}): a change beyond noise can be attributed to it, unless something below changed too."
+    return f"{len(settings)} settings have changed: a change cannot be attributed to one of them. Change one, then measure."
+
+
+def _others(before: Mapping, after: Mapping) -> List[dict]:
+    """Return what else differs between the runs and could be why."""
+    pairs = {
+        "Kubernetes": [one["cluster"].get("kubernetes") for one in (before, after)],
+        "nodes": [one["cluster"].get("nodes") for one in (before, after)],
+        "kubeproof.certify": [one["run"].get("version") for one in (before, after)],
+        "hosts": [sum(len(names) for names in one["hosts"].values()) for one in (before, after)],
+        "layers": [", ".join(one["layers"]) for one in (before, after)],
+        "tools": [_tools(one) for one in (before, after)],
+        "capacity": [", ".join(f"{name} {value}" for name, value in sorted(one["capacity"].items())) for one in (before, after)],
+        "changed bounds": [", ".join(f"{row['id']} {row['bound']} {row['to']}" for row in one["changes"]) for one in (before, after)],
+    }
+    return [{"what": what, "before": values[0], "after": values[1]} for what, values in pairs.items() if values[0] != values[1]]
+
+
+def _tools(certificate: Mapping) -> str:
+    return ", ".join(sorted({f"{tool} {facts.get('version', '')}".strip() for tools in certificate["tools"].values() for tool, facts in tools.items()}))
+
+
+def regressions(compared: Mapping, mode: str, cluster: str) -> List[dict]:
+    """Return the regressions as findings of the layer `regression`: CONDITIONAL with the mode warn, FAIL with fail; one that is good without any."""
+    if mode not in MODES:
+        raise HistoryError(f"certify_regression is {mode!r}. Write {' or '.join(MODES)}.")
+    found = [row for row in compared["rows"] if row["regression"]]
+    return [_finding(row, compared, mode, cluster) for row in found] or [_finding(None, compared, mode, cluster)]
+
+
+def uncompared(reason: str, cluster: str) -> Dict[str, Any]:
+    """Return the finding that a run could not be compared with its baseline."""
+    return {"id": f"{LAYER}_measured", "layer": LAYER, "title": "Compared with the baseline", "scope": "cluster", "host": cluster, "value": None,
+            "target": None, "critical": None, "bounds": "default", "result": "INCONCLUSIVE", "judged": True, "blocking": True,
+            "reason": f"Not compared: {reason}", "fix": "Correct certify_baseline, or leave it out."}  # fmt: skip
+
+
+def _finding(row: Optional[Mapping], compared: Mapping, mode: str, cluster: str) -> Dict[str, Any]:
+    base = compared["before"]["id"]
+    finding = {"id": f"{LAYER}_none", "layer": LAYER, "title": "Regressions", "scope": "cluster", "host": cluster, "value": 0, "unit": "count",
+               "target": "== 0", "critical": None, "bounds": "default", "result": "PASS", "judged": True, "blocking": True, "reason": ""}  # fmt: skip
+    if row is None:
+        return finding
+    changed = f" by {row['change']:+.0%}" if row["change"] is not None else ""
+    finding.update(id=f"{LAYER}_{row['id']}", title=f"No worse: {row['title']}"[:200], value=row["after"], result=MODES[mode],
+                   reason=f"Worse than in {base}{changed}: {row['results'][0]} to {row['results'][1]}; {row['noise'] or 'its result is worse'}.",
+                   fix=f"{compared['attribution']} Look at what else changed since {base}.", target=None)  # fmt: skip
+    finding["unit"] = row["unit"] or "count"
+    if row["entry"]:
+        finding["entry"] = row["entry"]
+    return finding

@@ -1,0 +1,93 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The history of a cluster, read from its runs on disk: a comparison of two of them, the trends over all, and both as text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Dict, List, Optional
+
+from . import history_compare, history_runs, history_text
+from .history_runs import HistoryError
+from .report_words import by_check
+
+
+def report(top: str, after: Optional[str] = None, before: Optional[str] = None, keep: bool = True) -> Dict[str, Any]:
+    """Return {text, comparison or None, trends, runs, skipped, after} of the runs below `top`.
+
+    `after` and `before` are names of runs below it, or paths of their directories. Without `after` it is the newest run that ended; without
+    `before`, the one before it with the same profile. HistoryError names what cannot be compared. `keep`: see history_runs.runs.
+    """
+    found, skipped = history_runs.runs(top, keep)
+    new = _chosen(top, after) if after else _newest(found, top)
+    certificate = history_runs.load(new)
+    try:
+        return _report(certificate, found, skipped, new, _chosen(top, before) if before else None)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise HistoryError(f"{new}, or what it is compared with, is damaged ({type(error).__name__}: {error}). Name another run.") from error
+
+
+def _report(certificate: Mapping, found: List[dict], skipped: List[dict], new: str, old: Optional[str]) -> Dict[str, Any]:
+    """Return the report of a run against another, or against the one before it."""
+    own, foreign = _own(found, certificate["cluster"].get("uid"))
+    same = [one for one in history_runs.finished(own, certificate["profile"]) if one["started"] < certificate["run"]["started"]]
+    old = old or (same[-1]["path"] if same else None)
+    comparison = history_compare.compare(history_runs.load(old), certificate, same) if old else None
+    names = {name: rows[0] for name, rows in by_check(certificate["findings"]).items()}
+    trends = history_text.trends(history_runs.finished(own, certificate["profile"]), names)
+    parts = [history_text.history(own, skipped + foreign, trends)]
+    alone = f"{certificate['run']['id']} is the first of its profile: there is nothing to compare.\n"
+    parts.append(history_text.comparison(comparison) if comparison else alone)
+    listed = [{key: one[key] for key in ("id", "started", "heading", "verdict", "path")} for one in own]
+    return {"text": "\n".join(parts), "comparison": comparison, "trends": trends, "runs": listed, "skipped": skipped + foreign, "after": new}
+
+
+def findings(certificate: Mapping, top: str, baseline: str, mode: str) -> List[dict]:
+    """Return the regressions of a run that has just ended, against its baseline, as findings; one that is INCONCLUSIVE where they cannot be compared."""
+    cluster = str(certificate["cluster"]["name"])
+    try:
+        found, dummy = history_runs.runs(top, False)
+        made = _report(certificate, found, [], top, _chosen(top, baseline))
+        return history_compare.regressions(made["comparison"], mode, cluster)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, HistoryError) as error:
+        reason = str(error) if isinstance(error, HistoryError) else f"{baseline} is damaged ({type(error).__name__}: {error})."
+        return [history_compare.uncompared(reason, cluster)]
+
+
+def trend(certificate: Mapping, top: str) -> List[dict]:
+    """Return a plot for each layer of how its judged numbers went over this run and those before it, of the same cluster and profile; [] without any."""
+    try:
+        own, dummy = _own(history_runs.runs(top)[0], certificate["cluster"].get("uid"))
+        now = history_runs.summary(certificate)
+        before = [one for one in history_runs.finished(own, certificate["profile"]) if one["started"] < now["started"]]
+        return history_text.plots([*before, now], {name: rows[0] for name, rows in by_check(certificate["findings"]).items()})
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, HistoryError):
+        # A picture is no reason to leave a run without its seal.
+        return []
+
+
+def _chosen(top: str, name: str) -> str:
+    """Return the directory of a run that is named, or given as a path of a directory or of its certificate."""
+    for path in (os.path.join(top, name), name, os.path.dirname(name)):
+        if path and os.path.isfile(os.path.join(path, history_runs.CERTIFICATE)):
+            return path
+    raise HistoryError(f"There is no run {name} in {top}, nor is it the path of one. Name one of its directories.")
+
+
+def _newest(found: List[dict], top: str) -> str:
+    ended = [one for one in found if one["state"] == "finished"]
+    if not ended:
+        raise HistoryError(f"{top} has no run that ended. Certify first, or name the directory of a cluster's runs.")
+    return ended[-1]["path"]
+
+
+def _own(found: List[dict], uid: Optional[str]) -> tuple:
+    """Return (runs of this cluster, those of others as skipped ones)."""
+    own = [one for one in found if one["uid"] == uid]
+    return own, [_foreign(one, uid) for one in found if one["uid"] != uid]
+
+
+def _foreign(one: Mapping, uid: Optional[str]) -> Dict[str, str]:
+    return {"path": one["path"], "reason": f"It is of another cluster: its uid is {one['uid']}, not {uid}."}

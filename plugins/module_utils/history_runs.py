@@ -1,0 +1,118 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runs of a cluster on disk: which there are, what each measured, and which directories are damaged or foreign. No server needed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Dict, List, Optional, Tuple
+
+from .files import DataFileError, read_json, write_text
+from .report_words import ReportError, by_check, cut, number, require
+
+CERTIFICATE = "certificate.json"
+KEPT = ".history.json"
+SCHEMA = 1
+SUMMARY = {"id", "started", "profile", "heading", "state", "verdict", "name", "uid", "values"}
+
+
+class HistoryError(Exception):
+    """The runs that are asked for cannot be compared; the text names them and says what to do."""
+
+
+def load(directory: str) -> Dict[str, Any]:
+    """Return the certificate in the directory of a run; HistoryError says why there is none."""
+    return _read(directory)[0]
+
+
+def _read(directory: str) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+    """Return (certificate, its summary)."""
+    path = os.path.join(directory, CERTIFICATE)
+    if not os.path.isfile(path):
+        raise HistoryError(f"{directory} has no {CERTIFICATE}: it is not the directory of a run.")
+    try:
+        certificate = require(read_json(path))
+        return certificate, summary(certificate)
+    except (DataFileError, ReportError) as error:
+        raise HistoryError(str(error)) from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise HistoryError(f"{path} is damaged ({type(error).__name__}: {error}).") from error
+
+
+def summary(certificate: Mapping) -> Dict[str, Any]:
+    """Return what a list of runs and a trend need of a certificate; `values` {check: [its worst number, whether it is judged]}."""
+    run, cluster = certificate["run"], certificate["cluster"]
+    values = {}
+    for identifier, rows in by_check(certificate["findings"]).items():
+        # The worst finding stands first; one that was not measured has no number to draw.
+        seen = next((row for row in rows if size(row["value"]) is not None), None)
+        if seen is not None:
+            values[identifier] = [size(seen["value"]), bool(rows[0]["judged"])]
+    return {"id": str(run["id"]), "started": str(run["started"]), "profile": certificate["profile"], "heading": certificate["heading"],
+            "state": certificate["state"], "verdict": certificate["verdict"], "name": cluster.get("name"), "uid": cluster.get("uid"),
+            "values": values}  # fmt: skip
+
+
+def size(value: Any) -> Optional[float]:
+    """Return a number, or the upper end of an interval (the lower one where it is open), for drawing and sorting; None for what is none."""
+    upper = number(value, True)
+    return upper if upper is not None else number(value, False)
+
+
+def runs(top: str, keep: bool = True) -> Tuple[List[dict], List[dict]]:
+    """Return ([summary with `path`, the oldest first], [{path, reason}]) of the directories below `top`; what cannot be read is never fatal.
+
+    Unless `keep` is false, summaries are kept in a file below `top`, so that a thousand runs need not be read again for each question.
+    """
+    found: List[dict] = []
+    skipped: List[dict] = []
+    try:
+        names = sorted(name for name in os.listdir(top) if not name.startswith("."))
+    except OSError as error:
+        raise HistoryError(f"Cannot read {top}: {error.strerror}. Name the directory of a cluster's runs.") from error
+    known, seen = _kept(top), {}
+    for name in names:
+        path = os.path.join(top, name)
+        if not os.path.isdir(path):
+            continue
+        mark = _mark(os.path.join(path, CERTIFICATE))
+        try:
+            one = known[name]["summary"] if mark and name in known and known[name]["mark"] == mark else _read(path)[1]
+        except HistoryError as error:
+            skipped.append({"path": path, "reason": cut(error, 300)})
+            continue
+        seen[name] = {"mark": mark, "summary": one}
+        found.append({**one, "path": path})
+    if keep and seen != known:
+        # Who may only read the results does without.
+        with contextlib.suppress(DataFileError):
+            write_text(os.path.join(top, KEPT), json.dumps({"schema": SCHEMA, "runs": seen}))
+    return sorted(found, key=lambda one: (one["started"], one["id"])), skipped
+
+
+def _mark(path: str) -> Optional[List[int]]:
+    """Return what tells a file from the one that was read before; None when it cannot be looked at."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def _kept(top: str) -> Dict[str, Any]:
+    """Return the summaries that were kept, {name: {mark, summary}}; {} where they are none, or damaged."""
+    try:
+        kept = read_json(os.path.join(top, KEPT))
+        rows = kept["runs"] if kept["schema"] == SCHEMA else {}
+        return {name: row for name, row in rows.items() if set(row["summary"]) == SUMMARY and isinstance(row["summary"]["values"], dict)}
+    except (DataFileError, AttributeError, KeyError, TypeError):
+        return {}
+
+
+def finished(found: List[dict], profile: str) -> List[dict]:
+    """Return those runs of a profile that ended."""
+    return [one for one in found if one["state"] == "finished" and one["profile"] == profile]

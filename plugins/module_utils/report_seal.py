@@ -1,0 +1,127 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The seal of a certificate: the hashes of all that the run left, until when it is valid, what voids it, and a digest over it all."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Dict, List
+
+from . import history_report, report_plots
+from .files import DataFileError, read_json, write_json
+
+CERTIFICATE = "certificate.json"
+# The catalogue of checks and what the user said about them, {catalogue, settings}.
+CHECKS = "checks.json"
+# What a run leaves, beside the certificate and what is rendered from it.
+PARTS = ("run.json", CHECKS, "facts", "findings", "raw")
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+CHUNK = 1 << 20
+KEYS = ("hashes", "plots", "valid_until", "voided_by", "digest")
+
+
+def digest(certificate: Mapping) -> str:
+    """Return the SHA-256 of a certificate without its own `digest`: of its JSON with sorted keys, no blanks and only ASCII."""
+    rest = {key: value for key, value in certificate.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")).hexdigest()
+
+
+def paths(directory: str) -> List[str]:
+    """Return what a run left, as sorted paths below its directory; DataFileError for a link, which could lead anywhere."""
+    found = []
+    for part in PARTS:
+        top = os.path.join(directory, part)
+        if os.path.islink(top) or os.path.isfile(top):
+            found.append(top)
+        elif os.path.lexists(top):
+            for root, directories, names in os.walk(top, onerror=_refuse):
+                found += [os.path.join(root, name) for name in names]
+                found += [path for path in (os.path.join(root, name) for name in directories) if os.path.islink(path)]
+    for path in found:
+        if os.path.islink(path) or not os.path.isfile(path):
+            raise DataFileError(f"{path} is no plain file. Remove it, then seal or verify again.")
+    return sorted(os.path.relpath(path, directory) for path in found)
+
+
+def _refuse(error: OSError) -> None:
+    raise DataFileError(f"Cannot read {error.filename}: {error.strerror}.") from error
+
+
+def hashes(directory: str) -> Dict[str, str]:
+    """Return {path: SHA-256} of what a run left."""
+    return {path: _hash(os.path.join(directory, path)) for path in paths(directory)}
+
+
+def _hash(path: str) -> str:
+    sum_of = hashlib.sha256()
+    try:
+        with open(path, "rb") as stream:
+            for chunk in iter(lambda: stream.read(CHUNK), b""):
+                sum_of.update(chunk)
+    except OSError as error:
+        raise DataFileError(f"Cannot read {path}: {error.strerror}.") from error
+    return sum_of.hexdigest()
+
+
+def sealed(certificate: Mapping, found: Mapping, plots: list, valid_days: float) -> Dict[str, Any]:
+    """Return the certificate with its seal; one that is sealed already is sealed anew. A run that did not end is valid for no time."""
+    plain = {key: value for key, value in certificate.items() if key not in KEYS}
+    plain.update(hashes=dict(found), voided_by=_voided_by(certificate))
+    if plots:
+        plain["plots"] = plots
+    finished = certificate.get("run", {}).get("finished")
+    if finished:
+        begin = datetime.datetime.strptime(finished, TIME)
+        plain["valid_until"] = (begin + datetime.timedelta(days=valid_days)).strftime(TIME)
+    plain["digest"] = digest(plain)
+    return plain
+
+
+def _voided_by(certificate: Mapping) -> Dict[str, Any]:
+    """Return the facts that the certificate stands on: when one of them changes, it says nothing any more."""
+    cluster = certificate.get("cluster", {})
+    versions = sorted({f"{tool} {facts['version']}" for tool, facts in _etcd_tools(certificate) if facts.get("version")})
+    known = {key: cluster[key] for key in ("uid", "kubernetes", "nodes") if key in cluster}
+    known["hosts"] = sum(len(names) for names in certificate.get("hosts", {}).values())
+    if versions:
+        known["etcd"] = ", ".join(versions)
+    settings = sorted(json.dumps([row["id"], row["host"], row.get("entry"), row["value"]]) for row in certificate.get("findings", ()) if _is_setting(row))
+    if settings:
+        known["configuration"] = hashlib.sha256("\n".join(settings).encode("ascii")).hexdigest()
+    return known
+
+
+def _is_setting(finding: Mapping) -> bool:
+    """Say whether somebody wrote it, so that there is a place and there are lines to write; what was measured changes by itself."""
+    return finding.get("layer") == "tuning" and bool(finding.get("where")) and bool(finding.get("write"))
+
+
+def _etcd_tools(certificate: Mapping) -> list:
+    return [(tool, facts) for tools in certificate.get("tools", {}).values() for tool, facts in tools.items() if tool == "etcdctl"]
+
+
+def seal(directory: str, valid_days: float) -> Dict[str, Any]:
+    """Seal the certificate in the directory of a run and return it; DataFileError names a file that cannot be used."""
+    path = os.path.join(directory, CERTIFICATE)
+    certificate = read_json(path)
+    if not isinstance(certificate, dict) or not isinstance(certificate.get("run"), dict):
+        raise DataFileError(f"{path} is no certificate. Certify again.")
+    plots = report_plots.collect(facts(directory)) + history_report.trend(certificate, os.path.dirname(os.path.abspath(directory)))
+    try:
+        certificate = sealed(certificate, hashes(directory), plots, valid_days)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DataFileError(f"{path} cannot be sealed ({error}). Certify again.") from error
+    write_json(path, certificate)
+    return certificate
+
+
+def facts(directory: str) -> Dict[str, Any]:
+    """Return {path below facts/ without .json: document}."""
+    top = os.path.join(directory, "facts")
+    names = [path for path in paths(directory) if path.startswith("facts" + os.sep) and path.endswith(".json")]
+    return {os.path.relpath(os.path.join(directory, name), top)[: -len(".json")]: read_json(os.path.join(directory, name)) for name in names}

@@ -1,0 +1,237 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plots as inline SVG and HTML: shapes and words carry the meaning, colour only repeats it; places in percent fit a phone and a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Callable, Dict, List, Optional
+
+from . import bounds
+from .certificate import human
+from .report_markup import Html, escape, join, table, tag
+from .report_plots import POINTS
+from .report_words import cut, number, parsed, word
+
+HEIGHT = 22
+MIDDLE = 11
+TALL = 44
+# From this ratio of the largest to the smallest number on, an axis is logarithmic.
+WIDE = 8
+MOST_NODES = 16
+MOST_PAIRS = 24
+LEGEND = (
+    "How to read: ● PASS, ◆ CONDITIONAL PASS, ✕ FAIL, ○ not decided; a bar is a range of a histogram. "
+    "T (dashed) is the target, C is critical, and the shaded side is beyond it."
+)
+LEGEND_ROWS = "● is P99, the bar reaches from the median to the largest one seen, | is P90. T and C are the bounds of the check that judges this number."
+
+
+def scale(numbers: Sequence[float]) -> Callable[[float], str]:
+    """Return a function that gives a number's place between 8 % and 88 %, so that there is room for what lies beyond a bound."""
+    above = [one for one in numbers if one > 0]
+    wide = bool(above) and len(above) == len(numbers) and max(above) / min(above) > WIDE
+    convert = math.log10 if wide else float
+    low, high = (convert(min(numbers)), convert(max(numbers))) if wide else (min([0.0, *numbers]), max([0.0, *numbers]))
+    span = (high - low) or 1.0
+
+    def place(one: float) -> str:
+        return f"{8 + 80 * (convert(one) - low) / span:.2f}%"
+
+    return place
+
+
+def strip(findings: Sequence[Mapping]) -> Html:
+    """Return all values of one check against its bounds, or "" where there is no number with a bound."""
+    limits: Dict[str, bounds.Bound] = {}
+    for name in ("target", "critical"):
+        # Bounds of tiers differ: those of the worst finding are drawn.
+        limit = parsed(findings[0].get(name))
+        if limit:
+            limits[name] = limit
+    ranges = [(ends, finding["result"]) for ends, finding in ((_ends(finding.get("value")), finding) for finding in findings) if ends]
+    if not limits or not ranges:
+        return Html("")
+    high_is_bad = bounds.SIDE[next(iter(limits.values())).operator] > 0
+    place = scale([end for ends, dummy in ranges for end in ends] + [float(limit.literal) for limit in limits.values()])
+    drawn: List[Html] = [tag("line", class_="axis", x1="0", x2="100%", y1=MIDDLE, y2=MIDDLE)]
+    worst = limits.get("critical") or limits["target"]
+    at = place(float(worst.literal))
+    rest = f"{100 - float(at[:-1]):.2f}%"
+    drawn.append(tag("rect", class_="zone", x=at if high_is_bad else "0", width=rest if high_is_bad else at, y=3, height=HEIGHT - 6))
+    drawn += [_limit(name, place(float(limit.literal))) for name, limit in limits.items()]
+    # Of a thousand hosts with about the same value one shape is seen; the worst, which stands first, is drawn last and on top.
+    shapes: Dict[tuple, tuple] = {}
+    for ends, result in ranges:
+        shapes.setdefault((*(round(float(place(end)[:-1]) * 2) for end in ends), result), (ends, result))
+    drawn += [_value(place, ends, result) for ends, result in reversed(shapes.values())]
+    said = f"{len(ranges)} value{'s' if len(ranges) > 1 else ''}; worst {human(findings[0].get('value'), findings[0].get('unit'))}"
+    bound = "; ".join(f"{name} {human(findings[0][name], findings[0].get('unit'))}" for name in limits)
+    return _svg(drawn, f"{said}; {bound}")
+
+
+def _ends(seen: Any) -> Optional[tuple]:
+    """Return (low, high) of a number or an interval; an end that is open ends where it begins."""
+    low = number(seen, False)
+    high = number(seen, True)
+    return None if low is None else (low, low if high is None else high)
+
+
+def _svg(drawn: Iterable, said: str, height: int = HEIGHT) -> Html:
+    return tag("svg", *drawn, width="100%", height=height, role="img", aria_label=said)
+
+
+def _limit(name: str, at: str) -> Html:
+    """Return the line of a bound; its letter stands at the left of a target and at the right of critical, as both may be close together."""
+    line = tag("line", class_="limit soft-limit" if name == "target" else "limit", x1=at, x2=at, y1=2, y2=HEIGHT - 2)
+    beside = {"dx": -2, "text_anchor": "end"} if name == "target" else {"dx": 2}
+    return join([line, tag("text", name[0].upper(), class_="label", x=at, y=9, **beside)])
+
+
+def _value(place: Callable, ends: tuple, result: str) -> Html:
+    """Return the shape of one value, or the bar of an interval."""
+    low, high = ends
+    if low != high:
+        return tag("line", class_="range", x1=place(low), x2=place(high), y1=MIDDLE, y2=MIDDLE)
+    at = place(low)
+    if result == "PASS":
+        return tag("circle", class_="dot", cx=at, cy=MIDDLE, r=4)
+    if result not in ("FAIL", "CONDITIONAL"):
+        return tag("circle", class_="hollow", cx=at, cy=MIDDLE, r=4)
+    shape = {"d": "M-4 -4L4 4M-4 4L4 -4", "class_": "cross"} if result == "FAIL" else {"d": "M0 -5L5 0L0 5L-5 0Z", "class_": "dot"}
+    return tag("svg", tag("path", **shape), x=at, y=MIDDLE)
+
+
+def plot(data: Mapping, findings: Sequence[Mapping]) -> Html:
+    """Return one of the certificate's plots, or "" for a kind that is not known."""
+    draw = {"percentiles": percentiles, "pairs": pairs, "ramp": ramp, "trend": trend}.get(data.get("kind"))
+    rows = [row for row in data.get("rows") or [] if isinstance(row, Mapping)]
+    return draw(data, rows, findings) if draw and rows else Html("")
+
+
+def percentiles(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mapping]) -> Html:
+    """Return a line for each distribution on one axis, with the bounds of the check whose value its P99 is."""
+    judged: Dict[float, Mapping] = {}
+    for finding in findings:
+        if finding["layer"] == data.get("layer") and finding.get("unit") == "s" and _ends(finding.get("value")):
+            judged.setdefault(float(_ends(finding["value"])[1]), finding)
+    drawn = []
+    sizes = [float(size) for row in rows for size in row.get("points", {}).values() if number(size, True) is not None and size > 0]
+    limits = {id(row): _bounds(judged.get(float(row["points"]["p99"]))) for row in rows if number(row.get("points", {}).get("p99"), True) is not None}
+    if not sizes:
+        return Html("")
+    place = scale(sizes + [one for own in limits.values() for one in own.values()] + [min(sizes) / 2])
+    for row in rows:
+        sizes_of = row.get("points", {})
+        points = {key: float(sizes_of[key]) for key in POINTS if number(sizes_of.get(key), True) is not None and sizes_of[key] > 0}
+        if "p99" not in points:
+            continue
+        shapes = [tag("line", class_="axis", x1="0", x2="100%", y1=MIDDLE, y2=MIDDLE)]
+        shapes += [_limit(name, place(one)) for name, one in limits.get(id(row), {}).items()]
+        if "p50" in points:
+            last = place(max(points.values()))
+            shapes.append(tag("line", class_="range", x1=place(points["p50"]), x2=last, y1=MIDDLE, y2=MIDDLE, opacity=".45"))
+        if "p90" in points:
+            shapes.append(tag("line", class_="thin", x1=place(points["p90"]), x2=place(points["p90"]), y1=MIDDLE - 5, y2=MIDDLE + 5))
+        shapes.append(tag("circle", class_="dot", cx=place(points["p99"]), cy=MIDDLE, r=4))
+        said = ", ".join(f"{key} {human(size, 's')}" for key, size in points.items())
+        drawn += [tag("span", row.get("name") or data.get("layer"), class_="name"), _svg(shapes, said), tag("span", human(points["p99"], "s"), class_="end")]
+    drawn = [tag("span", "", class_="name"), _axis(place, min(sizes), max(sizes)), tag("span", "P99", class_="end soft"), *drawn]
+    more = f" {data['left_out']} more are in facts/." if data.get("left_out") else ""
+    return join([tag("h3", data.get("title")), tag("p", LEGEND_ROWS + more, class_="legend"), tag("div", *drawn, class_="rows")])
+
+
+def _axis(place: Callable, low: float, high: float) -> Html:
+    """Return the powers of ten between the smallest and the largest size, as an axis."""
+    powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    marks = [(place(10.0**power), human(10.0**power, "s")) for power in powers]
+    ticks = [tag("line", class_="axis", x1=at, x2=at, y1=15, y2=HEIGHT) for at, dummy in marks]
+    return _svg(ticks + [tag("text", text, class_="label", x=at, y=12, text_anchor="middle") for at, text in marks], "axis in seconds")
+
+
+def _bounds(finding: Optional[Mapping]) -> Dict[str, float]:
+    found = {name: parsed(finding.get(name)) for name in ("target", "critical")} if finding else {}
+    return {name: float(limit.literal) for name, limit in found.items() if limit and limit.literal > 0}
+
+
+def pairs(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mapping]) -> Html:
+    """Return the node-pair matrix, or the worst pairs where there are too many nodes."""
+    rows = [row for row in rows if number(row.get("value"), True) is not None]
+    if not rows:
+        return Html("")
+    more_is_better, unit = bool(data.get("more_is_better")), data.get("unit")
+    ordered = sorted(rows, key=lambda row: (row["value"] if more_is_better else -row["value"], str(row.get("from")), str(row.get("to"))))
+    worst = ordered[0]
+    names = sorted({cut(row.get(end)) for row in rows for end in ("from", "to")})
+    seen = f"{cut(worst.get('from'))} to {cut(worst.get('to'))}, {human(worst['value'], unit)}"
+    text = f"{'Less' if more_is_better else 'More'} is worse; the worst pair is outlined: {seen}."
+    head = join([tag("h3", data.get("title")), tag("p", text, class_="legend")])
+    if len(names) > MOST_NODES:
+        shown = [[row.get("from"), row.get("to"), human(row["value"], unit)] for row in ordered[:MOST_PAIRS]]
+        return join([head, tag("p", f"{len(rows)} pairs; the worst {len(shown)}:"), table(["From", "To", "Measured"], shown)])
+    cells: Dict[tuple, Mapping] = {}
+    for row in ordered:
+        cells.setdefault((cut(row.get("from")), cut(row.get("to"))), row)
+    body = []
+    for first in names:
+        own = [cells.get((first, second)) for second in names]
+        body.append(tag("tr", tag("th", first, scope="row"), *(_cell(row, row is worst, unit) for row in own)))
+    top = tag("tr", tag("th", "from \\ to", scope="col"), *(tag("th", name, scope="col") for name in names))
+    return join([head, tag("div", tag("table", tag("thead", top), tag("tbody", *body), class_="matrix"), class_="scroll")])
+
+
+def _cell(row: Optional[Mapping], is_worst: bool, unit: Any) -> Html:
+    return tag("td", human(row["value"], unit) if row else "·", class_="worst" if is_worst else None)
+
+
+def ramp(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mapping]) -> Html:
+    """Return the steps of a ramp: what was offered, what was carried and how slow; where less was carried, it says so."""
+    rows = [row for row in rows if all(number(row.get(key), True) is not None for key in ("offered", "rate", "p99"))]
+    if not rows:
+        return Html("")
+    place = scale([0.0, *(float(row["p99"]) for row in rows)])
+    shown = []
+    for row in rows:
+        bar = _svg([tag("line", class_="range", x1=place(0.0), x2=place(float(row["p99"])), y1=MIDDLE, y2=MIDDLE)], human(row["p99"], "s"))
+        short = "fell short" if row["rate"] < 0.98 * row["offered"] else ""
+        shown.append([human(row["offered"], "1/s"), human(row["rate"], "1/s"), short, human(row["p99"], "s"), bar])
+    return join([tag("h3", data.get("title")), table(["Offered", "Carried", "", "P99", "P99, drawn"], shown)])
+
+
+def trend(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mapping]) -> Html:
+    """Return a line for each number over the last runs, the newest at the right, with its bounds."""
+    drawn = []
+    for row in rows:
+        sizes = [number(one, True) for one in row.get("sizes") or []]
+        known = [(index, one) for index, one in enumerate(sizes) if one is not None]
+        if len(known) < 2:
+            continue
+        limits = _bounds(row)
+        low, high = min([0.0, *(one for dummy, one in known)]), max(one for dummy, one in known) * 1.15
+        # A bound far away would press the line flat; it is drawn where it is near.
+        near = {name: one for name, one in limits.items() if one <= 2 * high}
+        high = max([high, *near.values()]) or 1.0
+        points = [(f"{1 + 98 * index / (len(sizes) - 1):.2f}%", _level(one, low, high)) for index, one in known]
+        levels = [("limit soft-limit" if name == "target" else "limit", _level(one, low, high)) for name, one in near.items()]
+        shapes = [tag("line", class_=kind, x1="0", x2="100%", y1=level, y2=level) for kind, level in levels]
+        shapes += [tag("line", class_="thin", x1=one[0], y1=one[1], x2=two[0], y2=two[1]) for one, two in zip(points, points[1:])]
+        shapes += [tag("circle", class_="dot", cx=x, cy=y, r=3) for x, y in points]
+        unit = row.get("unit")
+        said = f"{len(known)} runs, first {human(known[0][1], unit)}, last {human(known[-1][1], unit)}"
+        last = f"{human(known[0][1], unit)} to {human(known[-1][1], unit)}"
+        drawn += [tag("span", row.get("name"), class_="name"), _svg(shapes, said, TALL), tag("span", last, class_="end")]
+    if not drawn:
+        return Html("")
+    text = f"{len(data.get('runs') or [])} runs of this cluster and profile, the newest at the right. Dashed: target; solid: critical, where they are near."
+    return join([tag("h3", data.get("title")), tag("p", text, class_="legend"), tag("div", *drawn, class_="rows tall")])
+
+
+def _level(one: float, low: float, high: float) -> str:
+    return f"{TALL - 4 - (TALL - 8) * (one - low) / (high - low):.1f}"
+
+
+def tally(counted: Mapping) -> Html:
+    """Return counts of results as words, such as `23 PASS, 2 N/A`."""
+    return escape(", ".join(f"{count} {word(result)}" for result, count in counted.items()))

@@ -1,0 +1,185 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every format says of a certificate, in the same words. Pure; a damaged certificate is refused as a whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Dict, List, Optional
+
+from . import bounds
+from .certificate import clean, human
+from .checks import RESULTS
+
+WORDS = {"CONDITIONAL": "CONDITIONAL PASS", "NOT_APPLICABLE": "N/A", "INFO": "info"}
+OPEN = ("FAIL", "INCONCLUSIVE", "CONDITIONAL")
+# What every renderer stands on; the schema says more.
+FORM = {"heading": str, "verdict": str, "state": str, "message": str, "profile": str, "layers": list, "partial": bool, "cluster": dict, "run": dict,
+        "hosts": dict, "tools": dict, "counts": dict, "layer_verdicts": dict, "checklist": list, "slas": list, "changes": list, "capacity": dict,
+        "waivers": list, "not_applicable": list, "findings": list}  # fmt: skip
+OF_FINDING = ("id", "layer", "title", "scope", "host", "value", "target", "critical", "result", "judged", "reason")
+LONGEST = 2000
+
+
+class ReportError(Exception):
+    """The document is no certificate; the text says what is missing."""
+
+
+def require(certificate: Any) -> Mapping:
+    """Return the certificate; ReportError if it is none that can be rendered."""
+    if not isinstance(certificate, Mapping):
+        raise ReportError("The document is no certificate: it is no JSON object. Certify again.")
+    wrong = [key for key, kind in FORM.items() if not isinstance(certificate.get(key), kind)]
+    if wrong:
+        raise ReportError(f"The document is no certificate: {', '.join(wrong)} is missing or of another type. Certify again.")
+    for finding in certificate["findings"]:
+        missing = [key for key in OF_FINDING if key not in finding] if isinstance(finding, Mapping) else list(OF_FINDING)
+        if missing or finding["result"] not in RESULTS:
+            raise ReportError(f"The certificate has a finding without {', '.join(missing) or 'a known result'}. Certify again.")
+    return certificate
+
+
+def word(result: Any) -> str:
+    """Return the result as it is written for people."""
+    return WORDS.get(result, str(result))
+
+
+def cut(text: Any, most: int = LONGEST) -> str:
+    """Return a text as one clean line, cut when it is long: a tool's error may be of any length."""
+    text = str(text)
+    line = clean(text[: most * 4])
+    return line if len(line) <= most and len(text) <= most * 4 else line[: most - 1] + "…"
+
+
+def lines(text: Any, most: int = LONGEST) -> List[str]:
+    """Return a text as clean lines that keep their indentation, such as lines to write into a file."""
+    kept = str(text)[:most].expandtabs(2).split("\n")
+    return [" " * (len(line) - len(line.lstrip(" "))) + clean(line) for line in kept] + (["…"] if len(str(text)) > most else [])
+
+
+def by_check(findings: Iterable) -> Dict[str, List[Mapping]]:
+    """Return {id: its findings, the worst first}, the judged ones and the worst first: the order of the certificate."""
+    found: Dict[str, List[Mapping]] = {}
+    for finding in findings:
+        found.setdefault(finding["id"], []).append(finding)
+    return found
+
+
+def layers(certificate: Mapping) -> List[str]:
+    """Return the chosen layers, and what stands beside them, tuning; also where only a finding names one."""
+    beside = sorted({*certificate["layer_verdicts"], *(str(finding["layer"]) for finding in certificate["findings"])} - set(certificate["layers"]))
+    return [str(layer) for layer in certificate["layers"]] + beside
+
+
+def value(finding: Mapping) -> str:
+    """Return the measured value; an empty list or text is a value too."""
+    if finding.get("value") in ([], ""):
+        return "none"
+    limits = [limit for limit in (finding.get("target"), finding.get("critical")) if isinstance(limit, str)]
+    return cut(human(finding.get("value"), finding.get("unit"), limits))
+
+
+def bound(finding: Mapping, key: str) -> str:
+    """Return the target or the critical bound."""
+    return cut(human(finding.get(key), finding.get("unit")))
+
+
+def place(finding: Mapping) -> str:
+    """Return where it was seen: the host of a host's finding, and the entry."""
+    host = finding.get("host") or "" if finding.get("scope") == "host" else ""
+    return cut(f"{host} {finding.get('entry') or ''}".strip())
+
+
+def samples(finding: Mapping) -> str:
+    """Return how many observations stand behind it, and how many it needs."""
+    if finding.get("samples") is None:
+        return ""
+    needed = finding.get("min_samples")
+    return f"{human(finding['samples'])} of {human(needed)}" if needed is not None and finding["samples"] < needed else human(finding["samples"])
+
+
+def number(seen: Any, high_is_bad: bool) -> Optional[float]:
+    """Return a value, or the worse end of an interval, as a finite number; None if it is none."""
+    if isinstance(seen, (list, tuple)) and len(seen) == 2:
+        seen = seen[1] if high_is_bad else seen[0]
+    return float(seen) if isinstance(seen, (int, float)) and not isinstance(seen, bool) and abs(seen) < 1e300 and math.isfinite(seen) else None
+
+
+def parsed(text: Any) -> Optional[bounds.Bound]:
+    """Return a bound with a side and a number, or None."""
+    try:
+        found = bounds.parse(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if found and found.operator in bounds.SIDE and abs(found.literal) < 1e300 else None
+
+
+def margin(finding: Mapping) -> Optional[tuple]:
+    """Return (share of the bound that is left, target or critical); negative: beyond it. None where a share says nothing.
+
+    What meets its target has its margin to the target, everything else to critical.
+    """
+    best = None
+    for name in ("target", "critical"):
+        limit = parsed(finding.get(name))
+        if limit is None or not limit.literal:
+            continue
+        seen = number(finding.get("value"), bounds.SIDE[limit.operator] > 0)
+        if seen is None:
+            return None
+        share = (limit.literal - seen) / abs(limit.literal) * bounds.SIDE[limit.operator]
+        best = (share, name)
+        if share >= 0:
+            break
+    return best
+
+
+def margin_text(finding: Mapping) -> str:
+    """Return the margin, such as `61 % inside target` or `1.2 times beyond critical`."""
+    found = margin(finding)
+    if found is None:
+        return ""
+    share, name = found
+    side = "inside" if share >= 0 else "beyond"
+    size = abs(share)
+    if not size:
+        return f"at {name}"
+    if size < 2:
+        text = f"{round(size * 100) if size >= 0.1 else float(f'{size * 100:.2g}'):g} %"
+    else:
+        text = f"{float(f'{size:.2g}'):,g} times" if size < 1e6 else "far"
+    return f"{text} {side} {name}"
+
+
+def explained(finding: Mapping) -> List[str]:
+    """Return what else was off target and could be why, a sentence each."""
+    found = []
+    for one in finding.get("explained_by") or []:
+        where = f"{one.get('host') or ''} {one.get('entry') or ''}".strip()
+        seen = f" is {human(one['value'], one.get('unit'))}" if one.get("value") is not None else ""
+        found.append(cut(f"{one['layer']}: {one['title']}{seen}{' at ' + where if where else ''}"))
+    return found
+
+
+def indicative(certificate: Mapping) -> str:
+    """Return why the checklist is not filled as a whole, or ""."""
+    if certificate["partial"]:
+        return "A PARTIAL run fills none of it: values are indicative."
+    return "" if certificate["profile"] in ("load", "soak") else "Only the profiles load and soak fill it: values are indicative."
+
+
+def counts(rows: Iterable) -> Dict[str, int]:
+    """Return how many of these findings have each result, the worst result first."""
+    found = [finding["result"] for finding in rows]
+    return {result: found.count(result) for result in RESULTS if result in found}
+
+
+def unmeasured(certificate: Mapping) -> Dict[str, List[Mapping]]:
+    """Return {reason: the worst findings of the checks that were to be judged and were not measured}."""
+    found: Dict[str, List[Mapping]] = {}
+    for rows in by_check(certificate["findings"]).values():
+        if rows[0]["judged"] and rows[0]["result"] == "INCONCLUSIVE":
+            found.setdefault(cut(rows[0]["reason"]) or "No reason was recorded.", []).append(rows[0])
+    return found

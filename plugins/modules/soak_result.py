@@ -1,0 +1,107 @@
+#!/usr/bin/python
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: soak_result
+short_description: What the recordings of a soak prove
+version_added: "0.1.0"
+description:
+  - Reads the recordings that M(kubeproof.certify.soak_watch) has collected, and says whether etcd elected a leader in that time.
+  - The raft term and the counter of leader changes must agree, every member must have been watched, and no gap may have hidden an election.
+author: kubeproof authors (@kubeproof)
+options:
+  recordings:
+    description:
+      - Path of each host's recording, compressed with gzip or not.
+      - One that is not there is missing, and then nothing proves that there was no election.
+    type: dict
+    required: true
+  members:
+    description: The hosts of all members.
+    type: list
+    elements: str
+    required: true
+  needed:
+    description: Seconds that a soak must last to fill the checklist.
+    type: float
+    default: 86400
+  put_rate:
+    description: Declared writes per second, with which the rate of the time is compared.
+    type: float
+attributes:
+  check_mode:
+    description: Reads the same.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Read the recordings
+  kubeproof.certify.soak_result:
+    recordings: {etcd1: results/soak/etcd1.gz, etcd2: results/soak/etcd2.gz, etcd3: results/soak/etcd3.gz}
+    members: [etcd1, etcd2, etcd3]
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+facts:
+  description:
+    - The document of the cluster and those of its C(hosts). C(soak.elections) is there only when it is proved; C(missing) says why it is not.
+  returned: success
+  type: dict
+  sample:
+    cluster:
+      soak: {id: 20261121t160000z-5c1f, seconds: 86400.0, planned: 86400, coverage: 0.9998, terms: 0, changes: 0, leaders: 1, rate: 61.2, seen: 0, elections: 0}
+      missing: {}
+    hosts:
+      etcd1:
+        soak: {coverage: 0.9998, samples: 17278, longest_gap: 15.0, restarts: 0, watcher_starts: 1, boots: 1, clock_steps: 0, clock_step: 0.0}
+verdict:
+  description: PASS, FAIL or INCONCLUSIVE, and a sentence.
+  returned: success
+  type: dict
+  sample: {result: PASS, sentence: "No leader election in 86400 s, by raft term and by counter, 99.98% covered."}
+"""
+
+import gzip
+import os
+import zlib
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubeproof.certify.plugins.module_utils import soak_file
+from ansible_collections.kubeproof.certify.plugins.module_utils.soak_facts import soak_facts, verdict
+
+GZIP = b"\x1f\x8b"
+
+
+def recording(path):
+    """Return the recording in a file, compressed or not; one that cannot be unpacked is damaged."""
+    try:
+        with open(path, "rb") as plain:
+            packed = plain.read(len(GZIP)) == GZIP
+        with (gzip.open(path, "rb") if packed else open(path, "rb")) as stream:
+            return soak_file.read(stream)
+    except (OSError, EOFError, zlib.error) as error:
+        return {"damage": f"{path} cannot be unpacked ({str(error) or type(error).__name__})"}
+
+
+def main():
+    """Read the arguments, read the recordings, return facts."""
+    spec = {
+        "recordings": {"type": "dict", "required": True},
+        "members": {"type": "list", "elements": "str", "required": True},
+        "needed": {"type": "float", "default": 86400},
+        "put_rate": {"type": "float"},
+    }
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    options = module.params
+    there = {host: recording(path) for host, path in options["recordings"].items() if os.path.exists(path)}
+    facts = soak_facts(there, options["members"], options["needed"], options["put_rate"])
+    module.exit_json(changed=False, facts=facts, verdict=verdict(facts["cluster"]))
+
+
+if __name__ == "__main__":
+    main()

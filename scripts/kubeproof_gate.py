@@ -1,0 +1,298 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kubeproof-gate: turn a certificate into an exit status that a pipeline can trust.
+
+    python3 kubeproof_gate.py [options] results/prod/<run>/certificate.json
+
+Exit status: 0 PASS, 10 CONDITIONAL, 20 FAIL, 30 INCONCLUSIVE (also: proves less than was asked for), 50 missing, damaged, stale,
+of another cluster, or anything unexpected. One file, Python 3.8 or newer, nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import hmac
+import json
+import math
+import operator
+import os
+import re
+import sys
+
+EXIT = {"PASS": 0, "CONDITIONAL": 10, "FAIL": 20, "INCONCLUSIVE": 30}
+UNUSABLE = 50
+LACKING = EXIT["INCONCLUSIVE"]
+LAYERS = ("etcd", "apiserver", "network", "dns", "storage", "ingress")
+# Findings on the certificate itself, such as a waiver that has expired.
+OWN = "certify"
+RESULTS = ("FAIL", "INCONCLUSIVE", "CONDITIONAL", "PASS", "NOT_APPLICABLE", "INFO")
+DECIDING = RESULTS[:4]
+LARGEST_FILE = 256 * 1024 * 1024
+CLOCKS_DIFFER = datetime.timedelta(hours=1)
+FORM = {"heading": str, "verdict": str, "state": str, "profile": str, "layers": list, "partial": bool, "cluster": dict, "run": dict, "counts": dict,
+        "layer_verdicts": dict, "checklist": list, "slas": list, "changes": list, "waivers": list, "not_applicable": list, "findings": list}  # fmt: skip
+BOUND = re.compile(r"\s*(==|!=|<=|>=|<|>|in(?=[\s\[]))\s*(\S.*?)\s*", re.DOTALL)
+COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+class Unusable(Exception):
+    """The certificate says nothing that can be relied on; the text says why."""
+
+
+def load(path):
+    """Return the document in the file at `path`, or on standard input for "-"; Unusable if it is not one whole JSON object."""
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read(LARGEST_FILE + 1)
+        else:
+            with open(path, "rb") as stream:
+                data = stream.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise Unusable(f"cannot be read: {error.strerror or error}") from error
+    if len(data) > LARGEST_FILE:
+        raise Unusable(f"is larger than {LARGEST_FILE} bytes")
+    try:
+        document = json.loads(data.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f"is damaged: {error}") from error
+    if not isinstance(document, dict):
+        raise Unusable("is damaged: it is no JSON object")
+    return document
+
+
+def _refuse(constant):
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _once(pairs):
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return found
+
+
+def digest(certificate):
+    """Return the SHA-256 of a certificate without its own `digest`: of its JSON with sorted keys, no blanks and only ASCII."""
+    rest = {key: value for key, value in certificate.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")).hexdigest()
+
+
+def check(certificate):
+    """Return the verdict, decided again from the findings; Unusable where the document contradicts itself."""
+    if certificate.get("schema") != 1 or isinstance(certificate.get("schema"), bool):
+        raise Unusable(f"has the schema {certificate.get('schema')!r}; this gate reads 1")
+    for key, kind in FORM.items():
+        if not isinstance(certificate.get(key), kind):
+            raise Unusable(f"is damaged: {key} is missing or no {kind.__name__}")
+    counts = dict.fromkeys(RESULTS, 0)
+    by_layer = {}
+    for finding in certificate["findings"]:
+        result, layer = _finding(finding)
+        counts[result] += 1
+        by_layer.setdefault(layer, []).append(result)
+    if counts != certificate["counts"]:
+        raise Unusable("is damaged: its counts are not those of its findings")
+    verdict = _worst(result for result in DECIDING if counts[result])
+    if certificate["verdict"] != verdict:
+        raise Unusable(f"is damaged: it says {certificate['verdict']!r}, and its findings say {verdict}")
+    chosen = certificate["layers"]
+    if not chosen or not all(isinstance(layer, str) for layer in chosen) or len(set(chosen)) != len(chosen):
+        raise Unusable("is damaged: its layers are no list of names")
+    strangers = set(by_layer) - set(certificate["layer_verdicts"]) - {OWN}
+    if strangers:
+        raise Unusable(f"is damaged: it has findings of {', '.join(sorted(strangers))[:200]} without a verdict")
+    for layer in chosen:
+        record = certificate["layer_verdicts"].get(layer)
+        own = _worst(by_layer.get(layer, []))
+        if not isinstance(record, dict) or record.get("verdict") != own:
+            raise Unusable(f"is damaged: the verdict of the layer {layer} is not that of its findings, {own}")
+    if certificate["partial"] != bool(set(LAYERS) - set(chosen)):
+        raise Unusable("is damaged: its layers and what it says of them differ")
+    if certificate["state"] not in ("finished", "interrupted") or (certificate["state"] == "interrupted" and verdict in ("PASS", "CONDITIONAL")):
+        raise Unusable("is damaged: its state and its verdict contradict each other")
+    return verdict
+
+
+def _worst(results):
+    found = set(results)
+    return next((result for result in DECIDING if result in found), "INCONCLUSIVE")
+
+
+def _finding(finding):
+    """Return the result (INFO where it is not judged) and the layer of a finding; Unusable where its number does not bear it out."""
+    if not isinstance(finding, dict) or not all(isinstance(finding.get(key), str) for key in ("id", "layer", "result")):
+        raise Unusable("is damaged: a finding has no id, layer or result")
+    if finding["result"] not in RESULTS or not isinstance(finding.get("judged"), bool):
+        raise Unusable(f"is damaged: the finding {finding['id']!r} has no known result")
+    if not finding["judged"]:
+        return "INFO", finding["layer"]
+    if finding["result"] == "INFO":
+        raise Unusable(f"is damaged: the finding {finding['id']!r} is judged without a result")
+    if finding["result"] == "PASS" and not _bears_out(finding):
+        raise Unusable(f"is damaged: the finding {finding['id']!r} is a PASS that its own number does not bear out")
+    return finding["result"], finding["layer"]
+
+
+def _bears_out(finding):
+    """Say whether the value of a PASS meets its bounds, of which there is at least one, with as many samples as it wants."""
+    wanted = [finding[key] for key in ("target", "critical") if finding.get(key) is not None]
+    needed = finding.get("min_samples")
+    if needed is not None and not (_is_number(needed) and _is_number(finding.get("samples")) and finding["samples"] >= needed):
+        return False
+    return bool(wanted) and "value" in finding and all(isinstance(one, str) and _meets(finding["value"], one) for one in wanted)
+
+
+def _meets(value, text):
+    """Say whether a value, or the whole of an interval [low, high], meets a bound such as `< 0.025`."""
+    match = BOUND.fullmatch(text)
+    if not match:
+        return False
+    symbol, literal = match.group(1), json.loads(match.group(2), parse_constant=_refuse)
+    if symbol == "in":
+        return isinstance(literal, list) and any(_kind(one) is _kind(value) and one == value for one in literal)
+    if symbol in ("==", "!="):
+        return _kind(value) is _kind(literal) and COMPARE[symbol](value, literal)
+    if isinstance(value, list):
+        low, high = value if len(value) == 2 else (None, None)
+        high = math.inf if high is None else high
+        if not (_is_number(low) and isinstance(high, (int, float)) and low < high):
+            return False
+        return high <= literal if symbol in ("<", "<=") else low >= literal
+    return _is_number(value) and _is_number(literal) and COMPARE[symbol](value, literal)
+
+
+def _kind(value):
+    """Return the type of a value; 1 and 1.0 are of one, and true is of another."""
+    return float if _is_number(value) else type(value)
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and (isinstance(value, int) or math.isfinite(value))
+
+
+def moment(text, name):
+    """Return the time that an ISO 8601 text in UTC names; Unusable if it names none."""
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    except (TypeError, ValueError) as error:
+        raise Unusable(f"is damaged: {name} is {text!r}, no time such as 2026-11-21T17:05:51Z") from error
+
+
+def stale(certificate, max_age, now):
+    """Raise Unusable when the certificate is too old, has expired, or comes from the future."""
+    finished = moment(certificate["run"].get("finished"), "run.finished")
+    if finished > now + CLOCKS_DIFFER:
+        raise Unusable(f"comes from the future: it was finished at {certificate['run']['finished']}; correct the clock")
+    if now - finished > datetime.timedelta(days=max_age):
+        raise Unusable(f"is stale: it was finished at {certificate['run']['finished']}, more than {max_age:g} days ago (--max-age)")
+    if "valid_until" in certificate and now > moment(certificate["valid_until"], "valid_until"):
+        raise Unusable(f"has expired: it was valid until {certificate['valid_until']}")
+
+
+def lacking(certificate, profile, allow_partial):
+    """Return what a certificate of the wanted profile has and this one has not, as sentences."""
+    found = []
+    if certificate["profile"] != profile:
+        found.append(f"its profile is {certificate['profile']}, wanted is {profile} (--profile)")
+    if certificate["partial"] and not allow_partial:
+        missing = [layer for layer in LAYERS if layer not in certificate["layers"]]
+        found.append(f"it is partial: {', '.join(missing)} did not run (--allow-partial)")
+    scales = [place[key] for place in (certificate, certificate["run"]) for key in ("time_scale", "scale") if key in place]
+    if any(scale != 1 or isinstance(scale, bool) for scale in scales):
+        found.append("it is scaled: the run was shortened")
+    plain = certificate["profile"].upper()
+    if certificate["heading"] != plain and not (certificate["partial"] and certificate["heading"] == f"{plain}, PARTIAL: {', '.join(certificate['layers'])}"):
+        found.append(f"its heading is {certificate['heading'][:200]!r}, not {plain}")
+    return found
+
+
+def decide(certificate, options, now):
+    """Return (exit status, sentences); Unusable when it is 50."""
+    verdict = check(certificate)
+    uid = certificate["cluster"].get("uid")
+    if options.cluster is not None and (not isinstance(uid, str) or uid != options.cluster):
+        raise Unusable(f"is of another cluster: its uid is {uid!r}, wanted is {options.cluster!r}")
+    if verdict in ("PASS", "CONDITIONAL"):
+        # What is good has to prove that nothing of it was lost.
+        if not isinstance(certificate.get("digest"), str):
+            raise Unusable("is not sealed: its digest is missing")
+        if not hmac.compare_digest(certificate["digest"].encode("utf-8", "replace"), digest(certificate).encode()):
+            raise Unusable("is damaged: its digest is not that of its content")
+        stale(certificate, options.max_age, now)
+        missing = lacking(certificate, options.profile, options.allow_partial)
+        if missing:
+            return LACKING, [f"{verdict}, but it proves less than was asked for:"] + missing
+    open_items = [str(item.get("title")) for item in certificate["checklist"] if isinstance(item, dict) and item.get("status") != "filled"]
+    sentences = [verdict] + [str(certificate.get("message", ""))] + [f"checklist, not filled: {title}" for title in open_items]
+    if verdict == "CONDITIONAL" and options.allow_conditional:
+        return EXIT["PASS"], sentences + ["accepted: --allow-conditional"]
+    return EXIT[verdict], sentences
+
+
+def days(text):
+    """Return a number of days above zero."""
+    number = float(text)
+    if not 0 < number < 36500:
+        raise ValueError(text)
+    return number
+
+
+def parser():
+    """Return the parser of the command line."""
+    parsed = argparse.ArgumentParser(prog="kubeproof-gate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parsed.add_argument("certificate", help="path of certificate.json, or - for standard input")
+    parsed.add_argument("--cluster", metavar="UID", help="the UID of the namespace kube-system of the cluster that is meant")
+    parsed.add_argument("--max-age", metavar="DAYS", type=days, default=90.0, help="refuse what was finished earlier (90)")
+    parsed.add_argument("--profile", choices=("smoke", "load", "stress", "soak"), default="load", help="the profile that is wanted (load)")
+    parsed.add_argument("--allow-conditional", action="store_true", help="exit 0 for CONDITIONAL too")
+    parsed.add_argument("--allow-partial", action="store_true", help="accept a run of fewer than all six layers")
+    return parsed
+
+
+def _options(arguments):
+    """Return the options; a wrong command line is 50 like all that is unexpected, and only --help, alone, ends with 0."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return parser().parse_args(arguments)
+    except SystemExit as ended:
+        if ended.code in (0, None) and len(arguments) == 1:
+            raise
+        raise Unusable("cannot be asked for: the command line is wrong, see --help") from ended
+
+
+def main(arguments=None, now=None):
+    """Return the exit status, having said why in plain lines."""
+    name = "certificate"
+    try:
+        options = _options(arguments)
+        name = options.certificate
+        status, sentences = decide(load(name), options, now or datetime.datetime.now(datetime.timezone.utc))
+    except Unusable as error:
+        status, sentences = UNUSABLE, [f"{name} {error}."]
+    except Exception as error:
+        # Whatever it is, it is no PASS.
+        status, sentences = UNUSABLE, [f"{name} is damaged or unlike any certificate ({type(error).__name__}: {error})."]
+    try:
+        text = "\n".join(_printable(sentence) for sentence in sentences if sentence)
+        print(f"kubeproof-gate: exit {status}: {text}", flush=True)
+    except (OSError, ValueError):
+        # Nobody reads what we say; the pipe is closed for good, so that the interpreter does not try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return status
+
+
+def _printable(text):
+    """Return a sentence as one line of ASCII: names come from hosts and tools, and the terminal may know no more."""
+    return "".join(one if one.isprintable() else " " for one in text).encode("ascii", "backslashreplace").decode("ascii")[:1000]
+
+
+if __name__ == "__main__":
+    try:
+        STATUS = main()
+    except BaseException as unexpected:
+        # --help ends with SystemExit(0); everything else that is not a verdict, such as Ctrl-C, is 50.
+        STATUS = 0 if isinstance(unexpected, SystemExit) and unexpected.code in (0, None) else UNUSABLE
+    sys.exit(STATUS)

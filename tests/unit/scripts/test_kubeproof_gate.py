@@ -1,0 +1,369 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate: the exit status of each kind of certificate, and never 0 by accident."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import datetime
+import importlib.util
+import io
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import report_seal
+from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
+
+PROGRAM = pathlib.Path(__file__).parents[3] / "scripts" / "kubeproof_gate.py"
+NOW = datetime.datetime(2026, 12, 1, tzinfo=datetime.timezone.utc)
+QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def _gate():
+    spec = importlib.util.spec_from_file_location("kubeproof_gate", PROGRAM)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+gate = _gate()
+
+
+@pytest.fixture(name="ask")
+def fixture_ask(tmp_path, capsys):
+    """Return a function that writes a certificate and returns (exit status, what was said)."""
+
+    def ask(document, *arguments, now=NOW):
+        path = tmp_path / "certificate.json"
+        path.write_bytes(document if isinstance(document, bytes) else json.dumps(document).encode())
+        status = gate.main([*arguments, str(path)], now)
+        return status, capsys.readouterr().out
+
+    return ask
+
+
+def test_good(ask):
+    status, said = ask(fake.certificate())
+    assert status == 0 and "exit 0: PASS" in said
+
+
+def bad(**more):
+    return {"etcd": [fake.finding("etcd"), fake.finding("etcd", 1, **more)]}
+
+
+@pytest.mark.parametrize(
+    ("findings", "expected"),
+    [
+        (bad(result="CONDITIONAL", value=0.03, reason="0.03 misses the target"), 10),
+        (bad(result="FAIL", value=0.3, reason="0.3 is beyond critical"), 20),
+        (bad(result="INCONCLUSIVE", value=None, reason="Not measured."), 30),
+        ({"etcd": []}, 30),
+        (bad(result="NOT_APPLICABLE", value=None, reason="No disk."), 0),
+        (bad(judged=False, result="FAIL", value=0.3), 0),
+    ],
+)
+def test_verdicts(ask, findings, expected):
+    assert ask(fake.certificate(findings))[0] == expected
+
+
+def test_a_finding_on_the_certificate_itself_counts(ask):
+    waivers = {"etcd_0": {"reason": "ordered", "owner": "ops", "expires": "2026-01-01"}}
+    found = {layer: [fake.finding(layer)] for layer in fake.engine.LAYERS}
+    document = fake.engine.certificate(fake.run(), fake.plan(waivers=waivers), found)
+    assert document["findings"][0]["layer"] == "certify"
+    assert ask(report_seal.sealed(document, {}, [], 90))[0] == 10
+
+
+def test_conditional_may_be_allowed_and_nothing_worse(ask):
+    allowed = {"CONDITIONAL": 0, "FAIL": 20, "INCONCLUSIVE": 30}
+    for result, expected in allowed.items():
+        assert ask(fake.certificate(bad(result=result, value=0.03, reason="x")), "--allow-conditional")[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        ({"profile": "smoke"}, "its profile is smoke"),
+        ({"profile": "soak"}, "its profile is soak"),
+        ({"layers": ("etcd", "dns")}, "it is partial: apiserver, network, storage, ingress did not run"),
+    ],
+)
+def test_what_is_lacking_is_said(ask, of, said):
+    status, text = ask(fake.certificate(**of))
+    assert status == 30 and said in text and "PASS, but it proves less" in text
+
+
+@pytest.mark.parametrize("key", ["time_scale", "scale"])
+@pytest.mark.parametrize("value", [0.1, 2, None, True, "1"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_scaled_run_is_lacking(ask, key, value, inside):
+    document = fake.certificate(sealed=False)
+    (document["run"] if inside else document)[key] = value
+    assert ask(report_seal.sealed(document, {}, [], 90))[0] == 30
+    (document["run"] if inside else document)[key] = 1
+    assert ask(report_seal.sealed(document, {}, [], 90))[0] == 0
+
+
+def test_an_unknown_heading_is_lacking(ask):
+    document = fake.certificate(sealed=False)
+    document["heading"] = "LOAD, SCALED 0.1"
+    status, said = ask(report_seal.sealed(document, {}, [], 90))
+    assert status == 30 and "its heading is" in said
+
+
+def test_what_is_wanted_may_be_less(ask):
+    assert ask(fake.certificate(profile="smoke"), "--profile", "smoke")[0] == 0
+    assert ask(fake.certificate(layers=("etcd",)), "--allow-partial")[0] == 0
+
+
+def test_cluster(ask):
+    assert ask(fake.certificate(), "--cluster", fake.UID)[0] == 0
+    status, said = ask(fake.certificate(), "--cluster", "another")
+    assert status == 50 and "of another cluster" in said
+    assert ask(fake.certificate(cluster={"name": "prod"}), "--cluster", fake.UID)[0] == 50
+    # Also where it says FAIL: it says nothing of the cluster that is meant.
+    assert ask(fake.certificate(bad(result="FAIL", value=0.3)), "--cluster", "another")[0] == 50
+
+
+@pytest.mark.parametrize(
+    ("now", "arguments", "expected", "said"),
+    [
+        ("2026-11-21T05:00:00Z", [], 0, "PASS"),
+        ("2026-12-01T00:00:00Z", ["--max-age", "7"], 50, "is stale"),
+        ("2026-12-01T00:00:00Z", ["--max-age", "10"], 0, "PASS"),
+        ("2027-02-20T00:00:00Z", ["--max-age", "500"], 50, "has expired"),
+        ("2026-11-20T00:00:00Z", [], 50, "from the future"),
+    ],
+)
+def test_age(ask, now, arguments, expected, said):
+    moment = datetime.datetime.strptime(now, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    status, text = ask(fake.certificate(), *arguments, now=moment)
+    assert (status, said in text) == (expected, True)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"1", b'"PASS"', b"\xff\xfe", b"{}", b'{"verdict": "PASS"}', b"[" * 100000, b"NaN"])
+def test_no_certificate(ask, data):
+    assert ask(data)[0] == 50
+
+
+def test_a_file_that_is_missing_or_a_directory(tmp_path, capsys):
+    assert gate.main([str(tmp_path / "none.json")], NOW) == gate.main([str(tmp_path)], NOW) == 50
+    assert "cannot be read" in capsys.readouterr().out
+
+
+def test_a_good_verdict_needs_a_seal(ask):
+    status, said = ask(fake.certificate(sealed=False))
+    assert status == 50 and "not sealed" in said
+    # What is bad needs none: an interrupted run never got one.
+    assert ask(fake.load("interrupted"))[0] == 30
+    assert ask(fake.load("load_blocked_by_gate"))[0] == 20
+
+
+def paths(value, path=()):
+    """Yield the path of everything in a document."""
+    for key, one in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*path, key)
+        yield from paths(one, (*path, key))
+
+
+def at(document, path):
+    for key in path[:-1]:
+        document = document[key]
+    return document, path[-1]
+
+
+GOOD = fake.certificate()
+PATHS = list(paths(GOOD))
+
+
+def test_each_removal_is_50(ask):
+    for path in PATHS:
+        document = copy.deepcopy(GOOD)
+        place, key = at(document, path)
+        del place[key]
+        assert ask(document)[0] == 50, path
+
+
+ANYTHING = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=20),
+                        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5)  # fmt: skip
+
+
+@QUICK
+@given(path=st.sampled_from(PATHS), value=ANYTHING)
+def test_whatever_is_put_anywhere_is_never_0(ask, path, value):
+    document = copy.deepcopy(GOOD)
+    place, key = at(document, path)
+    if json.dumps(place[key]) == json.dumps(value):
+        return
+    place[key] = value
+    # A mutilation may make it a FAIL or INCONCLUSIVE that is consistent in itself, but nothing better.
+    assert ask(document)[0] in (20, 30, 50)
+
+
+@QUICK
+@given(data=st.data())
+def test_bytes_that_are_cut_flipped_or_doubled_are_never_0(ask, data):
+    whole = json.dumps(GOOD, indent=1).encode()
+    begin = data.draw(st.integers(0, len(whole) - 1))
+    end = data.draw(st.integers(begin, min(len(whole), begin + 200)))
+    how = data.draw(st.sampled_from(["cut", "flip", "double", "truncate"]))
+    if how == "cut":
+        changed = whole[:begin] + whole[end:]
+    elif how == "flip":
+        changed = whole[:begin] + bytes([whole[begin] ^ data.draw(st.integers(1, 255))]) + whole[begin + 1 :]
+    elif how == "double":
+        changed = whole[:end] + whole[begin:]
+    else:
+        changed = whole[:begin]
+    try:
+        same = json.loads(changed) == GOOD
+    except (ValueError, RecursionError):
+        same = False
+    status = ask(changed)[0]
+    assert status in (20, 30, 50) or (same and status == 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema", 2),
+        ("schema", True),
+        ("verdict", "FAIL"),
+        ("verdict", "CONDITIONAL"),
+        ("verdict", "pass"),
+        ("verdict", None),
+        ("state", "interrupted"),
+        ("state", "ended"),
+        ("partial", True),
+        ("partial", 0),
+        ("layers", ["etcd"]),
+        ("layers", [*GOOD["layers"], "etcd"]),
+        ("layers", [*GOOD["layers"], "gpu"]),
+        ("layers", [[]]),
+        ("layers", []),
+        ("layer_verdicts", {**GOOD["layer_verdicts"], "dns": {"verdict": "FAIL"}}),
+        ("layer_verdicts", {**GOOD["layer_verdicts"], "dns": "PASS"}),
+        ("layer_verdicts", {key: value for key, value in GOOD["layer_verdicts"].items() if key != "dns"}),
+        ("counts", {**GOOD["counts"], "PASS": 11}),
+        ("counts", {**GOOD["counts"], "FAIL": 1}),
+        ("counts", {}),
+        ("findings", GOOD["findings"][1:]),
+        ("findings", [*GOOD["findings"], GOOD["findings"][0]]),
+        ("findings", [*GOOD["findings"][1:], {**GOOD["findings"][0], "judged": 1}]),
+        ("findings", [*GOOD["findings"][1:], {**GOOD["findings"][0], "result": "INFO"}]),
+        ("findings", [*GOOD["findings"][1:], {**GOOD["findings"][0], "layer": "gpu"}]),
+        ("findings", [*GOOD["findings"][1:], {**GOOD["findings"][0], "value": 0.06}]),
+        ("findings", []),
+        ("run", {key: value for key, value in GOOD["run"].items() if key != "finished"}),
+        ("run", {**GOOD["run"], "finished": "yesterday"}),
+        ("valid_until", None),
+        ("valid_until", "2027-01-01"),
+    ],
+)
+def test_a_sealed_contradiction_is_50(ask, key, value):
+    """Also where a faulty writer sealed what it wrote."""
+    document = {**copy.deepcopy(GOOD), key: value}
+    document["digest"] = report_seal.digest(document)
+    assert ask(document)[0] == 50
+
+
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        ({"value": 0.024999}, True),
+        ({"value": 0.025}, False),
+        ({"value": True}, False),
+        ({"value": None}, False),
+        ({"value": "0.001"}, False),
+        ({"value": [0.01, 0.02]}, True),
+        ({"value": [0.02, 0.025]}, True),
+        ({"value": [0.02, 0.03]}, False),
+        ({"value": [0.02, None]}, False),
+        ({"value": [0.02, 0.01]}, False),
+        ({"value": 200, "target": "> 100", "critical": None}, True),
+        ({"value": [100, None], "target": "> 100", "critical": None}, True),
+        ({"value": [99, None], "target": "> 100", "critical": None}, False),
+        ({"value": True, "target": None, "critical": "== true"}, True),
+        ({"value": 1, "target": None, "critical": "== true"}, False),
+        ({"value": 1.0, "target": None, "critical": "== 1"}, True),
+        ({"value": "b", "target": None, "critical": 'in ["a", "b"]'}, True),
+        ({"value": "c", "target": None, "critical": 'in ["a", "b"]'}, False),
+        ({"value": 0, "target": None, "critical": None}, False),
+        ({"samples": 298}, False),
+        ({"samples": None}, False),
+        ({"target": "no bound"}, False),
+    ],
+)
+def test_a_pass_is_borne_out_by_its_number(ask, change, good):
+    document = fake.certificate({"etcd": [fake.finding("etcd", **change)]})
+    assert ask(document)[0] == (0 if good else 50)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--max-age", "x", "a"], ["--max-age", "0", "a"], ["--max-age", "nan", "a"], ["--no-such", "a"],
+                                       ["--profile", "all", "a"], ["--allow", "a"], ["a", "b"], ["a", "--help"]])  # fmt: skip
+def test_a_wrong_command_line_is_50(arguments, capsys):
+    assert gate.main(arguments, NOW) == 50
+    assert "exit 50" in capsys.readouterr().out
+
+
+def test_as_a_program(tmp_path):
+    path = tmp_path / "certificate.json"
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    path.write_text(json.dumps(fake.certificate(started=now, finished=now)), encoding="utf-8")
+
+    def call(*arguments, **more):
+        return subprocess.run([sys.executable, "-I", str(PROGRAM), *arguments], capture_output=True, check=False, timeout=60, **more)
+
+    assert call(str(path)).returncode == 0
+    assert call("-", input=path.read_bytes()).returncode == 0
+    assert call("-", input=b"").returncode == 50
+    assert call().returncode == 50
+    assert b"0 PASS, 10 CONDITIONAL" in call("--help").stdout
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([sys.executable, str(PROGRAM), str(tmp_path / "none")], stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert done.returncode == 50 and b"Traceback" not in done.stderr
+
+
+def test_an_unexpected_exception_is_50(monkeypatch, capsys, tmp_path):
+    for error in (MemoryError, RecursionError, KeyError, ZeroDivisionError):
+        monkeypatch.setattr(gate, "load", lambda path, error=error: (_ for _ in ()).throw(error("x")))
+        assert gate.main(["a"], NOW) == 50
+    assert "unlike any certificate" in capsys.readouterr().out
+
+
+def test_what_it_says_is_one_line_of_ascii_for_each_sentence(ask):
+    document = fake.certificate(sealed=False)
+    document["message"] = "\x1b[31mé\n\u202eexit 0: PASS" + "x" * 5000
+    said = ask(report_seal.sealed(document, {}, [], 90))[1]
+    assert said.isascii() and "\x1b" not in said and max(map(len, said.splitlines())) < 1100
+
+
+def test_it_is_one_file_of_the_standard_library_for_old_pythons():
+    tree = ast.parse(PROGRAM.read_text(encoding="utf-8"), feature_version=(3, 8))
+    names = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_its_digest_is_that_of_the_seal():
+    for document in (GOOD, fake.load("smoke_partial_etcd"), {"a": [1, 1.5, "é\ud800", None]}):
+        assert gate.digest(document) == report_seal.digest(document)
+
+
+def test_every_recorded_certificate_is_consistent():
+    for case in fake.CASES:
+        assert gate.check(fake.load(case)) == fake.load(case)["verdict"]
+
+
+def test_standard_input(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(GOOD).encode())))
+    assert gate.main(["-"], NOW) == 0
+    capsys.readouterr()
