@@ -188,7 +188,7 @@ def etcd(host: Mapping, process: Mapping, image: str = "") -> Dict[str, Any]:
     given, live = _given(process), process.get("live", {})
     manifest, unit = host["manifests"].get("etcd"), host["units"].get(process.get("unit", ""))
     written = manifest or unit or {}
-    where = process.get("config_file") or written.get("path") or "etcd"
+    where = process.get("config_file") or _variables_file(process, unit) or written.get("path") or "etcd"
     facts: Dict[str, Any] = {"where": where, "missing": {}, "given": given, "open_files": process.get("open_files")}
     if written and not process.get("config_file"):
         facts["stale"] = stale(given, {**written.get("environment", {}), **written["flags"]}, written["path"])
@@ -214,6 +214,12 @@ def etcd(host: Mapping, process: Mapping, image: str = "") -> Dict[str, Any]:
     if facts.get("free"):
         facts["room"] = facts["free"] / facts["quota"]
     return _known(facts)
+
+
+def _variables_file(process: Mapping, unit: Optional[Mapping]) -> str:
+    """Return the file of variables from which the unit takes all settings, as Kubespray has it, or ""."""
+    files = [path for path in (unit or {}).get("paths") or () if not path.endswith((".service", ".conf"))]
+    return files[-1] if files and process.get("environment") and not process["flags"] else ""
 
 
 def _known(facts: Mapping) -> Dict[str, Any]:

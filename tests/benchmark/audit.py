@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,12 @@ def memory(pid, file, name):
     return 0
 
 
+def processor_seconds():
+    """Return the processor time of the children that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class Peak(threading.Thread):
     """Watches the memory of a process and of all that it starts on the controller.
 
@@ -80,7 +87,7 @@ class Peak(threading.Thread):
 
 
 def audit(directory, hosts, cluster, count):
-    """Run the audit with so many hosts; return (seconds, peak of the memory, findings, facts)."""
+    """Run the audit with so many hosts; return (seconds, processor seconds of the controller, peak of the memory, findings, facts)."""
     place = directory / f"hosts-{count}"
     place.mkdir()
     (place / "inventory.json").write_text(json.dumps(hosts.inventory(count)), encoding="utf-8")
@@ -89,7 +96,7 @@ def audit(directory, hosts, cluster, count):
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOG_PATH": str(place / "log"),
                    "ANSIBLE_SSH_CONTROL_PATH_DIR": str(place / "ssh")}  # fmt: skip
     with open(place / "output", "wb") as output:
-        began = time.monotonic()
+        began, used = time.monotonic(), processor_seconds()
         process = subprocess.Popen([*argv, "-e", json.dumps(variables)], cwd=ROOT, env=environment, stdout=output, stderr=output)
         peak = Peak(process.pid)
         peak.start()
@@ -98,13 +105,13 @@ def audit(directory, hosts, cluster, count):
         finally:
             process.kill()
             peak.ended.set()
-        seconds = time.monotonic() - began
+        seconds, used = time.monotonic() - began, processor_seconds() - used
     text = (place / "output").read_text(encoding="utf-8")
     found = sorted(place.rglob("findings.json"))
     if not found:
         raise SystemExit(f"audit: no findings with {count} hosts: {text[-2000:]}")
     findings, facts = (json.loads((found[0].parent / name).read_text(encoding="utf-8")) for name in ("findings.json", "facts.json"))
-    return seconds, peak, findings, facts
+    return seconds, used, peak, findings, facts
 
 
 def trouble(findings, facts, count):
@@ -129,12 +136,12 @@ def measure(directory):
         print(f"audit: {NODES:,} hollow nodes are up after {time.monotonic() - began:.0f} s", flush=True)
         good, took = True, {}
         for count in HOSTS:
-            seconds, peak, findings, facts = audit(directory, hosts, cluster, count)
+            seconds, used, peak, findings, facts = audit(directory, hosts, cluster, count)
             wrong = trouble(findings, facts, count)
             took[count] = seconds
             good = good and not wrong and seconds <= MOST_SECONDS and peak.bytes <= MOST_BYTES
-            print(f"audit: {count:2} hosts, {NODES:,} nodes: {seconds:.1f} s (at most {MOST_SECONDS:.0f}), {peak.bytes / 2**20:.0f} MiB (at most "
-                  f"{MOST_BYTES / 2**20:.0f}; {peak.summed / 2**20:.0f} with shared pages counted for each process), "
+            print(f"audit: {count:2} hosts, {NODES:,} nodes: {seconds:.1f} s (at most {MOST_SECONDS:.0f}; {used:.1f} of the controller's processors), "
+                  f"{peak.bytes / 2**20:.0f} MiB (at most {MOST_BYTES / 2**20:.0f}; {peak.summed / 2**20:.0f} with shared pages counted for each process), "
                   f"{seconds / took[HOSTS[0]]:.1f} times one host, {len(findings):,} findings", *wrong[:3], sep="; ", flush=True)  # fmt: skip
         growth = took[HOSTS[-1]] / took[HOSTS[0]]
         good = good and growth <= MOST_GROWTH

@@ -73,6 +73,7 @@ def watched(facts, name):
     return [facts["hosts"][host]["soak"][name] for host in ETCD]
 
 
+@pytest.mark.long
 def test_a_watcher_costs_little_and_is_started_once(on, soak):
     assert "no watcher" in soak("shown").output and soak("collected").status != 0
     started = soak("started", soak_seconds=600, soak_interval=0.5)

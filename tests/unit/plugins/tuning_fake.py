@@ -110,7 +110,7 @@ def kubespray(minor=35, stacked=False):
         process.update(flags={}, environment=variables, unit="etcd.service", on_host=True, program="/usr/local/bin/etcd")
         unit = {
             "path": "/etc/systemd/system/etcd.service",
-            "paths": ["/etc/etcd.env"],
+            "paths": ["/etc/systemd/system/etcd.service", "/etc/etcd.env"],
             "changed": 1.0,
             "flags": {},
             "environment": dict(variables),

@@ -136,7 +136,9 @@ def test_the_same_soak_is_started_once(service, systemd):
     assert start(service, OPTIONS, False) is False and open(service.recording, "rb").read() == before
 
 
-@pytest.mark.parametrize(("state", "soak"), [("active", {"id": "two"}), ("active", {"seconds": 50.0}), ("inactive", {"interval": 4.0}), ("failed", {"id": "two"})])
+@pytest.mark.parametrize(
+    ("state", "soak"), [("active", {"id": "two"}), ("active", {"seconds": 50.0}), ("inactive", {"interval": 4.0}), ("failed", {"id": "two"})]
+)
 def test_another_recording_is_never_overwritten(service, systemd, state, soak):
     start(service, OPTIONS, False)
     systemd.state = state

@@ -51,7 +51,7 @@ def test_a_stock_kubespray_cluster(minor, more, stacked):
     findings = judged(kubespray(minor, stacked))
     assert off(findings) == STOCK | {"etcd_corrupt_check"} | more and len(off(findings, False)) < 30
     assert {one["entry"] for one in findings if one["id"] == "tuning_etcd_corrupt_check"} == {f"{'cp' if stacked else 'etcd'}{n}" for n in (1, 2, 3)}
-    assert {one["where"] for one in findings if one["id"] == "tuning_etcd_corrupt_check"} == {"/etc/systemd/system/etcd.service"}
+    assert {one["where"] for one in findings if one["id"] == "tuning_etcd_corrupt_check"} == {"/etc/etcd.env"}
     assert {one["where"] for one in findings if one["id"] == "tuning_kubelet_pids"} == {"/etc/kubernetes/kubelet-config.yaml"}
 
 
