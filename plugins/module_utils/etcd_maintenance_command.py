@@ -28,6 +28,18 @@ def prepare(document):
         raise PlanError(f"The configuration cannot be used ({type(error).__name__} {error}). Let the role write it.") from error
 
 
+def say(text, stream=None):
+    """Write a line where the journal takes it at once."""
+    stream = stream or sys.stdout
+    stream.write(text + "\n")
+    stream.flush()
+
+
+def ended(*dummy):
+    """End as a failure."""
+    raise SystemExit(1)
+
+
 def main(arguments):
     """Run the maintenance that the file named in `arguments` describes; return the exit status."""
     parser = argparse.ArgumentParser(description="Maintain an etcd cluster.")
@@ -35,16 +47,16 @@ def main(arguments):
     parser.add_argument("--check", action="store_true", help="only say what would be done")
     options = parser.parse_args(arguments)
     # What is half written is removed when the service is stopped.
-    signal.signal(signal.SIGTERM, lambda *dummy: sys.exit(1))
+    signal.signal(signal.SIGTERM, ended)
     try:
         cluster, settings = prepare(files.read_json(options.configuration))
-        facts = maintain(cluster, settings, options.check, lambda text: print(text, flush=True))
+        facts = maintain(cluster, settings, options.check, say)
     except Stop as stop:
-        print(json.dumps(stop.facts, sort_keys=True))
-        print(f"Stopped. {stop}", file=sys.stderr)
+        say(json.dumps(stop.facts, sort_keys=True))
+        say(f"Stopped. {stop}", sys.stderr)
         return 1
     except (files.DataFileError, HttpError, PlanError) as error:
-        print(error, file=sys.stderr)
+        say(str(error), sys.stderr)
         return 1
-    print(json.dumps(facts, sort_keys=True))
+    say(json.dumps(facts, sort_keys=True))
     return 0

@@ -137,7 +137,7 @@ def inspect(etcdutl, path, timeout):
         found = {ours: said[theirs] for theirs, ours in STATUS.items()}
     except (ValueError, TypeError, KeyError):
         found = {}
-    if done.returncode or not found or not all(type(value) is int for value in found.values()):
+    if done.returncode or not found or not all(isinstance(value, int) and not isinstance(value, bool) for value in found.values()):
         text = (done.stderr or done.stdout).decode("utf-8", "replace").strip().splitlines()[-1:] or ["it says nothing"]
         raise SnapshotError(f"etcdutl refuses the snapshot ({done.returncode}): {text[0][:300]}. Look at the member's disk, then run again.")
     return found

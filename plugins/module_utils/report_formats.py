@@ -9,8 +9,6 @@ import os
 from collections.abc import Iterable
 from typing import List
 
-import jinja2
-
 from . import report_html, report_junit, report_metrics, report_summary, report_text
 from .files import read_json, write_text
 from .report_words import ReportError
@@ -37,7 +35,7 @@ def write(directory: str, formats: Iterable[str], templates: str) -> List[str]:
     try:
         rendered = [(FORMATS[name][0], FORMATS[name][1](certificate)) for name in formats if name in FORMATS]
         rendered += [(TEXTS[name], report_text.render(templates, TEXTS[name], certificate)) for name in formats if name in TEXTS]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, jinja2.TemplateError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ReportError(f"{directory}/certificate.json is damaged ({type(error).__name__}: {error}). Certify again.") from error
     paths = [os.path.join(directory, file) for file, dummy in rendered]
     for path, (dummy, text) in zip(paths, rendered):

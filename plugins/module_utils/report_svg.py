@@ -194,9 +194,9 @@ def ramp(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mapping]) ->
     place = scale([0.0, *(float(row["p99"]) for row in rows)])
     shown = []
     for row in rows:
-        bar = _svg([tag("line", class_="range", x1=place(0.0), x2=place(float(row["p99"])), y1=MIDDLE, y2=MIDDLE)], human(row["p99"], "s"))
+        drawn = _svg([tag("line", class_="range", x1=place(0.0), x2=place(float(row["p99"])), y1=MIDDLE, y2=MIDDLE)], human(row["p99"], "s"))
         short = "fell short" if row["rate"] < 0.98 * row["offered"] else ""
-        shown.append([human(row["offered"], "1/s"), human(row["rate"], "1/s"), short, human(row["p99"], "s"), bar])
+        shown.append([human(row["offered"], "1/s"), human(row["rate"], "1/s"), short, human(row["p99"], "s"), drawn])
     return join([tag("h3", data.get("title")), table(["Offered", "Carried", "", "P99", "P99, drawn"], shown)])
 
 

@@ -7,9 +7,16 @@ into each of some hundred findings for more templates, takes seconds for the sam
 from __future__ import annotations
 
 import re
+import traceback
 from typing import Any, Dict
 
-import jinja2
+try:
+    import jinja2
+except ImportError:
+    jinja2 = None
+    IMPORT_ERROR = traceback.format_exc()
+else:
+    IMPORT_ERROR = None
 
 from .certificate import cell
 from .tuning_page import groups
@@ -20,7 +27,7 @@ def difference(first, second):
     return [one for one in first if one not in second]
 
 
-def environment(templates: str) -> jinja2.Environment:
+def environment(templates: str):
     """Return what renders the templates in a directory; the settings are those of ansible.builtin.template with lstrip_blocks."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
@@ -43,5 +50,8 @@ def environment(templates: str) -> jinja2.Environment:
 
 
 def render(templates: str, name: str, certificate: Dict[str, Any]) -> str:
-    """Return a certificate as the template `name`.j2 has it; jinja2.TemplateError when it lacks something."""
-    return environment(templates).get_template(f"{name}.j2").render(__report_certificate=certificate)
+    """Return a certificate as the template `name`.j2 has it; ValueError when it lacks something."""
+    try:
+        return environment(templates).get_template(f"{name}.j2").render(__report_certificate=certificate)
+    except jinja2.TemplateError as error:
+        raise ValueError(f"{name}.j2: {error}") from error

@@ -20,6 +20,7 @@ When a gap between samples hides an election, and when it does not:
 
 from __future__ import annotations
 
+from ansible_collections.kubeproof.certify.plugins.module_utils.soak_file import integer
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_member import NO_LEADER, Member
 
 DAY = 86400
@@ -148,7 +149,7 @@ def _rate(sampled):
     """Return {rate}: proposals committed per second, as the member counted that saw most."""
     rates = []
     for one in sampled:
-        counted = [(sample["at"], sample["committed"]) for sample in one.samples if type(sample.get("committed")) is int]
+        counted = [(sample["at"], sample["committed"]) for sample in one.samples if integer(sample.get("committed"))]
         if len(counted) > 1 and counted[-1][0] > counted[0][0]:
             rates.append((counted[-1][1] - counted[0][1]) / (counted[-1][0] - counted[0][0]))
     return {"rate": round(max(rates), 3)} if rates and max(rates) >= 0 else {}

@@ -31,6 +31,11 @@ DISPENSABLE = ("error", "fsync", "bounds")
 ERROR = 200
 
 
+def integer(value):
+    """Say whether a value is an integer; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def limit(samples):
     """Return how many bytes a file of so many samples may have."""
     return (samples + OTHERS) * LINE
@@ -95,7 +100,7 @@ class Reader:
             record = json.loads(body)
         except (ValueError, RecursionError):
             return None
-        known = isinstance(record, dict) and type(record.get("n")) is int and record["n"] >= 0 and record.get("kind") in KINDS
+        known = isinstance(record, dict) and integer(record.get("n")) and record["n"] >= 0 and record.get("kind") in KINDS
         return record if known else None
 
     def _harm(self, sentence):

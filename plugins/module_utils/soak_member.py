@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import histogram
+from ansible_collections.kubeproof.certify.plugins.module_utils.soak_file import integer
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_trend import trend
 
 # process_start_time_seconds is made of the boot's time in whole seconds, which may be one more or less from read to read.
@@ -29,7 +30,7 @@ def number(value, least=0):
 def is_good(sample):
     """Say whether a sample tells what elections are known by."""
     # Before it has applied an entry, a member names the term 0.
-    whole = all(type(sample.get(name)) is int and number(sample[name], least) for name, least in (("term", 1), ("changes", 0)))
+    whole = all(integer(sample.get(name)) and number(sample[name], least) for name, least in (("term", 1), ("changes", 0)))
     named = all(isinstance(sample.get(name), str) for name in ("member", "cluster", "leader"))
     return whole and named and number(sample.get("at")) and number(sample.get("wall")) and number(sample.get("started"))
 

@@ -138,7 +138,7 @@ def main():
         member = Member(*(credentials(config["member"][name], directory) for name in ("client", "metrics")))
         soak, path, most = config["soak"], config["path"], config["limit"]
     except (IndexError, KeyError, TypeError, OSError, ValueError, HttpError) as error:
-        print(f"The configuration cannot be used: {error}", file=sys.stderr)
+        sys.stderr.write(f"The configuration cannot be used: {error}\n")
         return CONFIG
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -149,9 +149,9 @@ def main():
         if config.get("stay"):
             stop.wait()
     except SoakFileError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return STATES[error.state]
     except OSError as error:
-        print(f"Cannot write {path}: {error.strerror or error}.", file=sys.stderr)
+        sys.stderr.write(f"Cannot write {path}: {error.strerror or error}.\n")
         return FULL
     return 0

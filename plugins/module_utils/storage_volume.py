@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 
-from . import job_spec, owned, storage_fio
+from . import owned, storage_fio
 from .cluster import ClusterError
 from .job_pods import JobError
 from .pod_exec import Exec

@@ -32,6 +32,8 @@ options:
     description: Directory of the templates for V(md) and V(txt), those of the role report.
     type: path
     required: true
+requirements:
+  - jinja2
 attributes:
   check_mode:
     description: Can run in check mode and then writes nothing.
@@ -54,7 +56,8 @@ paths:
   sample: [results/prod/20261121t040000z-1a2b/certificate.html]
 """
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.kubeproof.certify.plugins.module_utils import report_text
 from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError
 from ansible_collections.kubeproof.certify.plugins.module_utils.report_formats import NAMES, write
 from ansible_collections.kubeproof.certify.plugins.module_utils.report_words import ReportError
@@ -69,6 +72,8 @@ def main():
         },
         supports_check_mode=True,
     )
+    if report_text.jinja2 is None:
+        module.fail_json(msg=missing_required_lib("jinja2"), exception=report_text.IMPORT_ERROR)
     try:
         paths = [] if module.check_mode else write(*(module.params[name] for name in ("directory", "formats", "templates")))
     except (DataFileError, ReportError) as error:

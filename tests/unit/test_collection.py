@@ -23,9 +23,8 @@ NEWER_MODULES = {"graphlib", "zoneinfo", "tomllib"}
 NEWER_NAMES = {"removeprefix", "removesuffix", "pairwise", "bit_count", "BooleanOptionalAction"}
 # Run on the controller, with the kubernetes library.
 ON_THE_CONTROLLER = {
-    "api_identity", "api_streams", "apiserver_info", "cluster_config", "cluster_info", "compare", "dns_info", "ingress_info", "job_run", "network_info", "network_nodes",
-    "pod_exec", "pod_group", "pod_startup", "render", "run_access", "seal", "service_probe", "storage_info", "verify",
-    "volume_run",
+    "api_identity", "api_streams", "apiserver_info", "cluster_config", "cluster_info", "compare", "dns_info", "ingress_info", "job_run", "network_info",
+    "network_nodes", "pod_exec", "pod_group", "pod_startup", "render", "run_access", "seal", "service_probe", "storage_info", "verify", "volume_run",
 }  # fmt: skip
 # Names in pieces, so that this file has none of them.
 REGISTRIES = [

@@ -334,7 +334,7 @@ def test_as_a_program(tmp_path):
 
 def test_an_unexpected_exception_is_50(monkeypatch, capsys, tmp_path):
     for error in (MemoryError, RecursionError, KeyError, ZeroDivisionError):
-        monkeypatch.setattr(gate, "load", lambda path, error=error: (_ for _ in ()).throw(error("x")))
+        monkeypatch.setattr(gate, "load", lambda path, error=error: (dummy for dummy in ()).throw(error("x")))
         assert gate.main(["a"], NOW) == 50
     assert "unlike any certificate" in capsys.readouterr().out
 

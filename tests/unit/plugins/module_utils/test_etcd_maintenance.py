@@ -302,7 +302,7 @@ def test_a_defragmentation_that_does_not_end(etcd, maintain):
         (lambda etcd: etcd.lead("etcd3"), "The leader changed without being asked: it was etcd2 in term 2, it is etcd3 in term 3."),
         (lambda etcd: etcd.lead("etcd2"), "The leader changed without being asked: it was etcd2 in term 2, it is etcd2 in term 3."),
         (lambda etcd: etcd.members["etcd1"].status.update(leader="0"), "knows no leader: too few members run"),
-        (lambda etcd: broken("etcd3", "/v3/kv/range", (503, {"error": "timed out"}))(etcd), "etcd3 is not healthy"),
+        (broken("etcd3", "/v3/kv/range", (503, {"error": "timed out"})), "etcd3 is not healthy"),
         (lambda etcd: setattr(etcd.members["etcd1"], "behind", 10**6), "etcd1 did not apply the raft log up to 50300 within 1 s"),
         (lambda etcd: etcd.alarms.append(("etcd1", "CORRUPT")), "etcd1 has the alarm CORRUPT"),
     ],

@@ -10,7 +10,7 @@ import html.parser
 import json
 import pathlib
 import re
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -365,7 +365,8 @@ def test_links(address, is_link):
 def test_write_names_what_is_wrong(tmp_path):
     (tmp_path / "certificate.json").write_text(json.dumps(RICH), encoding="utf-8")
     paths = report_formats.write(str(tmp_path), report_formats.NAMES, TEMPLATES)
-    assert [path.rpartition("/")[2] for path in paths] == ["certificate.html", "certificate.xml", "certificate.prom", "summary.md", "certificate.md", "certificate.txt"]
+    written = ["certificate.html", "certificate.xml", "certificate.prom", "summary.md", "certificate.md", "certificate.txt"]
+    assert [path.rpartition("/")[2] for path in paths] == written
     assert all((tmp_path / path).stat().st_mode & 0o777 == 0o600 for path in paths)
     with pytest.raises(report_words.ReportError, match="There is no format pdf"):
         report_formats.write(str(tmp_path), ["pdf"], TEMPLATES)

@@ -47,7 +47,7 @@ def after(samples, at, **changes):
                 sample[name] = sample[name] + value if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
-def elect(recordings, at, hosts=HOSTS, terms=1, changes=1, leader="b2"):
+def elect(recordings, at, hosts=tuple(HOSTS), terms=1, changes=1, leader="b2"):
     for host in hosts:
         after(recordings[host]["samples"], at, term=terms, changes=changes, leader=leader)
 
@@ -60,8 +60,8 @@ def restart(samples, at, gap=20, changes=1):
             sample.update(started=WALL + at + 1, changes=changes)
 
 
-def cluster(recordings, needed=SECONDS, members=HOSTS, **options):
-    found = soak_facts(recordings, members, needed, **options)
+def cluster(recordings, needed=SECONDS, members=tuple(HOSTS), **options):
+    found = soak_facts(recordings, list(members), needed, **options)
     json.dumps(found, allow_nan=False)
     return found["cluster"].get("soak", {}), found["cluster"]["missing"].get("soak.elections", found["cluster"]["missing"].get("soak", ""))
 

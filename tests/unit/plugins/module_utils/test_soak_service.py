@@ -137,7 +137,8 @@ def test_the_same_soak_is_started_once(service, systemd):
 
 
 @pytest.mark.parametrize(
-    ("state", "soak"), [("active", {"id": "two"}), ("active", {"seconds": 50.0}), ("inactive", {"interval": 4.0}), ("failed", {"id": "two"})]
+    ("state", "soak"),
+    [("active", {"id": "two"}), ("active", {"seconds": 50.0}), ("inactive", {"interval": 4.0}), ("failed", {"id": "two"})],
 )
 def test_another_recording_is_never_overwritten(service, systemd, state, soak):
     start(service, OPTIONS, False)

@@ -123,7 +123,8 @@ def test_days_above_zero(call, run):
 def test_render(call, run):
     call(seal, directory=str(run))
     answer = call(render, directory=str(run), templates=TEMPLATES)
-    assert [path.rpartition("/")[2] for path in answer["paths"]] == ["certificate.html", "certificate.xml", "certificate.prom", "summary.md", "certificate.md", "certificate.txt"]
+    written = ["certificate.html", "certificate.xml", "certificate.prom", "summary.md", "certificate.md", "certificate.txt"]
+    assert [path.rpartition("/")[2] for path in answer["paths"]] == written
     first = {path: open(path, "rb").read() for path in answer["paths"]}
     assert call(render, directory=str(run), templates=TEMPLATES)["paths"] == list(first) and {path: open(path, "rb").read() for path in first} == first
     # What is rendered is no part of the seal.
