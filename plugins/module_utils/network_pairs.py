@@ -60,7 +60,12 @@ def judged(test: dict, run: Any, gone: Dict[str, str]) -> dict:
     if not isinstance(run, dict):
         return {"outcome": LOST, "facts": {}, "why": (lost or test["unrun"])[:LONGEST]}
     if not run.get("error"):
-        return {"outcome": GOOD, "facts": run.get("facts") or {}, "why": ""}
+        facts = run.get("facts") or {}
+        datagrams = facts.get("udp") or {}
+        # iperf3 counts that as no error: its connection and the first, small datagram came through.
+        if datagrams.get("loss") == 1:
+            return {"outcome": BAD, "facts": {}, "why": f"{test['network']} network, {test['test']}: not one of {datagrams.get('packets')} datagrams arrived"}
+        return {"outcome": GOOD, "facts": facts, "why": ""}
     code = run.get("exit_code")
     # 125 to 127: timeout or the shell could not start the tool; from 128 on it was ended by a signal.
     known = isinstance(code, int) and code < 125

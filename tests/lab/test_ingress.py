@@ -141,6 +141,6 @@ def test_controller_is_killed(lab, certify, note):
         lab.kubectl("delete", "pods", "-n", CONTROLLER, "--all", "--grace-period=0", "--force", "--wait=false")
 
     with under_way(kill):
-        run = certify(load={"latency": [{"share": 0.1, "seconds": 14}]})
+        run = certify(load={"latency": [{"share": 0.1, "seconds": 20}]})
     assert run.finding("ingress_restarts")["result"] == run.finding("ingress_errors")["result"] == "FAIL"
     note("controller killed", run, run.finding("ingress_errors"))

@@ -159,7 +159,7 @@ def test_zones(lab, certify, note):
             lab.kubectl("label", "node", node, f"{label}={zone}")
         run = certify(load={"tcp": 2, "streams": [1, 8]}, certify_capacity={"interzone_rate": 1e9})
     pairs = facts_of(run)["zones"]
-    assert not run.error and set(pairs) == {"worker1 -> worker2 (zones)", "worker2 -> worker1 (zones)"}, pairs
+    assert not run.error and set(pairs) == {"worker1 -> worker2 (zones)"}, pairs
     finding = run.finding("network_interzone_throughput")
     assert finding["entry"] in pairs and finding["value"] > 1, finding
     note("two zones", run, finding)
@@ -188,9 +188,10 @@ def test_worker_lost(lab, certify, note):
     finally:
         over.set()
         thread.join()
-    found = [one for one in run.certificate["findings"] if one["judged"] and "worker2" in str(one.get("entry"))]
+    found = [one for one in run.certificate["findings"] if one["judged"] and one.get("entry") in (PAIR, SERVICE)]
+    # While it stands still its connections end as on any other fault of the network.
     assert run.status and found and all(one["result"] in ("INCONCLUSIVE", "FAIL") for one in found), found
-    assert "worker2" in run.error + " ".join(str(one.get("reason")) for one in found)
+    assert run.finding("network_left")["result"] == "PASS"
     note("a worker lost in mid-test", run, run.finding("network_tcp"))
 
 

@@ -110,7 +110,7 @@ def namespace_of(lab, known):
 def left(lab, run):
     """Return what is there of a run: in the cluster, and on the disks of the nodes."""
     found = lab.kubectl("get", "namespaces,persistentvolumes,clusterroles", "-l", f"{RUN_LABEL}={run}", "-o", "name").split()
-    return found + [one for node in ("worker1", "worker2") for one in lab.on(node, f"sudo ls {DISK}").split() if run in one]
+    return found + [one for node in ("worker1", "worker2") for one in lab.on(node, f"sudo ls {DISK} || true").split() if run in one]
 
 
 def findings(run, check):

@@ -197,6 +197,13 @@ def test_what_does_not_pass_fails(wanted, check, entry, outcome):
     assert others and {one["result"] for one in others} == {"PASS"}
 
 
+@pytest.mark.parametrize(("wanted", "check"), [("0-pod-udp", "network_udp"), ("0-pod-full_size", "network_full_size")])
+def test_datagrams_of_which_none_arrived_do_not_work(wanted, check):
+    """Small ones came through, so that iperf3 had no error."""
+    none = {"exit_code": 0, "error": "", "facts": {"udp": {"packets": 849, "lost": 849, "loss": 1.0, "offered_rate": 1e7, "asked_rate": 1e7}}}
+    assert finding(broken(none, wanted), check, NODES, "smoke")["result"] == "FAIL"
+
+
 def test_a_number_that_lost_a_sample_is_not_known_and_says_why():
     found = finding(broken(REFUSED, "0-pod-tcp-1-forward-3"), "network_pod_throughput", NODES)
     assert found["result"] == "INCONCLUSIVE" and "unable to connect" in found["reason"]
