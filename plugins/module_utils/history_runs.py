@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -16,6 +17,8 @@ from .report_words import ReportError, by_check, cut, number, require
 
 CERTIFICATE = "certificate.json"
 KEPT = ".history.json"
+# What is of ours beside the runs: recordings of the soak's watchers, and audits.
+NO_RUN = re.compile(r"soak|audit-[0-9tz]+")
 SCHEMA = 1
 SUMMARY = {"id", "started", "profile", "heading", "state", "verdict", "name", "uid", "values"}
 
@@ -77,7 +80,7 @@ def runs(top: str, keep: bool = True) -> Tuple[List[dict], List[dict]]:
     known, seen = _kept(top), {}
     for name in names:
         path = os.path.join(top, name)
-        if not os.path.isdir(path):
+        if not os.path.isdir(path) or NO_RUN.fullmatch(name):
             continue
         mark = _mark(os.path.join(path, CERTIFICATE))
         try:

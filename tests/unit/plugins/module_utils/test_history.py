@@ -183,14 +183,17 @@ def fixture_top(tmp_path):
     damaged = run()
     damaged["findings"] = [{}]
     keep(tmp_path, "damaged", damaged)
-    (tmp_path / "audit-1").mkdir()
+    (tmp_path / "nothing").mkdir()
+    # Ours, and no run: nothing has to be said of them.
+    (tmp_path / "audit-20261121t040000z").mkdir()
+    (tmp_path / "soak").mkdir()
     (tmp_path / "file").write_text("x", encoding="utf-8")
     (tmp_path / "link").symlink_to("/no/such/directory")
     (tmp_path / "loop" / "certificate.json").mkdir(parents=True)
     return tmp_path
 
 
-NO_RUNS = ["audit-1", "cut", "damaged", "empty", "list", "loop", "nan", "other"]
+NO_RUNS = ["cut", "damaged", "empty", "list", "loop", "nan", "nothing", "other"]
 
 
 def names(rows):
