@@ -32,8 +32,7 @@ DROP = (
 )
 CACHE = "node-local-dns"
 LINK_LOCAL = "169.254.20.10"
-# The lab's CoreDNS has no plugin bind, so it listens at every address of its node.
-CACHED = ".:53 {\n errors\n cache 30\n forward . %s\n prometheus :9253\n}\n"
+CACHED = f".:53 {{\n errors\n bind {LINK_LOCAL}\n cache 30\n forward . %s\n prometheus :9253\n}}\n"
 
 
 def until(condition, seconds=SETTLED):

@@ -1,9 +1,10 @@
-// CoreDNS with no other plugins than those that kubeadm's Corefile names.
+// CoreDNS with no other plugins than those that kubeadm's Corefile names, and bind, by which a cache on the nodes has its address.
 package main
 
 import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/forward"
@@ -19,7 +20,7 @@ import (
 
 func init() {
 	dnsserver.Directives = []string{
-		"reload", "ready", "health", "prometheus", "errors", "log",
+		"reload", "bind", "ready", "health", "prometheus", "errors", "log",
 		"loadbalance", "cache", "kubernetes", "loop", "forward",
 	}
 }
