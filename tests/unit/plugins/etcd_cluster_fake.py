@@ -42,8 +42,9 @@ class FakeMember(FakeEtcd):
         self.size, self.in_use, self.quota, self.version = size, in_use, 256 * UNIT, "3.6.8"
         self.behind, self.defragmenting, self.learner, self.after = 0, 0, False, lambda: None
         self.status, self.damage = {}, lambda messages: messages
-        # A client that was killed does not wait for its answer.
-        self.server.handle_error = lambda *dummy: None
+        handle_error = self.server.handle_error
+        # A client that was killed does not wait for its answer. Anything else is a mistake of this file.
+        self.server.handle_error = lambda *about: None if isinstance(sys.exc_info()[1], ConnectionError) else handle_error(*about)
 
     def respond(self, path, body):
         if path in CHANGING:
