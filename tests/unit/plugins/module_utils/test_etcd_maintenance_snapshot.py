@@ -101,7 +101,12 @@ def test_what_etcdutl_does_not_prove_is_no_snapshot(take, tmp_path, said, status
     with pytest.raises(snapshots.SnapshotError) as error:
         take(str(path))
     assert reason in str(error.value) and os.listdir(take.folder) == []
+
+
+def test_what_etcdutl_proves_is_a_snapshot(take, tmp_path):
+    path = tmp_path / "honest"
     path.write_text(SAYS.format(said=json.dumps(GOOD), status=0))
+    path.chmod(0o755)
     assert take(str(path))["revision"] == 50000
 
 
