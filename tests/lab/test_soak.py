@@ -92,6 +92,7 @@ def test_a_watcher_costs_little_and_is_started_once(on, soak):
     assert early.status != 0 and "its watcher has not finished" in early.output and watched(early.facts, "watcher_starts") == [1, 1, 1]
 
 
+@pytest.mark.long
 def test_a_quiet_soak_passes_and_damage_does_not(lab, on, soak):
     assert soak("started", soak_seconds=15, soak_interval=0.5).status == 0
     finished(lab, 15)
@@ -141,6 +142,7 @@ def test_killed_watchers_and_hosts_that_are_started_again_go_on(lab, on, soak):
     assert hosts[other]["soak"]["longest_gap"] < 10
 
 
+@pytest.mark.long
 def test_the_profile_soak_watches_and_takes_what_was_seen(lab, on, certify, soak):
     """A soak of seconds: all is taken and judged, and the row of the checklist stays open."""
     uid = lab.kubectl("get", "namespace", "kube-system", "-o", "json")["metadata"]["uid"]
