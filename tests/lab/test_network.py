@@ -167,7 +167,7 @@ def test_zones(lab, certify, note):
 
 @pytest.mark.long
 def test_worker_lost(lab, certify, note):
-    """A node stands still in the middle of the load, and comes back: the certificate names it, and nothing stays on it."""
+    """A node stands still in the middle of the load, and comes back: its pair is never a pass, and nothing stays on it."""
 
     def freeze():
         limit = time.monotonic() + LONGEST
