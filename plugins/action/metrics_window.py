@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeproof.certify.plugins.plugin_utils import direct
 from ansible_collections.kubeproof.certify.plugins.plugin_utils.raw import write_raw
 
 
@@ -36,7 +37,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         arguments = hide_tokens(dict(self._task.args))
-        result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        result = direct.run(self, task_vars, arguments)
         bodies = result.pop("raw", None) or {}
         if bodies:
             try:

@@ -1,0 +1,23 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules of the controller, run in Ansible's own process. meta/runtime.yml says which ones come here."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+
+# Read once, in the process from which workers are forked.
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster  # noqa: F401  pylint: disable=unused-import
+from ansible_collections.kubeproof.certify.plugins.plugin_utils import direct
+
+
+class ActionModule(ActionBase):
+    """Run the module of the task."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Return what the module returns."""
+        super().run(tmp, task_vars)
+        return direct.run(self, task_vars)
