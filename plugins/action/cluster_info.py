@@ -1,15 +1,24 @@
 # Copyright (c) 2026 kubeproof authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Modules of the controller, run in Ansible's own process. meta/runtime.yml says which ones come here."""
+"""Modules of the controller, run in Ansible's own process. meta/runtime.yml says which ones come here.
+
+What this file reads is read once, in the process from which workers are forked: the library of the API, and all filters. To find one of
+those, Ansible reads each one of a collection, in every worker that uses any.
+"""
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+import contextlib
 
-# Read once, in the process from which workers are forked.
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import filter_loader
 from ansible_collections.kubeproof.certify.plugins.module_utils import cluster  # noqa: F401  pylint: disable=unused-import
 from ansible_collections.kubeproof.certify.plugins.plugin_utils import direct
+
+# Outside of a playbook no collection is known by its name.
+with contextlib.suppress(KeyError):
+    filter_loader.get("kubeproof.certify.judge")
 
 
 class ActionModule(ActionBase):

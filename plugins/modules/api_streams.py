@@ -111,6 +111,11 @@ facts:
     list: {pods: 150000, chunks: 300, seconds: 41.5, bytes: 650000000}
     left: []
     problems: []
+seconds:
+  description: How long the running pod was asked.
+  returned: success
+  type: float
+  sample: 7.1
 left:
   description: The pod, when it could not be deleted.
   returned: always, unless an argument is refused
@@ -249,14 +254,15 @@ def why_waiting(pod):
 
 
 def measure(server, pods, options):
-    """Return the facts that need the running pod."""
-    pod, timeout = f"{pods}/{options['name']}", options["timeout"]
-    return {
+    """Return the facts that need the running pod, and for how long it was asked."""
+    pod, timeout, began = f"{pods}/{options['name']}", options["timeout"], time.monotonic()
+    facts = {
         "exec": checks.exec_check(server, pod, options["command"], timeout),
         "attach": checks.attach_check(server, pod, options["idle"], timeout),
         "port_forward": checks.port_forward_check(server, pod, timeout),
         "resize": checks.resize_check(server, pod, timeout),
     }
+    return facts, round(time.monotonic() - began, 3)
 
 
 def remove(server, path, options):
@@ -280,14 +286,14 @@ def remove(server, path, options):
 
 
 def run(server, options):
-    """Create the pod, check, delete it; return (facts or None, left, sentences of what went wrong)."""
+    """Create the pod, check, delete it; return (facts or None, seconds, left, sentences of what went wrong)."""
     pods = f"/api/v1/namespaces/{options['namespace']}/pods"
-    facts, wrong, exists = None, [], True
+    facts, seconds, wrong, exists = None, 0.0, [], True
     with Stops() as stops:
         try:
             try:
                 start(server, pods, options)
-                facts = measure(server, pods, options)
+                facts, seconds = measure(server, pods, options)
             except PodError as error:
                 wrong, exists = [str(error)], error.exists
             finally:
@@ -295,7 +301,7 @@ def run(server, options):
         except Stopped as stopped:
             facts, wrong = None, [f"This was stopped by {stopped} before everything was asked."]
         left, reason = remove(server, f"{pods}/{options['name']}", options) if exists else ([], None)
-    return facts, left, wrong + ([reason] if reason else [])
+    return facts, seconds, left, wrong + ([reason] if reason else [])
 
 
 def listed(options):
@@ -323,12 +329,12 @@ def main():
         server = cluster.Cluster(options["kubeconfig"], timeout=options["timeout"])
     except cluster.ClusterError as error:
         module.fail_json(msg=str(error))
-    facts, left, problems = run(server, options)
+    facts, seconds, left, problems = run(server, options)
     if facts is None:
         module.fail_json(msg=" ".join(problems), left=left)
     facts["list"], refused = listed(options)
     problems += [fact["reason"] for fact in facts.values() if fact and fact.get("works", True) is None] + ([refused] if refused else [])
-    module.exit_json(changed=True, left=left, facts={**facts, "left": left, "problems": problems})
+    module.exit_json(changed=True, left=left, seconds=seconds, facts={**facts, "left": left, "problems": problems})
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@
 Half a second of a core goes into packing a module, starting a Python for it and reading its libraries. On the controller none of that is
 needed: the class of an action plugin is loaded in the process from which all workers are forked, with everything that it imports. The
 modules of ansible.netcommon run in the same way (its option import_modules).
-
-Filters are read here for the same reason. To find one, Ansible reads all of a collection, in each worker that uses any of them.
 """
 
 from __future__ import annotations
@@ -19,13 +17,10 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.json import Direction, get_module_decoder, get_module_encoder
-from ansible.plugins.loader import filter_loader
 from ansible.vars.clean import remove_internal_keys
 
 # How Ansible writes what goes to a module and comes back.
 PROFILE = "legacy"
-
-filter_loader.get("kubeproof.certify.judge")
 
 
 class NoResult(Exception):
@@ -33,8 +28,8 @@ class NoResult(Exception):
 
 
 def is_local(action):
-    """Return whether the task of an action plugin runs here, as this user, and is waited for."""
-    return action._connection.transport.rpartition(".")[2] == "local" and action._connection.become is None and not action._task.async_val
+    """Return whether the task of an action plugin runs here, as this user."""
+    return action._connection.transport.rpartition(".")[2] == "local" and action._connection.become is None
 
 
 def run(action, task_vars, arguments=None):

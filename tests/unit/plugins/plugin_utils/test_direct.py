@@ -1,0 +1,96 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A module in Ansible's own process returns what it returns in one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+import yaml
+
+from ansible_collections.kubeproof.certify.plugins.plugin_utils import direct
+
+ROOT = Path(__file__).parents[4]
+RUNTIME = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))["plugin_routing"]["action"]
+# What a process of its own is needed for: it is stopped by signals, from outside.
+STOPPED_BY_SIGNALS = {"api_streams", "job_run", "pod_startup", "tool_run", "volume_run"}
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  vars: {ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+  tasks:
+    - {name: Write, kubeproof.certify.record: {directory: %(directory)s, documents: {"a.json": {"one": [1, 2.5, null, true, "ä"]}}}, register: written}
+    - {name: Read, kubeproof.certify.tool_result: {tool: fio, content: "{}"}, register: refused, ignore_errors: true}
+    - {name: Misspelt, kubeproof.certify.record: {directori: x}, register: misspelt, ignore_errors: true}
+    - {name: Which, kubeproof.certify.tool_fetch: {tools: [own-tool], built: /nowhere, cache: /nowhere, architecture: x86_64}, register: found,
+       environment: {PATH: "%(directory)s/bin:{{ lookup('env', 'PATH') }}"}}
+    - ansible.builtin.copy:
+        content: "{{ {'written': written, 'refused': refused, 'misspelt': misspelt, 'found': found} | to_json }}"
+        dest: %(directory)s/results.json
+        mode: "0644"
+"""
+
+
+@pytest.fixture(scope="module", name="results")
+def _results(tmp_path_factory):
+    """The results of modules in one play, and the process of each."""
+    directory = tmp_path_factory.mktemp("direct")
+    tool = directory / "bin" / "own-tool"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\n", encoding="utf-8")
+    tool.chmod(0o755)
+    play = directory / "play.yml"
+    play.write_text(PLAY % {"directory": directory}, encoding="utf-8")
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", str(play)]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return directory, json.loads((directory / "results.json").read_text(encoding="utf-8"))
+
+
+def test_a_module_does_its_work_and_says_so(results):
+    directory, found = results
+    assert json.loads((directory / "a.json").read_text(encoding="utf-8")) == {"one": [1, 2.5, None, True, "ä"]}
+    assert found["written"]["changed"] is True and not found["written"]["failed"]
+
+
+def test_a_refusal_is_the_task_s_own(results):
+    dummy, found = results
+    assert found["refused"]["failed"] and found["refused"]["msg"].startswith("Cannot read the output of fio:")
+
+
+@pytest.mark.parametrize(("transport", "become"), [("ssh", None), ("ansible.builtin.ssh", None), ("local", "sudo")])
+def test_on_a_host_or_as_another_user_it_has_a_process_of_its_own(transport, become):
+    action = mock.Mock()
+    action._connection.transport, action._connection.become = transport, become
+    assert direct.run(action, {}, {"tool": "fio"}) is action._execute_module.return_value
+    action._execute_module.assert_called_once_with(module_args={"tool": "fio"}, task_vars={})
+
+
+def test_a_module_without_a_result_is_an_error():
+    with pytest.raises(direct.NoResult, match="silent ended without a result"):
+        direct.called(SimpleNamespace(__name__="silent", main=lambda: None), b"{}")
+
+
+def test_an_argument_that_is_not_there_is_named(results):
+    dummy, found = results
+    assert found["misspelt"]["failed"] and "directory" in found["misspelt"]["msg"] + found["misspelt"].get("exception", "")
+
+
+def test_the_environment_of_a_task_holds(results):
+    directory, found = results
+    assert found["found"]["paths"] == {"own-tool": str(directory / "bin" / "own-tool")}
+
+
+def test_what_signals_stop_has_a_process_of_its_own():
+    assert not STOPPED_BY_SIGNALS & set(RUNTIME)
+    assert {one["redirect"] for one in RUNTIME.values()} == {"kubeproof.certify.cluster_info"}
+    assert all((ROOT / "plugins" / "modules" / f"{name}.py").exists() for name in RUNTIME)
