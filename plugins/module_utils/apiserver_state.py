@@ -69,8 +69,9 @@ class Nodes:
 
 def whole(text):
     """Return a quantity that is a whole number of pods, 0 for anything else: what is not known is no room."""
-    text = str(text)
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
+    # The API server writes 1000 as 1k.
+    found = re.fullmatch(r"([0-9]{1,9})(k?)", str(text))
+    return int(found[1]) * (1000 if found[2] else 1) if found else 0
 
 
 def is_ready(state):

@@ -46,6 +46,11 @@ def test_only_nodes_that_take_the_load_count_as_room():
     assert nodes.allocatable == 220
 
 
+@pytest.mark.parametrize(("pods", "room"), [("110", 110), ("1k", 1000), ("0", 0), ("1Ki", 0), ("-1", 0), ("ten", 0), ("", 0)])
+def test_the_room_of_a_node_is_a_quantity(pods, room):
+    assert look(node("a", pods=pods)).allocatable == room
+
+
 def test_a_node_without_anything_is_not_ready():
     assert look({}, {"metadata": {"name": "a"}, "status": None}).facts()["nodes"]["ready"] == 0
 
