@@ -20,7 +20,9 @@ import math
 import operator
 import os
 import re
+import subprocess
 import sys
+import tempfile
 
 EXIT = {"PASS": 0, "CONDITIONAL": 10, "FAIL": 20, "INCONCLUSIVE": 30}
 UNUSABLE = 50
@@ -36,14 +38,26 @@ FORM = {"heading": str, "verdict": str, "state": str, "profile": str, "layers": 
         "layer_verdicts": dict, "checklist": list, "slas": list, "changes": list, "waivers": list, "not_applicable": list, "findings": list}  # fmt: skip
 BOUND = re.compile(r"\s*(==|!=|<=|>=|<|>|in(?=[\s\[]))\s*(\S.*?)\s*", re.DOTALL)
 COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+# A signature, as module_utils/signature.py has it.
+SUFFIXES = {"minisign": ".minisig", "gpg": ".asc"}
+MINISIGN_KEY = re.compile(r"RW[0-9A-Za-z+/]{54}")
+LARGEST_KEY = 1 << 20
+SECONDS = 60
+# What gpg reports of a good signature, and what it reports, beside the former, of one whose key must not be trusted any more.
+GOOD = {"GOODSIG", "VALIDSIG"}
+BAD = {"BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG", "NO_PUBKEY", "FAILURE"}
 
 
 class Unusable(Exception):
     """The certificate says nothing that can be relied on; the text says why."""
 
 
-def load(path):
-    """Return the document in the file at `path`, or on standard input for "-"; Unusable if it is not one whole JSON object."""
+class Unsigned(Exception):
+    """There is no signature that can be relied on; the text says why."""
+
+
+def read(path):
+    """Return the bytes of the file at `path`, or of standard input for "-"."""
     try:
         if path == "-":
             data = sys.stdin.buffer.read(LARGEST_FILE + 1)
@@ -54,6 +68,11 @@ def load(path):
         raise Unusable(f"cannot be read: {error.strerror or error}") from error
     if len(data) > LARGEST_FILE:
         raise Unusable(f"is larger than {LARGEST_FILE} bytes")
+    return data
+
+
+def load(data):
+    """Return the document; Unusable if it is not one whole JSON object."""
     try:
         document = json.loads(data.decode("utf-8"), parse_constant=_refuse, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
@@ -192,6 +211,31 @@ def stale(certificate, max_age, now):
         raise Unusable(f"has expired: it was valid until {certificate['valid_until']}")
 
 
+def void(certificate, kubeconfig):
+    """Raise Unusable when the cluster is not any more what the certificate stands on, as far as kubectl sees it."""
+    told = certificate.get("voided_by")
+    now = {}
+    try:
+        now["uid"] = _seen(kubeconfig, "/api/v1/namespaces/kube-system")["metadata"]["uid"]
+        now["kubernetes"] = _seen(kubeconfig, "/version")["gitVersion"]
+        page = _seen(kubeconfig, "/api/v1/nodes?limit=1")
+        now["nodes"] = len(page["items"]) + (page["metadata"].get("remainingItemCount") or 0)
+    except (Unsigned, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unusable(f"cannot be compared with the cluster of {kubeconfig}: {error} (--live)") from error
+    for key, value in now.items():
+        if not isinstance(told, dict) or key not in told:
+            raise Unusable(f"cannot be compared with the cluster: it does not say which {key} it stands on (--live)")
+        if told[key] != value or _kind(told[key]) is not _kind(value):
+            raise Unusable(f"is void: {key} was {told[key]!r} and is {value!r}; certify again (--live)")
+
+
+def _seen(kubeconfig, path):
+    code, said, why = _ask(["kubectl", "--kubeconfig", kubeconfig, "--request-timeout=20s", "get", "--raw", path])
+    if code:
+        raise ValueError(f"kubectl ended with {code}: {why.strip()[:300]}")
+    return json.loads(said)
+
+
 def lacking(certificate, profile, allow_partial):
     """Return what a certificate of the wanted profile has and this one has not, as sentences."""
     found = []
@@ -203,10 +247,88 @@ def lacking(certificate, profile, allow_partial):
     scales = [place[key] for place in (certificate, certificate["run"]) for key in ("time_scale", "scale") if key in place]
     if any(scale != 1 or isinstance(scale, bool) for scale in scales):
         found.append("it is scaled: the run was shortened")
-    plain = certificate["profile"].upper()
+    plain = certificate["profile"].upper() + (", JOINED" if _joined(certificate) else "")
     if certificate["heading"] != plain and not (certificate["partial"] and certificate["heading"] == f"{plain}, PARTIAL: {', '.join(certificate['layers'])}"):
         found.append(f"its heading is {certificate['heading'][:200]!r}, not {plain}")
     return found
+
+
+# As in module_utils/signature.py, word for word; a test compares the two.
+def signed(data, path, public_key):
+    """Return the signature that the public key verifies of `data`: the file at `path`, or at `path` with the suffix of the key's tool."""
+    tool, key = _public_key(public_key)
+    path = path if path.endswith(tuple(SUFFIXES.values())) else path + SUFFIXES[tool]
+    detached = _small(path, "signature")
+    with tempfile.TemporaryDirectory() as home:
+        names = [os.path.join(home, name) for name in ("document", "signature", "key")]
+        for name, content in zip(names, (data, detached, key)):
+            with open(name, "wb") as stream:
+                stream.write(content)
+        if tool == "minisign":
+            code, said, _why = _ask(["minisign", "-V", "-P", key.decode(), "-m", names[0], "-x", names[1]])
+            good = code == 0 and "signature verified" in said
+        else:
+            # A home of its own, with this one key in it: what else the user trusts does not count.
+            gpg = ["gpg", "--homedir", home, "--no-options", "--batch", "--no-tty", "--no-autostart", "--trust-model", "always", "--status-fd", "1"]
+            _ask([*gpg, "--import", names[2]])
+            code, said, _why = _ask([*gpg, "--verify", names[1], names[0]])
+            words = {line.split()[1] for line in said.splitlines() if line.startswith("[GNUPG:] ")}
+            good = code == 0 and GOOD <= words and not BAD & words
+    if not good:
+        raise Unsigned(f"{path} is no signature of this content by the key {public_key}, says {tool}")
+    return path
+
+
+def _public_key(public_key):
+    """Return (tool, key) of a public key: a minisign key itself, or a file with one, or with what gpg --export wrote."""
+    if MINISIGN_KEY.fullmatch(public_key):
+        return "minisign", public_key.encode()
+    content = _small(public_key, "public key")
+    lines = content.decode("ascii", "replace").split("\n")
+    found = [line.strip() for line in lines if MINISIGN_KEY.fullmatch(line.strip())]
+    if len(found) == 1 and len(lines) <= 3:
+        return "minisign", found[0].encode()
+    # A packet of OpenPGP begins with the highest bit set.
+    if "-----BEGIN PGP PUBLIC KEY BLOCK-----" in lines or content[:1] >= b"\x80":
+        return "gpg", content
+    raise Unsigned(f"{public_key} is no public key of minisign or gpg")
+
+
+def _small(path, what):
+    """Return the content of a small file; Unsigned where it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(LARGEST_KEY + 1)
+    except (OSError, ValueError) as error:
+        raise Unsigned(f"the {what} {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not 0 < len(content) <= LARGEST_KEY:
+        raise Unsigned(f"the {what} {path} is empty or larger than {LARGEST_KEY} bytes")
+    return content
+
+
+def _ask(argv, answer=None):
+    """Return (exit status, standard output, standard error) of a program that can ask nobody: no terminal, and `answer` or nothing to read."""
+    environment = dict(os.environ, LC_ALL="C")
+    try:
+        done = subprocess.run(
+            argv, input=answer or b"", stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS, env=environment, start_new_session=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise Unsigned(f"{argv[0]} is not installed here, or not on PATH") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unsigned(f"{argv[0]} did not end as it should: {type(error).__name__}") from error
+    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+
+
+def _joined(certificate):
+    """Say whether it was joined from several runs; Unusable where it does not say of which."""
+    if "joined" not in certificate:
+        return False
+    runs = certificate["joined"].get("runs") if isinstance(certificate["joined"], dict) else None
+    names = [run.get("id") for run in runs] if isinstance(runs, list) and all(isinstance(run, dict) for run in runs) else []
+    if len(names) < 2 or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise Unusable("is damaged: it does not name the runs that it was joined from")
+    return True
 
 
 def decide(certificate, options, now):
@@ -215,6 +337,8 @@ def decide(certificate, options, now):
     uid = certificate["cluster"].get("uid")
     if options.cluster is not None and (not isinstance(uid, str) or uid != options.cluster):
         raise Unusable(f"is of another cluster: its uid is {uid!r}, wanted is {options.cluster!r}")
+    if options.live is not None:
+        void(certificate, options.live)
     if verdict in ("PASS", "CONDITIONAL"):
         # What is good has to prove that nothing of it was lost.
         if not isinstance(certificate.get("digest"), str):
@@ -245,6 +369,9 @@ def parser():
     parsed = argparse.ArgumentParser(prog="kubeproof-gate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parsed.add_argument("certificate", help="path of certificate.json, or - for standard input")
     parsed.add_argument("--cluster", metavar="UID", help="the UID of the namespace kube-system of the cluster that is meant")
+    parsed.add_argument("--public-key", metavar="KEY", help="refuse what this key did not sign: a minisign key or its file, or a file of gpg --export")
+    parsed.add_argument("--signature", metavar="FILE", help="the signature (certificate.json.minisig or .asc, beside the certificate)")
+    parsed.add_argument("--live", metavar="KUBECONFIG", help="refuse it when UID, version or number of nodes of the cluster are others now; asks kubectl")
     parsed.add_argument("--max-age", metavar="DAYS", type=days, default=90.0, help="refuse what was finished earlier (90)")
     parsed.add_argument("--profile", choices=("smoke", "load", "stress", "soak"), default="load", help="the profile that is wanted (load)")
     parsed.add_argument("--allow-conditional", action="store_true", help="exit 0 for CONDITIONAL too")
@@ -269,7 +396,13 @@ def main(arguments=None, now=None):
     try:
         options = _options(arguments)
         name = options.certificate
-        status, sentences = decide(load(name), options, now or datetime.datetime.now(datetime.timezone.utc))
+        data = read(name)
+        if options.public_key is not None:
+            # Before anything in it is believed, and of the same bytes that are read below.
+            signed(data, options.signature or name, options.public_key)
+        status, sentences = decide(load(data), options, now or datetime.datetime.now(datetime.timezone.utc))
+    except Unsigned as error:
+        status, sentences = UNUSABLE, [f"{name} is not known to come from you: {error} (--public-key)."]
     except Unusable as error:
         status, sentences = UNUSABLE, [f"{name} {error}."]
     except Exception as error:

@@ -38,6 +38,10 @@ options:
     type: list
     elements: str
     required: true
+  scaled:
+    description: Whether the run was shortened by C(certify_time_scale).
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -68,10 +72,10 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import checks as
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import CheckError, require_findings
 
 
-def checklist(items, findings, profile, partial, layers):
+def checklist(items, findings, profile, partial, layers, scaled=False):
     """Return the filled checklist; AnsibleFilterError names an item that cannot be used."""
     try:
-        return engine.checklist(items, require_findings(findings), profile, partial, layers)
+        return engine.checklist(items, require_findings(findings), profile, partial, layers, scaled)
     except CheckError as error:
         raise AnsibleFilterError(f"kubeproof.certify.checklist: {error}") from error
 

@@ -17,7 +17,7 @@ options:
     type: str
     required: true
   settings:
-    description: The variables of the role etcd by name, and C(put_rate), the declared writes per second or none.
+    description: The variables of the role etcd by name, and C(capacity) (certify_capacity) and C(nodes), counted or 0.
     type: dict
     required: true
 """

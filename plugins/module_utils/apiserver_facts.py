@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import api_generators, api_windows
+from ansible_collections.kubeproof.certify.plugins.module_utils import api_generators, api_windows, bounds, node_reboot, stress, stress_plan
 
 # The least number of observations behind a P99 (one-sided 95 %: 299 without any above the bound prove it). A series with fewer is
 # listed as rare and judged only where a check names it.
 LEAST = 299
 PATIENCE = 300
-# The SLOs of single calls and of lists, in seconds, and the share of failed requests with which a rate is still carried.
-CALLS, LISTS, FAILED = 1.0, 30.0, 0.01
+# The share of failed requests up to which the latencies of the others are those of the work.
+FAILED = 0.01
 # What the runtime does to start a pod.
 STARTING = ("run_podsandbox", "create_container", "start_container")
-SHOWN = ("count", "p50", "p95", "p99")
+SHOWN = ("count", "p50", "p95", "p99", "p999")
 # What the load always makes: the checks name these series in `expect`, and one with few observations is said to have too few.
 OURS = {
     "mutating": ("POST pods", "POST pods/binding", "PATCH pods/status", "DELETE pods", "PUT leases", "POST configmaps", "PUT configmaps", "DELETE configmaps"),
@@ -33,29 +33,39 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     """Return the document of the control plane.
 
     `measured`: plan (apiserver_plan), info (apiserver_info's facts before the load), after (the same after it), hosts [inventory names of
-    control-plane hosts], schedulers [those whose scheduler is read], identity, steps {name: {kind, facts, seconds, cpu_seconds, cpus,
+    control-plane hosts], schedulers [those whose scheduler is read], reboot_nodes, reboots, identity, stress, steps {name: {kind, facts, seconds, cpu_seconds, cpus,
     windows: {api, kubelet, scheduler: {endpoint: facts}}}}, streams, clean. Only `plan` must be there.
     """
     plan, info = measured["plan"], _map(measured.get("info"))
     steps = {name: _map(step) for name, step in _map(measured.get("steps")).items()}
-    done = [dict(step, **steps[step["name"]]) for step in plan["steps"] if step["name"] in steps]
     facts = {"plan": {name: plan[name] for name in ("inputs", "expected", "steps")}, **_before(info, plan, measured)}
     instances = list(_map(info.get("instances")))
+    if "stress" in plan:
+        ran = [dict(step, **steps[step["name"]]) for step in stress_plan.ran(plan, steps)]
+        stress.add(facts, "apiserver", plan, {step["name"]: _view(step, instances) for step in ran}, measured.get("stress"))
+        plan = stress_plan.usual(plan)
+    done = [dict(step, **steps[step["name"]]) for step in plan["steps"] if step["name"] in steps]
     facts.update(api_generators.clients(done))
     facts.update(_restarts(done, instances))
     facts.update(_lost(instances, _map(measured.get("after"))))
     facts.update(_servers(plan, done, instances, facts))
     facts.update(_sustained(done, instances))
-    facts.update(_headroom(done, instances))
     facts.update(_pods(done))
     facts.update(_nodes(done, measured))
     facts.update({name: measured[name] for name in ("streams", "identity") if _map(measured.get(name))})
     facts["kube_burner"] = dict(facts.get("kube_burner", {}), asked=any(step["kind"] == "kube_burner" for step in plan["steps"]))
     facts["engines"] = {"k6": any(step["kind"] == "objects" for step in plan["steps"])}
     facts["density"] = _density(plan, done)
+    facts["reboot"] = node_reboot.facts(measured.get("reboot_nodes") or (), _map(measured.get("reboots")))
     facts.update(_writes_per_pod(done, instances))
     facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
     return facts
+
+
+def of_window(windows: Dict[str, Any], instances: List[str]) -> dict:
+    """Return what the API servers measured in one window over a load of another layer; {} unless every one of `instances` was read."""
+    step = {"name": "window", "kind": "other", "window": True, "windows": windows}
+    return _servers({"steps": [step]}, [step], instances, {"generator": {"limited": False}})
 
 
 def _map(value: Any) -> dict:
@@ -167,29 +177,25 @@ def _calls_and_lists(window: dict) -> dict:
     return {kind: {name: one for name, one in _series(window, is_one).items() if one["count"] >= LEAST} for kind, is_one in chosen.items()}
 
 
-def _headroom(done: List[dict], instances: List[str]) -> dict:
-    """Return {headroom}: the highest share of the expected rate that was carried, each step below it too; only where a step goes beyond it."""
-    steps = [step for step in done if step["kind"] == "objects" and step.get("window") and step.get("share")]
-    if not any(step["share"] > 1 for step in steps):
+def _view(step: dict, instances: List[str]) -> dict:
+    """Return what the ramp asks of a step: series with enough observations, and what clients saw."""
+    generator, window, seen = api_generators.generator(step), _whole(step, "api", instances), _map(step.get("facts"))
+    if not generator or not window:
         return {}
-    carried = 0.0
-    for step in sorted(steps, key=lambda one: one["share"]):
-        generator, window = api_generators.generator(step), _whole(step, "api", instances)
-        if generator.get("limited") is not False or not window:
-            # What would have been is not known, so nothing is said but of a step that failed before.
-            return {}
-        if not _is_carried(generator, window):
-            break
-        carried = step["share"]
-    return {"headroom": carried}
-
-
-def _is_carried(generator: dict, window: dict) -> bool:
-    """Say whether a rate was sent, answered and within the SLOs; a series of which nothing is known is not."""
-    series = _calls_and_lists(window)
-    ends = [(one.get("p99", [0, None])[1], bound) for kind, bound in (("calls", CALLS), ("lists", LISTS)) for one in series[kind].values()]
-    slow = any(end is None or end > bound for end, bound in ends)
-    return generator["share"] >= api_generators.HELD and api_windows.requests(window).get("ratio", 1.0) < FAILED and bool(ends) and not slow
+    document: Dict[str, Any] = {"errors": _errors([window], {"error_ratio": seen.get("error_ratio")}) or {}}
+    for name, chosen in (("mutating", _is_mutating), ("read", _is_read), ("list", _is_list)):
+        document[name] = {"series": {key: one for key, one in _series(window, chosen).items() if one["count"] >= LEAST}}
+    slow = [one["p99"] for name in ("mutating", "read") for one in document[name]["series"].values() if "p99" in one]
+    return {
+        "offered": step["rate"],
+        "achieved": seen.get("rate"),
+        "seconds": step["seconds"],
+        "limited": "the generator was too slow itself; raise certify_generators" if generator["limited"] else "",
+        "p99": max(slow, key=lambda one: bounds.badness(one, "< 1"), default=None),
+        "errors": document["errors"].get("ratio"),
+        "document": document,
+        "wanted": ("apiserver_errors", "apiserver_mutating_latency_p99", "apiserver_read_latency_p99", "apiserver_list_latency_p99"),
+    }
 
 
 def _is_mutating(verb: str, scope: str) -> bool:

@@ -3,61 +3,48 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the apiserver layer is going to do: the load that the cluster is expected to carry, and the steps of a profile. Pure.
 
-Sizing. Declared numbers win; what is not declared follows from the number of nodes (SIG-scalability's load test, clusterloader2):
-    pods       = nodes * pods_per_node                      30 pods on a node
-    pod_churn  = nodes / 10, at least 2 and at most 20      pods created in a second; 20 is the limit of the SLO's environment
-    writes     = nodes / 10 + nodes / 300 + 15 * pod_churn + api_operator_writes
-                 a lease every 10 s, a node status every 300 s, and 15 writes in the life of a pod
-    reads      = 2 * writes
-    api_qps    = writes + reads
+Sizing: see sizing.py.
 """
 
 from __future__ import annotations
 
-# Declared in certify_capacity: name -> what it is, for the plan.
-INPUTS = {
-    "nodes": "nodes",
-    "pods_per_node": "pods on a node",
-    "pod_churn": "pods created in a second",
-    "api_operator_writes": "writes a second by operators and controllers of your own",
-    "api_reads": "reads a second by clients",
-    "api_qps": "requests a second, all together",
-}
-PODS_PER_NODE = 30
-LEASE_SECONDS = 10
-STATUS_SECONDS = 300
-WRITES_PER_POD = 15
-CHURN = (2, 20)
-CHURN_PER_NODE = 0.1
-READS_PER_WRITE = 2
+from . import sizing, stress_plan, time_scale
+from .sizing import PlanError
+from .sizing import number as _number
+
+# Declared in certify_capacity.
+INPUTS = sizing.API
 # The mission's bound for the sustained rate where no api_qps is declared, and how much more is offered to prove it.
 QPS_BOUND = 1000
 QPS_FACTOR = 1.1
 # A pod that has started is deleted while others are made, but never holds its slot for longer than the SLO of its start and as long to go.
 POD_SECONDS = 10
-MOST = 10**9
-
-
-class PlanError(Exception):
-    """A setting cannot be used; the text names the variable, what was found and what to write."""
+# What certify_time_scale shortens.
+DURATIONS = ("objects", "qps", "kube_burner", "ramp")
+# The least requests that a step of the ramp may have: what the check of errors asks.
+SAMPLES = 3000
 
 
 def plan(profile, settings):
-    """Return {inputs: [{name, value, source, text}], expected: {writes, reads, qps, churn, pods}, steps: [step], seconds, pods, objects, rate}.
+    """Return {inputs: [{name, value, source, text}], expected: {writes, reads, qps, churn, pods}, steps: [step], seconds, pods, objects, rate}, and
+    with a ramp {spare, stress} (stress_plan).
 
-    `settings`: nodes (counted, 0 when unknown), capacity (certify_capacity), engines [k6, kube_burner], live, and the role's apiserver_*.
+    `settings`: nodes (counted, 0 when unknown), capacity (certify_capacity), engines [k6, kube_burner], live, stress, the role's apiserver_*.
     A step is {name, kind, seconds, ...}: kind objects {rate, share, window}, kube_burner {rates, pods, pod_rate, window}, pods {count, rate,
     at_once, window}, pull {images, rate}, streams {}, density {rate, window}. `window`: the servers' metrics are read before and after, and
     their numbers count. PlanError on a bad setting.
     """
-    load, engines = _load(profile, settings), settings["engines"]
-    inputs = _inputs(settings)
+    load, engines = time_scale.shortened(_load(profile, settings), settings.get("time_scale", 1), DURATIONS), settings["engines"]
+    inputs = sizing.api(settings["capacity"], settings["nodes"])[0]
     expected = _expected({one["name"]: one["value"] for one in inputs})
     if settings["live"]:
         # A cluster that serves is loaded up to what it is declared to carry, and not beyond.
         load = dict(load, qps=0, objects=[step for step in load["objects"] if step["share"] <= 1])
     steps = [*_objects(load, expected, settings), *_qps(load, settings)] if "k6" in engines else []
-    steps += _kube_burner(load, expected, settings) if "kube_burner" in engines else []
+    ramp, spare = _ramp(load, expected, settings) if "k6" in engines else ([], [])
+    steps += ramp
+    # Where k6 finds the breaking point another hour of kube-burner finds nothing new.
+    steps += _kube_burner(load, expected, settings) if "kube_burner" in engines and not ramp else []
     steps += [*_pods(load, expected, settings), *_pulls(load, expected, settings)]
     if load["streams"]:
         steps.append({"name": "streams", "kind": "streams", "seconds": 0})
@@ -71,6 +58,7 @@ def plan(profile, settings):
         "rate": max([step["rate"] for step in steps if step["kind"] == "objects"], default=0),
         "pods": max([step["at_once"] for step in steps if "at_once" in step], default=0),
         "objects": settings["apiserver_objects"] * 3,
+        **({"spare": spare, "stress": stress_plan.about(settings, expected["qps"])} if ramp else {}),
     }
 
 
@@ -78,46 +66,20 @@ def _load(profile, settings):
     every = settings["apiserver_load"]
     if not isinstance(every, dict) or not isinstance(every.get(profile), dict):
         raise PlanError(f"apiserver_load is {every!r}. Write a map with an entry for each profile.")
-    load = {"objects": [], "qps": 0, "kube_burner": {"pods": 0, "seconds": 0}, "pods": 0, "pull": 0, "streams": False, **every[profile]}
+    load = {"objects": [], "qps": 0, "kube_burner": {"pods": 0, "seconds": 0}, "pods": 0, "pull": 0, "streams": False, "ramp": 0, **every[profile]}
     where = f"apiserver_load.{profile}"
     if not isinstance(load["objects"], list) or not all(isinstance(step, dict) and set(step) == {"share", "seconds"} for step in load["objects"]):
         raise PlanError(f"{where}.objects is {load['objects']!r}. Write a list of steps, such as [{{share: 1.0, seconds: 900}}].")
     for number, step in enumerate(load["objects"]):
         _number(f"{where}.objects[{number}].share", step["share"], 0.001)
         _number(f"{where}.objects[{number}].seconds", step["seconds"], 1)
-    for name in ("qps", "pods", "pull"):
+    for name in ("qps", "pods", "pull", "ramp"):
         _number(f"{where}.{name}", load[name], 0)
     if not isinstance(load["kube_burner"], dict) or set(load["kube_burner"]) != {"pods", "seconds"}:
         raise PlanError(f"{where}.kube_burner is {load['kube_burner']!r}. Write {{pods: 100, seconds: 120}}.")
     for name, value in load["kube_burner"].items():
         _number(f"{where}.kube_burner.{name}", value, 0)
     return load
-
-
-def _number(name, value, least):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= MOST:
-        raise PlanError(f"{name} is {value!r}. Write a number from {least} to {MOST}.")
-    return value
-
-
-def _inputs(settings):
-    """Return every input of the sizing, with where it comes from: declared, counted or the formula that made it."""
-    declared, found = settings["capacity"], {}
-
-    def take(name, value, source):
-        if name in declared:
-            value, source = _number(f"certify_capacity.{name}", declared[name], 0), "declared"
-        found[name] = {"name": name, "value": round(value, 1), "source": source, "text": INPUTS[name]}
-        return value
-
-    nodes = take("nodes", settings["nodes"], "counted")
-    take("pods_per_node", PODS_PER_NODE, "SIG-scalability's load test")
-    churn = take("pod_churn", min(CHURN[1], max(CHURN[0], nodes * CHURN_PER_NODE)), f"nodes x {CHURN_PER_NODE}, {CHURN[0]} to {CHURN[1]}")
-    operators = take("api_operator_writes", 0, "none declared")
-    writes = nodes / LEASE_SECONDS + nodes / STATUS_SECONDS + WRITES_PER_POD * churn + operators
-    reads = take("api_reads", READS_PER_WRITE * writes, f"{READS_PER_WRITE} x {writes:.0f} writes/s")
-    take("api_qps", writes + reads, "reads and writes")
-    return list(found.values())
 
 
 def _expected(values):
@@ -132,15 +94,27 @@ def _expected(values):
 
 
 def _objects(load, expected, settings):
-    """Return the steps of objects; the numbers of the last one count, and in stress those of each."""
+    """Return the steps of objects; the numbers of the last one count."""
     steps = []
     for number, step in enumerate(load["objects"], 1):
         rate = max(1, round(max(step["share"] * expected["qps"], settings["apiserver_least_rate"])))
         name = f"objects-{number}-{round(step['share'] * 100)}"
         steps.append({"name": name, "kind": "objects", "share": step["share"], "rate": rate, "seconds": step["seconds"], "window": False})
-    for step in steps if any(step["share"] > 1 for step in steps) else steps[-1:]:
+    for step in steps[-1:]:
         step["window"] = True
     return steps
+
+
+def _ramp(load, expected, settings):
+    """Return the steps of a stress run; where so little is expected that a step has too few requests, all of them offer more."""
+    if not load["ramp"]:
+        return [], []
+    base = max(expected["qps"], settings["apiserver_least_rate"])
+
+    def step(share, seconds):
+        return {"kind": "objects", "rate": stress_plan.rate_of(base, share), "seconds": seconds, "window": True}
+
+    return stress_plan.ramp(step, load["ramp"], settings, SAMPLES)
 
 
 def _qps(load, settings):
@@ -155,19 +129,21 @@ def _kube_burner(load, expected, settings):
     one = load["kube_burner"]
     if not one["seconds"]:
         return []
-    rates = [step["rate"] for step in _objects(load, expected, settings) if step["window"]]
+    steps = _ramp(load, expected, settings)[0] if load["ramp"] else _objects(load, expected, settings)
+    rates = [step["rate"] for step in steps if step["window"] and step.get("phase") != stress_plan.RECOVER]
     pod_rate = _pod_rate(expected, settings)
+    pods = _count(one["pods"], pod_rate, settings)
     return [
         {
             "name": "kube-burner",
             "kind": "kube_burner",
             "rates": rates,
-            "pods": round(one["pods"]),
+            "pods": pods,
             "pod_rate": pod_rate,
-            "at_once": round(one["pods"]),
+            "at_once": pods,
             "each": one["seconds"],
             # Created, read, patched, deleted, one after the other.
-            "seconds": round(one["pods"] / pod_rate + 4 * one["seconds"] * len(rates)),
+            "seconds": round(pods / pod_rate + 4 * one["seconds"] * len(rates)),
             "window": True,
         }
     ]
@@ -178,11 +154,16 @@ def _pod_rate(expected, settings):
     return _number("apiserver_pod_rate", settings["apiserver_pod_rate"], 0) or expected["churn"] or 1
 
 
+def _count(pods, rate, settings):
+    """Return how many pods start at this rate in the time that they have."""
+    return round(time_scale.shorten(pods / rate, settings.get("time_scale", 1)) * rate)
+
+
 def _pods(load, expected, settings):
     if not load["pods"]:
         return []
     rate = _pod_rate(expected, settings)
-    count = round(load["pods"])
+    count = _count(load["pods"], rate, settings)
     at_once = min(count, max(1, round(rate * POD_SECONDS)))
     return [{"name": "pods", "kind": "pods", "count": count, "rate": rate, "at_once": at_once, "seconds": round(count / rate), "window": True}]
 

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Dict, List, Optional
 
-from . import bounds, checks
+from . import bounds, checks, time_scale
 from .explanations import explain
 
 SCHEMA = 1
 LAYERS = ("etcd", "apiserver", "network", "dns", "storage", "ingress")
 RUN_KEYS = ("id", "started", "user", "controller", "version")
-RUN_OPTIONAL_KEYS = ("finished", "seconds", "load_seconds", "command")
-RECORD_KEYS = ("seconds", "load_seconds", "error")
+RUN_OPTIONAL_KEYS = ("finished", "seconds", "load_seconds", "time_scale", "command", "resumed")
+RECORD_KEYS = ("at", "seconds", "load_seconds", "error")
 DIGITS = re.compile(r"([0-9]+)")
 
 # What a reader does next, short enough for one line of a terminal. {n}: "3 INCONCLUSIVE checks"; {step} follows the profile.
@@ -29,6 +29,7 @@ NEXT_BY_VERDICT = {
     "CONDITIONAL": "Accept or correct the {n}, then {step}.",
     "PASS": "All that was judged is on target: {step}.",
 }
+STEP_SCALED = "certify without certify_time_scale"
 STEP_PARTIAL = "certify all six layers with the profile load"
 STEP_BY_PROFILE = {
     "smoke": "run the profile load to fill the checklist",
@@ -69,9 +70,9 @@ def certificate(
     """Return the certificate of a run that has ended, as plain data.
 
     `run`: id, started, user, controller, version, profile, cluster {name, uid?, kubernetes?}; finished, seconds,
-    load_seconds, command, hosts {group: [names]}, tools {host: {tool: {version, path, source}}} where known.
+    load_seconds, time_scale, command, resumed [{at, kept {layer: when}}], hosts {group: [names]}, tools {host: {tool: {version, path, source}}} where known.
     `plan`: layers [chosen]; beside [what is read beside them, such as tuning]; checklist and slas {id: {title, layer, checks, profiles?}},
-    changes [...], capacity {name: value}, waivers {id: {reason, owner, expires}}, not_applicable {id: reason}, inventory, where there are any.
+    changes [...], capacity {name: value}, expected {layer: [{name, value, source, text}]}, waivers {id: {reason, owner, expires}}, not_applicable {id: reason}, inventory, where there are any.
     `findings_by_layer`: {layer: [finding]}; a chosen layer that is missing, damaged or has nothing judged is INCONCLUSIVE.
     `records`: {layer: {seconds?, load_seconds?, error?}}; a layer with an error is at best INCONCLUSIVE.
     CertificateError if run or plan lack a key.
@@ -84,9 +85,13 @@ def interrupted(run: Mapping, plan: Mapping) -> Dict[str, Any]:
     return _assemble(run, plan, {}, {}, "interrupted", "the run was interrupted")
 
 
-def heading(profile: str, layers: Sequence, state: str = "finished") -> str:
-    """Return the heading, such as `SMOKE, PARTIAL: etcd, dns, INTERRUPTED`."""
+def heading(profile: str, layers: Sequence, state: str = "finished", scale: Any = 1, joined: bool = False) -> str:
+    """Return the heading, such as `SMOKE, SCALED 0.1, PARTIAL: etcd, dns, INTERRUPTED`."""
     parts = [profile.upper()]
+    if joined:
+        parts.append("JOINED")
+    if time_scale.is_scaled(scale):
+        parts.append(f"SCALED {human(scale)}")
     if is_partial(layers):
         parts.append("PARTIAL: " + ", ".join(layers))
     if state == "interrupted":
@@ -123,17 +128,19 @@ def _assemble(run: Mapping, plan: Mapping, findings_by_layer: Mapping, records: 
     waivers = {"waivers": plan.get("waivers", {}), "today": run["started"][:10]}
     findings += checks.waiver_findings(findings, waivers, run["cluster"]["name"]) if state == "finished" else []
     findings = explain(findings)
-    findings.sort(key=_order(findings))
+    findings.sort(key=order(findings))
     outcome = checks.verdict(findings)
     measured = [layer for layer in chosen if findings_by_layer.get(layer)]
     partial = is_partial(chosen)
-    profile = run["profile"]
+    profile, scaled = run["profile"], time_scale.is_scaled(run.get("time_scale"))
+    fills = (profile, partial, measured, scaled)
     return {
         "schema": SCHEMA,
-        "heading": heading(profile, chosen, state),
+        "heading": heading(profile, chosen, state, run.get("time_scale")),
         "verdict": outcome["verdict"],
         "state": state,
-        "message": _message(outcome["verdict"], state, profile, partial, findings, plan),
+        "message": NEXT_INTERRUPTED.format(inventory=plan.get("inventory") or "<inventory>") if state == "interrupted" else
+        " ".join((message(outcome["verdict"], _step(profile, partial, scaled), findings), *_went_on(run, chosen))),
         "profile": profile,
         "layers": chosen,
         "partial": partial,
@@ -143,10 +150,11 @@ def _assemble(run: Mapping, plan: Mapping, findings_by_layer: Mapping, records: 
         "tools": run.get("tools", {}),
         "counts": outcome["counts"],
         "layer_verdicts": layer_verdicts,
-        "checklist": checks.checklist(plan.get("checklist", {}), findings, profile, partial, measured),
-        "slas": checks.checklist(plan.get("slas", {}), findings, profile, partial, measured),
+        "checklist": checks.checklist(plan.get("checklist", {}), findings, *fills),
+        "slas": checks.checklist(plan.get("slas", {}), findings, *fills),
         "changes": list(plan.get("changes", [])),
         "capacity": plan.get("capacity", {}),
+        **_expected(plan),
         "waivers": checks.waiver_states(findings, waivers),
         "not_applicable": _not_applicable(plan.get("not_applicable", {}), findings),
         "findings": findings,
@@ -190,7 +198,7 @@ def _layer_findings(layer: str, found: Any, record: Mapping, expected: bool, clu
     return findings
 
 
-def _order(findings: Sequence) -> Any:
+def order(findings: Sequence) -> Any:
     """Return a sort key: judged first, the worst result, the check in the order given, its worst value, the host."""
     place: Dict[str, int] = {}
     for finding in findings:
@@ -223,14 +231,32 @@ def _natural(name: Any) -> list:
     return [(text, Decimal(number)) for text, number in zip(parts[::2], parts[1::2] + ["0"])]
 
 
-def _message(verdict: str, state: str, profile: str, partial: bool, findings: Sequence, plan: Mapping) -> str:
+def _step(profile: str, partial: bool, scaled: bool) -> str:
+    """Return what a good run leaves to do."""
+    return STEP_SCALED if scaled else STEP_PARTIAL if partial else STEP_BY_PROFILE.get(profile, STEP_PARTIAL)
+
+
+def _went_on(run: Mapping, chosen: Sequence) -> List[str]:
+    """Return a sentence for each time that the run was interrupted and went on: what had been measured before, and what was measured then."""
+    told = []
+    for entry in run.get("resumed") or ():
+        again = [layer for layer in chosen if layer not in entry["kept"]]
+        kept = ", ".join(layer for layer in chosen if layer in entry["kept"]) or "nothing"
+        told.append(f"It was interrupted and went on at {entry['at']}: {kept} had been measured before, {', '.join(again) or 'nothing'} then.")
+    return told
+
+
+def message(verdict: str, step: str, findings: Sequence) -> str:
     """Return one sentence: what the verdict means and what to do next."""
-    if state == "interrupted":
-        return NEXT_INTERRUPTED.format(inventory=plan.get("inventory") or "<inventory>")
     number = len({finding["id"] for finding in findings if finding["judged"] and finding["result"] == verdict})
     marked = f"{number} {verdict} check{'' if number == 1 else 's'}"
-    step = STEP_PARTIAL if partial else STEP_BY_PROFILE.get(profile, STEP_PARTIAL)
     return NEXT_BY_VERDICT[verdict].format(n=marked, step=step)
+
+
+def _expected(plan: Mapping) -> Dict[str, List[dict]]:
+    """Return {expected: what sized the load of each layer, and where each number comes from}, {} where that is not known."""
+    rows = [{"layer": layer, **one} for layer, inputs in (plan.get("expected") or {}).items() for one in inputs]
+    return {"expected": rows} if rows else {}
 
 
 def _not_applicable(stated: Mapping, findings: Sequence) -> List[dict]:

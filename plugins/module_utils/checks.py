@@ -126,12 +126,13 @@ def _rank(finding: Mapping) -> int:
     return RESULTS.index(finding["result"]) if finding.get("result") in RESULTS else RESULTS.index("INCONCLUSIVE")
 
 
-def checklist(items: Mapping, findings: Iterable, profile: str, partial: bool, layers: Sequence) -> List[dict]:
+def checklist(items: Mapping, findings: Iterable, profile: str, partial: bool, layers: Sequence, scaled: bool = False) -> List[dict]:
     """Return the certificate's checklist [{id, title, layer, checks, status, result?, value?, unit?, host?, entry?, reason?}].
 
     `items` {id: {title, layer, checks: [ids], profiles?: [those that fill it]}}; `layers` that ran. The result is the worst of the
-    item's checks, the value that of its first check. Only a whole load or soak run fills it, and only with checks that are judged
-    in the profile; a value from another run is indicative, without a result; what was not measured is INCONCLUSIVE.
+    item's checks, the value that of its first check. Only a whole load or soak run that was not shortened (`scaled`) fills it, and only
+    with checks that are judged in the profile; a value from another run is indicative, without a result; what was not measured is
+    INCONCLUSIVE.
     CheckError if an item cannot be used.
     """
     items = plain(require_map(items, "The checklist"))
@@ -139,7 +140,12 @@ def checklist(items: Mapping, findings: Iterable, profile: str, partial: bool, l
     if found:
         raise CheckError("\n".join(found))
     by_id = worst(findings)
-    why = "The run is partial." if partial else f"The profile {profile} does not fill the checklist." if profile not in FILLED_BY else ""
+    told = (
+        (scaled, "The run is scaled: it was shortened."),
+        (partial, "The run is partial."),
+        (profile not in FILLED_BY, f"The profile {profile} does not fill the checklist."),
+    )
+    why = next((text for holds, text in told if holds), "")
     return [
         {"id": identifier, "title": item["title"], "layer": item["layer"], "checks": item["checks"], **_fill(item, by_id, profile, why, layers)}
         for identifier, item in items.items()

@@ -26,6 +26,8 @@ else:
 
 TIMEOUT = 30.0
 CHUNK = 500
+JSON = "application/json"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 # The key of the bearer token in a Configuration; older versions of the library call it "authorization".
 TOKEN_KEYS = ("BearerToken", "authorization")
 # The other form of Retry-After is a date.
@@ -67,9 +69,9 @@ class Cluster:
         """Return the answer to one request as data; text that is no JSON as it is, no body as {}. ClusterError on every other answer than 2xx."""
         return self.answer(method, path, body, query, content_type, timeout)[0]
 
-    def answer(self, method, path, body=None, query=None, content_type="application/json", timeout=None):
+    def answer(self, method, path, body=None, query=None, content_type="application/json", timeout=None, accept=JSON):
         """Return (what `request` returns, headers of the answer)."""
-        response = self._open(method, path, body, query, content_type, timeout or self.timeout, preload=True)
+        response = self._open(method, path, body, query, content_type, timeout or self.timeout, preload=True, accept=accept)
         text = response.data.decode("utf-8", "replace")
         if "json" not in response.headers.get("Content-Type", "json"):
             return text, response.headers
@@ -81,6 +83,10 @@ class Cluster:
     def get(self, path, **query):
         """Return what GET answers."""
         return self.request("GET", path, query=query)
+
+    def table(self, path):
+        """Return a list as the table that kubectl shows, without the objects themselves."""
+        return self.answer("GET", path, query={"includeObject": "None"}, accept=TABLE)[0]
 
     def items(self, path, chunk=CHUNK, **query):
         """Yield the items of a list, read in chunks."""
@@ -123,10 +129,10 @@ class Cluster:
             raise
         return True
 
-    def _open(self, method, path, body, query, content_type, timeout, preload):
+    def _open(self, method, path, body, query, content_type, timeout, preload, accept=JSON):
         given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         url = self.server + path + ("?" + urlencode(given, doseq=True) if given else "")
-        headers = {"Accept": "application/json", **authorization(self.configuration)}
+        headers = {"Accept": accept, **authorization(self.configuration)}
         if body is not None:
             headers["Content-Type"] = content_type
         try:

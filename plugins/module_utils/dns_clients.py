@@ -24,7 +24,7 @@ FAILED, SLOW = 0.001, 0.050
 # Without one of these nothing is said.
 SEEN = ("sent", "completed", "lost", "interrupted", "failed", "seconds", "timeout")
 ASKED = ("rate", "count", "threads", "outstanding", "searched", "lines")
-LATENCY = ("p50", "p90", "p99", "mean", "max")
+LATENCY = ("p50", "p90", "p95", "p99", "p999", "mean", "max")
 
 
 def generator(step: dict) -> dict:
@@ -90,22 +90,6 @@ def alone(step: dict) -> dict:
         own = {"facts": _map(step.get("each")).get(name), "job": dict(job, count=1), "pods": [ran[index]] if index in ran else []}
         found[name] = lookup(dict(step, **own))
     return found
-
-
-def headroom(steps: List[dict]) -> Optional[float]:
-    """Return the highest share of the expected rate that was carried, each step below it too; None where no step goes beyond it, or one is not known."""
-    if not any(step["share"] > 1 for step in steps):
-        return None
-    carried = 0.0
-    for step in sorted(steps, key=lambda one: one["share"]):
-        seen = lookup(step)
-        if "p99" not in seen:
-            # What would have been is not known, so nothing is said but of a step that failed before.
-            return None
-        if generator(step)["share"] < HELD or seen["errors"] > FAILED or upper(seen["p99"]) >= SLOW:
-            break
-        carried = step["share"]
-    return carried
 
 
 def upper(value: Any) -> float:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Optional
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import api_windows, dns_clients
+from ansible_collections.kubeproof.certify.plugins.module_utils import api_windows, dns_clients, stress, stress_plan
 
 # What the servers count.
 COUNTED = ("cache", "balance", "servfail", "server_latency", "panics", "forward")
 NO_METRICS = "CoreDNS exposes no metrics: the plugin prometheus is not in its Corefile, or listens at loopback alone"
+GENERATOR = "dnsperf was too slow itself; raise certify_generators"
 BEFORE = ("service_found", "service", "ready", "domain", "node_local_found", "problems")
-SHOWN = ("count", "p50", "p95", "p99")
+SHOWN = ("count", "p50", "p95", "p99", "p999")
 
 
 def cluster_facts(measured: Dict[str, Any]) -> dict:
@@ -27,15 +28,19 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     """
     plan, info, after = measured["plan"], _map(measured.get("info")), _map(measured.get("after"))
     steps = {name: _map(step) for name, step in _map(measured.get("steps")).items()}
-    done = [dict(step, **steps[step["name"]]) for step in plan["steps"] if step["name"] in steps]
     facts = {"plan": {name: plan[name] for name in ("inputs", "expected", "steps")}, **{name: info[name] for name in BEFORE if name in info}}
+    if "stress" in plan:
+        ran = [dict(step, **steps[step["name"]]) for step in stress_plan.ran(plan, steps)]
+        stress.add(facts, "dns", plan, {step["name"]: _view(step) for step in ran}, measured.get("stress"))
+        plan = stress_plan.usual(plan)
+    done = [dict(step, **steps[step["name"]]) for step in plan["steps"] if step["name"] in steps]
     facts["asked"] = {"external": any(step["kind"] == "external" for step in plan["steps"])}
     facts.update(_configured(info))
     facts.update(_clients(plan, done, info))
     facts.update(_servers(plan, done, info))
     facts.update(_health(info, after))
     facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
-    facts["missing"] = _missing(done, facts)
+    facts["missing"] = {**_map(facts.get("missing")), **_missing(done, facts)}
     return facts
 
 
@@ -77,14 +82,12 @@ def _configured(info: dict) -> dict:
 
 
 def _clients(plan: dict, done: List[dict], info: dict) -> dict:
-    """Return {generator, lookups, errors, pods, qps, external, headroom}."""
+    """Return {generator, lookups, errors, pods, qps, external}."""
     service = [step for step in done if step["kind"] == "service" and step["share"]]
     wanted = [step for step in plan["steps"] if step["kind"] == "service" and step["share"] and step["window"]]
     counted = [step for step in service if step["window"]]
-    # Beyond what is expected something may break.
-    usual = [step for step in counted if step["share"] <= 1]
     complete = len(counted) == len(wanted)
-    lookups = _present(service=dns_clients.lookup(usual[-1]) if usual and complete else {})
+    lookups = _present(service=dns_clients.lookup(counted[-1]) if counted and complete else {})
     if info.get("node_local_found"):
         # A cache on the nodes that was not measured must not vanish.
         lookups["node-local"] = dns_clients.lookup(_first(done, "node_local"))
@@ -92,12 +95,28 @@ def _clients(plan: dict, done: List[dict], info: dict) -> dict:
     return _present(
         generator=dns_clients.worst(generators),
         lookups=lookups,
-        errors=dns_clients.errors(usual) if complete else None,
+        errors=dns_clients.errors(counted) if complete else None,
         pods=dns_clients.alone(_first(done, "pods")),
         qps=dns_clients.lookup(next((step for step in done if step["name"] == "qps"), {})),
         external=dns_clients.lookup(_first(done, "external")),
-        headroom=dns_clients.headroom(service) if complete and service else None,
     )
+
+
+def _view(step: dict) -> dict:
+    """Return what the ramp asks of a step."""
+    seen, job, generator = _map(step.get("facts")), _map(step.get("job")), dns_clients.generator(step)
+    if not seen or not generator:
+        return {}
+    found = dns_clients.lookup(step)
+    return {
+        "offered": job["rate"] * job["count"],
+        "achieved": seen["completed"] / step["seconds"],
+        "seconds": step["seconds"],
+        "limited": GENERATOR if generator["limited"] else "",
+        "document": {"lookups": {"service": found}, "errors": dns_clients.errors([step])},
+        "wanted": ("dns_errors", "dns_latency_p99"),
+        **_present(p99=found.get("p99"), errors=found.get("errors")),
+    }
 
 
 def _first(done: List[dict], kind: str) -> dict:

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import urllib.parse
 
+from ansible_collections.kubeproof.certify.plugins.module_utils import stress, stress_plan
+
 # Where tool_run's tools are copied to.
 COPIES = "/var/tmp/kubeproof/"
-# In a stress run a step counts when the rate held this share of what was offered (scale.md: achieved/offered >= 0.99).
-HELD = 0.99
-# And the share of its planned seconds that a step must have lasted.
+# The share of its planned seconds that a step must have lasted.
 WHOLE = 0.8
-# Bounds of the mission for writes, P99 in seconds.
-WRITE_TARGET = 0.025
-WRITE_CRITICAL = 0.050
 NO_LEADER = "0"
 # Nothing that is measured is larger; NaN and infinity are not below it either.
 LARGEST = 1e30
@@ -40,7 +37,7 @@ def cluster_facts(measured):
 
     `measured`: host_access (False when etcd is reached by given endpoints from hosts that are not its members'), hosts {name: etcd_info's
     facts}, addresses {name: where Ansible reaches it}, asked (the facts of etcdctl's member list, endpoint status, endpoint health and
-    alarm list, merged), clock (etcd_info's facts with peers, and the tools after the copy), runner (the host that loads), keys and clean
+    alarm list, merged), clock (etcd_info's facts with peers, and the tools after the copy), runner (the host that loads), stress (see stress.facts), keys and clean
     (etcd_keys' facts), steps {name: facts}, seconds {name: s it took}, after (endpoint status), plan (etcd_plan). Only `plan` must be there.
     """
     known, plan = {name: _map(measured.get(name)) for name in SOURCES}, measured["plan"]
@@ -65,7 +62,11 @@ def cluster_facts(measured):
         facts["clock_difference"] = difference
     facts.update((name, known[name]) for name in ("keys", "clean") if known[name])
     facts.update(_keys_left(known["clean"]))
-    facts.update(_load(_whole(known["steps"], known["seconds"], plan), plan))
+    whole = _whole(known["steps"], known["seconds"], plan)
+    facts.update(_load(whole, plan))
+    if "stress" in plan:
+        views = {step["name"]: _view(step, _map(whole[step["name"]])) for step in stress_plan.ran(plan, whole) if _map(whole[step["name"]])}
+        stress.add(facts, "etcd", plan, views, measured.get("stress"))
     facts.update(_change(status, _map(known["after"].get("endpoints"))))
     return facts
 
@@ -185,22 +186,19 @@ def _database(status, hosts, plan):
 
 def _whole(steps, seconds, plan):
     """Return the steps that took their time: an ended check perf prints PASS all the same."""
-    planned = {step["name"]: step["seconds"] for step in plan["steps"]}
+    planned = {step["name"]: step["seconds"] for step in [*plan["steps"], *stress_plan.ran(plan, steps)]}
     took = {name: value for name, value in seconds.items() if _is_number(value)}
     return {name: facts for name, facts in steps.items() if name in planned and took.get(name, 0) >= WHOLE * planned[name]}
 
 
 def _load(steps, plan):
-    """Return each step's facts by its name, {errors} when every planned step was measured, and {headroom, recovered} in stress."""
+    """Return each step's facts by its name, and {errors} when every planned step was measured, of a ramp those up to the expected rate."""
     facts = {name: found for name, found in steps.items() if _map(found)}
-    wanted = [step["name"] for step in plan["steps"]]
+    wanted = [step["name"] for step in stress_plan.usual(plan)["steps"]]
     if not wanted or not all(name in facts for name in wanted):
         return facts
-    more = {"errors": _sum([_errors(facts[name]) for name in wanted])}
-    if "recovery" in wanted:
-        more["headroom"] = _headroom(plan, facts)
-        more["recovered"] = _within(facts["recovery"], WRITE_TARGET)
-    return dict(facts, **{name: value for name, value in more.items() if value is not None})
+    errors = _sum([_errors(facts[name]) for name in wanted])
+    return dict(facts, **({} if errors is None else {"errors": errors}))
 
 
 def _errors(facts):
@@ -216,30 +214,20 @@ def _sum(counts):
     return sum(counts) if counts and all(map(_is_number, counts)) else None
 
 
-def _headroom(plan, facts):
-    """Return the highest step, as a multiple of the declared rate, up to which every step was held within critical; 0 for none, None if unknown."""
-    best = 0
-    for step in plan["steps"]:
-        if not step["name"].startswith("step_"):
-            continue
-        measured = facts[step["name"]]
-        within, rate = _within(measured, WRITE_CRITICAL), measured.get("rate")
-        if within is None or not _is_number(rate):
-            return None
-        if not within or rate < HELD * step["rate"]:
-            break
-        best = round(step["rate"] / plan["declared"], 2)
-    return best
-
-
-def _within(facts, bound):
-    """Say whether a step had no error and its P99 is below `bound`; None if unknown. With errors the P99 may be an interval."""
-    p99, errors = _map(facts.get("latency")).get("p99"), facts.get("errors")
-    if not _is_number(errors):
-        return None
-    if errors:
-        return False
-    return p99 < bound if _is_number(p99) else None
+def _view(step, facts):
+    """Return what the ramp asks of a step."""
+    latency, errors = _map(facts.get("latency")), facts.get("errors")
+    count = latency.get("count")
+    known = _is_number(errors) and _is_number(count) and errors + count > 0
+    return {
+        "offered": step["rate"],
+        "achieved": facts.get("rate") if _is_number(facts.get("rate")) else None,
+        "seconds": step["seconds"],
+        "p99": latency.get("p99"),
+        "errors": errors / (errors + count) if known else None,
+        "document": {"write": facts, "errors": errors},
+        "wanted": ("etcd_request_errors", "etcd_write_latency_p99"),
+    }
 
 
 def _change(before, after):

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import math
 
+from . import sizing, stress_plan, time_scale
+from .sizing import PlanError
+
 CHECK_PERF_SECONDS = 60
 # etcdctl check perf: writes per second of each size, with 256 bytes behind the prefix and 1 KiB values (etcdctl/ctlv3/command/check.go).
 CHECK_PERF_RATE = {"s": 150, "m": 1000, "l": 8000, "xl": 15000}
@@ -24,6 +27,11 @@ SPARE = 1.07
 WATCH_RATE = 100
 WATCH_KEY_SIZE = 57
 WATCH_VALUE_SIZE = 32
+# The least observations behind a P99 that a step of the ramp may have: what the check asks.
+SAMPLES = 1000
+CLOSED = "a closed loop: {} clients at most wait for their answers"
+# What certify_time_scale shortens. check perf always takes its minute.
+DURATIONS = ("write", "write_all", "read", "read_serializable", "watch")
 WATCHERS = {"streams": 10, "watchers-per-stream": 1}
 # benchmark's key 24 is the byte 0x30, then zeros, or in later passes a tail and zeros: one or two keys of ours, and none of
 # Kubernetes', from "0" up to "1".
@@ -33,32 +41,28 @@ LEAST_KEYS = 25
 MOST = 10**12
 
 
-class PlanError(Exception):
-    """A setting cannot be used; the text names the variable, what was found and what to write."""
-
-
 def _number(name, value, least, kind=(int, float)):
     if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= MOST:
         raise PlanError(f"{name} is {value!r}. Write a {'whole ' if kind is int else ''}number from {least} to {MOST}.")
     return value
 
 
+def _duration(name, value, may_be_steps):
+    """PlanError unless the value is seconds, or steps of which the last one counts."""
+    if not may_be_steps or not isinstance(value, list):
+        _number(name, value, 0)
+        return
+    if not value or not all(isinstance(step, dict) and set(step) == {"share", "seconds"} for step in value):
+        raise PlanError(f"{name} is {value!r}. Write seconds, or a list of steps, such as [{{share: 0.85, seconds: 300}}, {{share: 1.0, seconds: 900}}].")
+    for number, step in enumerate(value):
+        _number(f"{name}[{number}].share", step["share"], 0.001)
+        _number(f"{name}[{number}].seconds", step["seconds"], 1)
+
+
 def _map(settings, name):
     if not isinstance(settings.get(name), dict):
         raise PlanError(f"{name} is {settings.get(name)!r}. Write a map with an entry for each profile.")
     return settings[name]
-
-
-def _steps(settings):
-    """Return the factors of the stress steps, each higher than the one before."""
-    factors = settings.get("etcd_stress_steps")
-    if not isinstance(factors, list) or not factors:
-        raise PlanError(f"etcd_stress_steps is {factors!r}. Write a list of multiples of the declared rate.")
-    for number, factor in enumerate(factors):
-        _number(f"etcd_stress_steps[{number}]", factor, 0.01)
-    if any(f"{one:g}" == f"{other:g}" or one > other for one, other in zip(factors, factors[1:])):
-        raise PlanError(f"etcd_stress_steps is {factors!r}. Write each step higher than the one before.")
-    return factors
 
 
 def _stored(size):
@@ -139,19 +143,34 @@ def _check_perf(size):
 
 
 def _writes(profile, load, rate, settings):
-    """Return the put steps: one through the leader, or in stress one for each step and a last one that shows recovery."""
-    if not load["write"]:
+    """Return the put steps through the leader: those that warm up and the one that counts."""
+    if not load["write"] or profile == "stress":
         return []
-    if profile != "stress":
-        return [_put("write", rate, load["write"], settings, leader=True)]
-    steps = [_put(f"step_{factor:g}", rate * factor, load["write"], settings, leader=True) for factor in _steps(settings)]
-    return steps + [_put("recovery", rate * 0.7, load["write"], settings, leader=True)]
+    if isinstance(load["write"], list):
+        *before, last = load["write"]
+        steps = [_put(f"write_{number}_{round(one['share'] * 100)}", rate * one["share"], one["seconds"], settings, True) for number, one in enumerate(before, 1)]
+        return [*steps, _put("write", rate * last["share"], last["seconds"], settings, leader=True)]
+    return [_put("write", rate, load["write"], settings, leader=True)]
+
+
+def _ramp(profile, load, rate, settings):
+    """Return the steps of a stress run, and those that bisection may take."""
+    if not load["write"] or profile != "stress":
+        return [], []
+
+    def step(share, seconds):
+        return _put("", stress_plan.rate_of(rate, share), seconds, settings, leader=True)
+
+    return stress_plan.ramp(step, load["write"], settings, SAMPLES)
 
 
 def plan(profile, settings):
-    """Return {steps, seconds, bytes, growth, puts, prefix, watch, rate, declared, fsync}: what a run of `profile` does to one etcd cluster.
+    """Return {steps, seconds, bytes, growth, puts, prefix, watch, rate, declared, inputs, fsync}: what a run of `profile` does to one etcd cluster.
 
-    `settings` holds the role's variables by name and `put_rate`, the declared writes per second or None. `steps` are
+    With a ramp there are {spare, stress} (stress_plan).
+
+    `settings` holds the role's variables by name, `capacity` (certify_capacity) and `nodes` (counted, 0 when unknown). `declared` is the rate that
+    the last of `inputs`, which the plan shows, says the cluster has to carry. `steps` are
     {name, tool, seconds, arguments, rate, timeout, bytes?, puts?, watch?, leader?}; `bytes` is everything written, `growth` what can be in
     the file at once, since the API server compacts (`etcd_compaction_window`). PlanError names a variable that cannot be used.
     """
@@ -161,8 +180,8 @@ def plan(profile, settings):
     wanted = {"write", "write_all", "read", "read_serializable", "watch", "check_perf", "fsync"}
     if set(load) != wanted:
         raise PlanError(f"etcd_load.{profile} has the keys {sorted(map(str, load))}. Write exactly {sorted(wanted)}.")
-    for name in sorted(wanted - {"check_perf", "fsync"}):
-        _number(f"etcd_load.{profile}.{name}", load[name], 0)
+    for name in DURATIONS:
+        _duration(f"etcd_load.{profile}.{name}", load[name], name == "write" and profile != "stress")
     _number(f"etcd_load.{profile}.fsync", load["fsync"], 0, int)
     for name, least in (("etcd_key_size", 1), ("etcd_value_size", 1), ("etcd_key_space", LEAST_KEYS)):
         _number(name, settings.get(name), least, int)
@@ -170,9 +189,9 @@ def plan(profile, settings):
         _number(name, settings.get(name), least)
     if settings["etcd_key_size"] < 10:
         raise PlanError(f"etcd_key_size is {settings['etcd_key_size']}. benchmark writes a number of up to 10 bytes there: write 10 or more.")
-    declared = settings["etcd_default_rate"]
-    if settings.get("put_rate") is not None:
-        declared = _number("certify_capacity.etcd_put_rate", settings["put_rate"], 1)
+    load = time_scale.shortened(load, settings.get("time_scale", 1), DURATIONS)
+    inputs = sizing.etcd(settings["capacity"], settings["nodes"], settings["etcd_default_rate"])
+    declared = inputs[-1]["value"]
     factor = _number(f"etcd_rate_factor.{profile}", _map(settings, "etcd_rate_factor").get(profile), 0)
     rate = max(1, round(declared * factor))
     reads = max(1, round(rate * settings["etcd_read_factor"]))
@@ -187,11 +206,14 @@ def plan(profile, settings):
         steps.append(_watch(load["watch"]))
     if load["check_perf"]:
         steps.append(_check_perf(load["check_perf"]))
+    ramp, spare = _ramp(profile, load, declared * factor, settings)
+    steps += ramp
     grace = _number("etcd_grace", settings.get("etcd_grace"), 1)
-    written = [step for step in steps if step.get("bytes")]
+    # Of the steps of bisection only so many are taken.
+    written = [step for step in steps + spare[-stress_plan.MOST_BISECTED :] if step.get("bytes")]
     per_second = max([step["bytes"] / step["seconds"] for step in written], default=0)
     total = sum(step["bytes"] for step in written)
-    for step in steps:
+    for step in steps + spare:
         # It may be slow, but it may not hang.
         step["timeout"] = step["seconds"] * 2 + grace
     return {
@@ -199,12 +221,14 @@ def plan(profile, settings):
         "seconds": sum(step["seconds"] for step in steps),
         "bytes": total,
         "growth": round(min(total, per_second * settings["etcd_compaction_window"])),
-        "puts": _distinct(put for step in steps for put in step.get("puts", ())),
+        "puts": _distinct(put for step in steps + spare for put in step.get("puts", ())),
         "watch": next((step["watch"] for step in steps if "watch" in step), None),
         "rate": rate,
         "declared": declared,
+        "inputs": inputs,
         "prefix": CHECK_PERF_PREFIX,
         "fsync": load["fsync"],
+        **({"spare": spare, "stress": stress_plan.about(settings, declared, closed=CLOSED.format(settings["etcd_clients"]))} if ramp else {}),
     }
 
 

@@ -62,6 +62,9 @@ def require_comparable(before: Mapping, after: Mapping) -> None:
         raise HistoryError(f"{names} are of two clusters ({uids[0]} and {uids[1]}). Compare runs of one.")
     if before["profile"] != after["profile"]:
         raise HistoryError(f"{names} have the profiles {before['profile']} and {after['profile']}, which load differently. Compare runs of one profile.")
+    scales = [one["run"].get("time_scale", 1) for one in (before, after)]
+    if scales[0] != scales[1]:
+        raise HistoryError(f"{names} have the time scales {scales[0]} and {scales[1]}, which load for other times. Compare runs of one scale.")
     for one in (before, after):
         if one["state"] != "finished":
             raise HistoryError(f"{one['run']['id']} was interrupted, so there is nothing to compare. Name a run that ended.")

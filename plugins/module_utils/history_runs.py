@@ -17,8 +17,8 @@ from .report_words import ReportError, by_check, cut, number, require
 
 CERTIFICATE = "certificate.json"
 KEPT = ".history.json"
-# What is of ours beside the runs: recordings of the soak's watchers, and audits.
-NO_RUN = re.compile(r"soak|audit-[0-9tz]+")
+# What is of ours beside the runs: recordings of the soak's watchers, audits, and certificates that were joined from runs.
+NO_RUN = re.compile(r"soak|audit-[0-9tz]+|[0-9tz]+-join")
 SCHEMA = 1
 SUMMARY = {"id", "started", "profile", "heading", "state", "verdict", "name", "uid", "values"}
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import api_generators, bounds
+from ansible_collections.kubeproof.certify.plugins.module_utils import api_generators, bounds, stress, stress_plan
 
 OURS = "our backend"
 # k6's codes of connections that failed for TLS.
@@ -30,13 +30,17 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
 
     `measured`: plan (ingress_plan), info (ingress_info's facts before the load), after (the same after it), probe {answers, seconds},
     steps {name: {facts, seconds, cpu_seconds, error}}, skipped {name of a step: why}, cpus (that a generator may use), critical {p99, errors}: the
-    bounds that a rate has to meet, backends [names of their pods], clean. Only `plan` must be there.
+    bounds that a rate has to meet, backends [names of their pods], clean, stress (see stress.facts). Only `plan` must be there.
     """
     plan, info, after = measured["plan"], _map(measured.get("info")), _map(measured.get("after"))
     facts: Dict[str, Any] = {"plan": {name: plan[name] for name in ("inputs", "expected", "steps")}, "tls": {"used": plan["tls"]}, "missing": {}}
     facts["plan"]["limited"] = plan["limited"]
     _before(facts, info, _map(measured.get("probe")))
     ran, skipped = _map(measured.get("steps")), _map(measured.get("skipped"))
+    if "stress" in plan:
+        views = {step["name"]: _view(_step(step, _map(ran[step["name"]]), measured.get("cpus"))) for step in stress_plan.ran(plan, ran)}
+        stress.add(facts, "ingress", plan, views, measured.get("stress"))
+        plan = stress_plan.usual(plan)
     done = {step["name"]: _step(step, _map(ran.get(step["name"])), measured.get("cpus")) for step in plan["steps"]}
     for name in skipped:
         done[name]["error"] = skipped[name]
@@ -119,6 +123,25 @@ def _why(step: Optional[dict]) -> str:
     if step["error"] or not step["seen"]:
         return step["error"] or "The step did not run."
     return LIMITED.format(step["limited"]) if step.get("limited") else "None of its answers was the expected one."
+
+
+def _view(step: dict) -> dict:
+    """Return what the ramp asks of a step."""
+    generator = _generator(step)
+    if generator.get("limited") is None:
+        return {"limited": _why(step)}
+    seen, latency = step["seen"], _map(step["seen"].get("latency"))
+    errors = min(1.0, step["failed"] / step["asked"]) if step["asked"] else None
+    return {
+        "offered": step["rate"],
+        "achieved": seen["rate"],
+        "seconds": step["seconds"],
+        "limited": LIMITED.format(step["limited"] or "processors") if generator["limited"] else "",
+        "p99": latency.get("p99"),
+        "errors": errors,
+        "document": {"latency": latency, "errors": {"ratio": errors, "requests": step["asked"]}},
+        "wanted": ("ingress_errors", "ingress_latency_p99"),
+    }
 
 
 # Rates ----------------------------------------------------------------------------------------------------------------------
@@ -224,7 +247,7 @@ def _statuses(steps: List[dict]) -> Dict[str, int]:
 
 
 def _carried(facts: dict, done: Dict[str, dict], plan: dict, critical: dict) -> None:
-    """Add {peak, headroom}: the highest offered rate at which P99 and errors met critical, as a ratio of the declared peak and of the expected rate."""
+    """Add {peak}: the highest offered rate at which P99 and errors met critical, as a ratio of the declared peak."""
     steps = sorted((step for step in done.values() if step["kind"] == "k6"), key=lambda step: step["rate"])
     held: List[dict] = []
     failed, why = None, ""
@@ -241,18 +264,17 @@ def _carried(facts: dict, done: Dict[str, dict], plan: dict, critical: dict) -> 
     best = next((step for step in reversed(held) if not failed or step["rate"] < failed["rate"]), {})
     if not steps:
         why = "No rate was offered: declare certify_capacity.ingress_rps or ingress_peak_rps."
-    for name, rate in (("peak", plan["expected"]["peak"]), ("headroom", plan["expected"]["rps"])):
-        if not rate:
-            variable = {"peak": "ingress_peak_rps", "headroom": "ingress_rps"}[name]
-            facts["missing"][name] = f"certify_capacity.{variable} is not declared: declare the requests a second."
-        elif why:
-            facts["missing"][name] = why
-        else:
-            ratio = best.get("rate", 0) / rate
-            # As long as no rate was too much, how much it could be is open.
-            # That it is too little is shown by the step that failed, that it is enough by the best one.
-            shown = [step["seconds"] for step in (failed, best if not failed or ratio >= 1 else None) if step]
-            facts[name] = {"ratio": ratio if failed else [ratio, None], "rate": best.get("rate", 0), "seconds": min(shown), "declared": rate}
+    rate = plan["expected"]["peak"]
+    if not rate:
+        facts["missing"]["peak"] = "certify_capacity.ingress_peak_rps is not declared: declare the requests a second."
+    elif why:
+        facts["missing"]["peak"] = why
+    else:
+        ratio = best.get("rate", 0) / rate
+        # As long as no rate was too much, how much it could be is open.
+        # That it is too little is shown by the step that failed, that it is enough by the best one.
+        shown = [step["seconds"] for step in (failed, best if not failed or ratio >= 1 else None) if step]
+        facts["peak"] = {"ratio": ratio if failed else [ratio, None], "rate": best.get("rate", 0), "seconds": min(shown), "declared": rate}
     if plan["limited"] and best and not why:
         rate = best["seen"]["rate"]
         del facts["missing"]["rps"]

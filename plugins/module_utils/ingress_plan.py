@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import math
 
+from . import stress_plan, time_scale
+from .sizing import PlanError
+from .sizing import number as _number
+
 # Declared in certify_capacity: name -> what it is, for the plan.
 INPUTS = {
     "ingress_rps": "requests a second that are expected through the ingress",
@@ -22,28 +26,27 @@ TLS = ("run", "own", "default", "none")
 # Steps that wrk or k6 drives as fast as answers come, by what they ask: our backend itself, the ingress with and without TLS.
 CLOSED = {"straight": "straight", "rps": "main", "connections": "plain", "handshakes": "tls"}
 OPEN = ("latency", "peak")
-MOST = 10**9
-
-
-class PlanError(Exception):
-    """A setting cannot be used; the text names the variable, what was found and what to write."""
+# The least observations behind a P99 that a step of the ramp may have: what the check asks.
+SAMPLES = 10_000
 
 
 def plan(profile, settings):
     """Return {inputs: [{name, value, source, text}], expected: {rps, peak, tier}, steps: [step], seconds, rate, tls, limited, missing}.
 
-    `settings`: capacity (certify_capacity), tier (that of certify_tiers or ""), live, and the role's ingress_*.
+    With a ramp {spare, stress} (stress_plan). `settings`: capacity (certify_capacity), tier (that of certify_tiers or ""), live, stress, the role's ingress_*.
     A step is {name, kind: wrk, handshakes or k6, to: straight, main, plain or tls, keep_alive, seconds}, of k6 with {rate, share, of}.
     `limited`: nothing goes beyond what is declared, so that nothing is driven as fast as answers come. `missing`: sentences, each about
     something that cannot be judged, and the variable to set. PlanError on a bad setting.
     """
     url = settings["ingress_url"]
-    load = _load(profile, settings)
+    load = time_scale.shortened(_load(profile, settings), settings.get("time_scale", 1), (*CLOSED, *OPEN, "ramp"))
     tls = url.startswith("https:") if url else _certificate(settings) != "none"
     expected = _expected(settings)
     limited = bool(settings["live"] or url)
     steps = [] if limited else _closed(load, tls)
     steps += _open("latency", load, expected["rps"], settings, limited) + _open("peak", load, expected["peak"], settings, limited)
+    ramp, spare = _ramp(load, expected["rps"], settings, limited)
+    steps += ramp
     return {
         "inputs": _inputs(settings["capacity"], expected),
         "expected": expected,
@@ -53,6 +56,7 @@ def plan(profile, settings):
         "tls": tls,
         "limited": limited,
         "missing": _missing(settings, expected, limited),
+        **({"spare": spare, "stress": stress_plan.about(settings, expected["rps"])} if ramp else {}),
     }
 
 
@@ -60,12 +64,12 @@ def _load(profile, settings):
     every = settings["ingress_load"]
     if not isinstance(every, dict) or not isinstance(every.get(profile), dict):
         raise PlanError(f"ingress_load is {every!r}. Write a map with an entry for each profile.")
-    load = {**dict.fromkeys(CLOSED, 0), **dict.fromkeys(OPEN, ()), **every[profile]}
+    load = {**dict.fromkeys(CLOSED, 0), **dict.fromkeys(OPEN, ()), "ramp": 0, **every[profile]}
     where = f"ingress_load.{profile}"
     for name in load:
-        if name not in CLOSED and name not in OPEN:
-            raise PlanError(f"{where} has {name!r}. Write one of {', '.join([*CLOSED, *OPEN])}.")
-    for name in CLOSED:
+        if name not in (*CLOSED, *OPEN, "ramp"):
+            raise PlanError(f"{where} has {name!r}. Write one of {', '.join([*CLOSED, *OPEN, 'ramp'])}.")
+    for name in (*CLOSED, "ramp"):
         _number(f"{where}.{name}", load[name], 0)
     for name in OPEN:
         if not isinstance(load[name], (list, tuple)) or not all(isinstance(step, dict) and set(step) == {"share", "seconds"} for step in load[name]):
@@ -74,12 +78,6 @@ def _load(profile, settings):
             _number(f"{where}.{name}[{number}].share", step["share"], 0.001)
             _number(f"{where}.{name}[{number}].seconds", step["seconds"], 1)
     return load
-
-
-def _number(name, value, least):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= MOST:
-        raise PlanError(f"{name} is {value!r}. Write a number from {least} to {MOST}.")
-    return value
 
 
 def _certificate(settings):
@@ -127,6 +125,18 @@ def _open(of, load, rate, settings, limited):
         name = f"{of}-{number}-{round(step['share'] * 100)}"
         steps.append({"name": name, "kind": "k6", "to": "main", "of": of, "share": step["share"], "rate": asked, "seconds": step["seconds"]})
     return steps
+
+
+def _ramp(load, rate, settings, limited):
+    """Return the steps of a stress run: shares of the expected rate, none where it is not known or nothing may go beyond it."""
+    if not load["ramp"] or not rate or (limited and not settings["live"]):
+        return [], []
+
+    def step(share, seconds):
+        asked = stress_plan.rate_of(max(rate, settings["ingress_least_rate"]), share)
+        return {"kind": "k6", "to": "main", "of": "latency", "rate": asked, "seconds": seconds}
+
+    return stress_plan.ramp(step, load["ramp"], settings, SAMPLES)
 
 
 def _missing(settings, expected, limited):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from . import network_netperf, network_runs, network_state
+from . import network_netperf, network_runs, network_state, stress, stress_plan
 from .network_layout import BETWEEN_ZONES, NODES, SAME
-from .network_pairs import Ran, pair_facts, present, service_facts
+from .network_pairs import GOOD, LOST, Ran, judged, longest, pair_facts, present, service_facts
 
 KINDS_OF_PAIRS = (NODES, BETWEEN_ZONES, SAME)
 TABLE_UNREAD = "the connection tracking table of {node} cannot be read from a pod there"
@@ -19,7 +19,7 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     """Return the document of the network.
 
     `measured`: plan (network_plan), layout (network_layout), info (network_info), capacity (certify_capacity), steps {name: {runs: what
-    pod_exec returned, facts, error}}, looks {before, after: {pod: facts or {error}}}, pods {pod: what pod_group returned}, host_error, clean.
+    pod_exec returned, facts, error}}, looks {before, after: {pod: facts or {error}}}, pods {pod: what pod_group returned}, host_error, stress (see stress.facts), clean.
     Only `plan` must be there.
     """
     plan, layout, info = measured["plan"], _map(measured.get("layout")), _map(measured.get("info"))
@@ -33,8 +33,13 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
         gone = _gone(measured, layout, looks["after"])
         facts.update(_pairs(measured, layout, steps, gone))
         facts.update(_tables(layout, looks, gone))
+    if "stress" in plan:
+        views = {step["name"]: _view(step, layout, steps[step["name"]]) for step in stress_plan.ran(plan, steps)}
+        stress.add(facts, "network", plan, views, measured.get("stress"))
     facts["kube_proxy"] = _proxy(info, layout, looks)
-    facts.update(_programming(steps))
+    programmed = _programming(steps)
+    facts["missing"] = {**_map(facts.get("missing")), **_map(programmed.pop("missing", {}))}
+    facts.update(programmed)
     if "k8s_netperf" in plan["engines"]:
         found = network_netperf.facts_of(_map(_map(steps.get("k8s-netperf")).get("facts")).get("runs"))
         facts["k8s_netperf"] = found
@@ -52,7 +57,7 @@ def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str,
     """Return {nodes, zones, same, across (the first two), service, every: {name of the pair: its facts}}."""
     plan, results = measured["plan"], {}
     of: Dict[str, List[dict]] = {}
-    for planned, kind in ((step["name"], kind) for step in plan["steps"] if step["kind"] == "pairs" for kind in step["tests"]):
+    for planned, kind in ((step["name"], kind) for step in plan["steps"] if step["kind"] == "pairs" and "phase" not in step for kind in step["tests"]):
         step = _map(steps.get(planned))
         results.update(_map(step.get("runs")))
         for test in network_runs.tests(kind, layout, plan["load"]):
@@ -75,6 +80,34 @@ def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str,
     found["across"] = {**found[NODES], **found[BETWEEN_ZONES]}
     found["every"] = {**found["across"], **found[SAME]}
     return found
+
+
+def _view(step: dict, layout: dict, ran: dict) -> dict:
+    """Return what the ramp asks of a step: of each pair whether it works, what arrived and how long a round trip took beside that."""
+    runs, every, shares, near = _map(ran.get("runs")), {}, [], {}
+    tests = [test for test in network_runs.tests("ramp", layout, {"ramp": 1, "samples": 1}) if step["rates"].get(test["kind"])] if layout else []
+    for test in tests:
+        one = judged(dict(test, unrun=ran.get("error") or "the test did not run"), runs.get(test["name"]), {})
+        if one["outcome"] == LOST:
+            return {"limited": one["why"]}
+        every[test["pair"]] = {"works": {"tcp": one["outcome"] == GOOD}}
+        if one["outcome"] == GOOD:
+            shares.append(one["facts"]["iperf3"]["received"]["rate"] / step["rates"][test["kind"]])
+            if test["kind"] == NODES:
+                rtt = one["facts"]["sockperf"]["rtt"]
+                near[test["pair"]] = {"rtt": {"p99": rtt["p99"], "count": rtt["samples"]}}
+    if not every:
+        return {"limited": "no pair of nodes could be measured"}
+    slow = [one["rtt"]["p99"] for one in near.values()]
+    return {
+        "offered": step["rate"],
+        # The worst pair; one of two zones as a share of what is declared for these.
+        "achieved": round(min([*shares, 1.0]) * step["rate"]) if shares else None,
+        "seconds": step["seconds"],
+        "document": {"every": every, "nodes": near},
+        "wanted": ("network_tcp", *(("network_pod_latency_p99",) if near else ())),
+        **present({"p99": max(slow, key=longest, default=None)}),
+    }
 
 
 def _left_out(pair: dict, layout: dict) -> dict:

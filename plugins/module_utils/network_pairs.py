@@ -155,12 +155,13 @@ def retransmitted(ran: Ran) -> dict:
 
 
 def slowest(facts: Optional[List[dict]], key: str) -> Optional[dict]:
-    """Return {p99, p50, count, repeats}: the percentiles of the worst repeat, and the number of observations of the shortest one."""
+    """Return {p99, p50, p999?, count, repeats}: the percentiles of the worst repeat, and the number of observations of the shortest one."""
     found = [one[key] for one in facts or ()]
     if not found:
         return None
     worst = max(found, key=lambda one: longest(one["p99"]))
-    return {"p99": worst["p99"], "p50": worst["p50"], "count": min(one["samples"] for one in found), "repeats": len(found)}
+    more = {"p999": worst["p999"]} if worst.get("p999") is not None else {}
+    return {"p99": worst["p99"], "p50": worst["p50"], **more, "count": min(one["samples"] for one in found), "repeats": len(found)}
 
 
 def longest(value: Any) -> float:

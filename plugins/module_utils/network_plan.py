@@ -9,8 +9,22 @@ of every pair would be hours for ten nodes, so a sample of the load profile is s
 
 from __future__ import annotations
 
+from . import stress_plan, time_scale
+from .network_layout import BETWEEN_ZONES, NODES
+from .sizing import PlanError
+from .sizing import number as _number
+
 # Declared in certify_capacity: name -> what it is, for the plan.
-INPUTS = {"interzone_rate": "bit/s that the workload needs between two zones"}
+INPUTS = {
+    "interzone_rate": "bit/s that the workload needs between two zones",
+    "network_rate": "bit/s that pods on two nodes are expected to exchange",
+}
+# The rate that a ramp begins with where none is declared: what the mission asks of every network at least, the critical bound of the throughput.
+LEAST_RATE = 10**9
+# Streams of the ramp, together at its rate, and the seconds that a pair needs for round trips beside them.
+RAMP_STREAMS = 8
+LEAST_EACH = 5
+CLOSED = f"a closed loop: {RAMP_STREAMS} TCP streams that send no faster than it is acknowledged"
 ENGINES = ("auto", "builtin", "k8s_netperf")
 # What a run needs beside the seconds of its tool: an exec, a handshake, a farewell.
 OVERHEAD = 0.7
@@ -21,7 +35,9 @@ CONNECTIONS = 1000
 PROBE_SECONDS = 2
 K8S_NETPERF_START = 60
 # Names and most of the numbers in an entry of network_load.
-NUMBERS = {"tcp": 600, "rtt": 600, "udp": 600, "loaded": 600, "connections": 100_000, "samples": 100, "probes": 1000}
+NUMBERS = {"tcp": 600, "rtt": 600, "udp": 600, "loaded": 600, "connections": 100_000, "samples": 100, "probes": 1000, "ramp": 86400}
+# What certify_time_scale shortens.
+DURATIONS = ("tcp", "rtt", "udp", "loaded", "ramp")
 STREAMS = ("streams", "reverse", "host")
 STEPS = (
     ("pairs", "pairs", ("throughput", "latency", "loss")),
@@ -33,10 +49,6 @@ MOST_STREAMS = 128
 LARGEST = 10**15
 
 
-class PlanError(Exception):
-    """A setting cannot be used; the text names the variable, what was found and what to write."""
-
-
 def plan(profile, settings):
     """Return {inputs, load, engines: [builtin, k8s_netperf], netperf: {tests, seconds}, live, udp_rate, steps: [{name, kind, tests,
     seconds}], seconds, pairs}.
@@ -45,7 +57,7 @@ def plan(profile, settings):
     network_*. Kinds of steps: pairs (of the tests throughput, latency, loss; loaded apart, since it needs what they measured), programming,
     k8s_netperf. PlanError on a bad setting.
     """
-    load = _load(profile, settings)
+    load = time_scale.shortened(_load(profile, settings), settings.get("time_scale", 1), DURATIONS)
     if settings["live"]:
         # A throughput takes all that the network carries, which others need.
         load = dict(load, tcp=0, loaded=0)
@@ -59,7 +71,8 @@ def plan(profile, settings):
     steps = [_step(name, kind, tests, seconds) for name, kind, tests in STEPS]
     if "k8s_netperf" in engines:
         steps.append({"name": "k8s-netperf", "kind": "k8s_netperf", "tests": [], "seconds": _netperf_whole(load)})
-    steps = [step for step in steps if step["seconds"]]
+    ramp, spare = _ramp(load, pairs, settings) if "builtin" in engines and nodes != 1 else ([], [])
+    steps = [step for step in steps + ramp if step["seconds"]]
     if not steps:
         raise PlanError(f"network_load.{profile} asks for nothing. Write seconds, such as {{tcp: 1, rtt: 1, udp: 1}}.")
     return {
@@ -72,7 +85,27 @@ def plan(profile, settings):
         "netperf": {"tests": netperf_tests(load), "seconds": netperf_seconds(load)},
         "live": bool(settings["live"]),
         "pairs": pairs,
+        **({"spare": spare, "stress": stress_plan.about(settings, _expected(settings), "bit/s", CLOSED)} if ramp else {}),
     }
+
+
+def _expected(settings):
+    return _number("certify_capacity.network_rate", settings["capacity"].get("network_rate", LEAST_RATE), 1, LARGEST)
+
+
+def _ramp(load, pairs, settings):
+    """Return the steps of a stress run: each pair of nodes one after the other, pairs of two zones with what is declared for these."""
+    if not load["ramp"]:
+        return [], []
+    between = settings["capacity"].get("interzone_rate", 0)
+
+    def step(share, seconds):
+        rates = {NODES: share * _expected(settings), **({BETWEEN_ZONES: share * between} if between else {})}
+        each = max(LEAST_EACH, round(seconds / max(1, pairs)))
+        whole = round(max(1, pairs) * (each + 2 * OVERHEAD))
+        return {"kind": "pairs", "tests": ["ramp"], "rates": rates, "rate": rates[NODES], "streams": RAMP_STREAMS, "each": each, "seconds": whole}
+
+    return stress_plan.ramp(step, load["ramp"], settings)
 
 
 def _step(name, kind, tests, seconds):
@@ -105,12 +138,6 @@ def _load(profile, settings):
     if load["loaded"] and not load["tcp"]:
         raise PlanError(f"{where}.loaded needs {where}.tcp, half of which is the load. Write both or neither.")
     return load
-
-
-def _number(name, value, least, most):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise PlanError(f"{name} is {value!r}. Write a number from {least} to {most}.")
-    return value
 
 
 def _streams(name, value):

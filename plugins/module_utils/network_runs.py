@@ -41,6 +41,16 @@ mtu=$(cat "/sys/class/net/$device/mtu") || exit 125
 exec timeout -k 1 10 iperf3 -c "$1" -p "$2" -u -b "$4" -t 1 -l $((mtu - $3)) {fragment} -J --connect-timeout 3000
 """
 DONT_FRAGMENT = "--dont-fragment"
+# Streams of $4 bit/s each, $6 of them for $5 seconds, and meanwhile round trips; both are printed. $1 address, $2 and $3 ports.
+RAMP = """
+timeout -k 1 $(($5 + 10)) iperf3 -c "$1" -p "$2" -b "$4" -P "$6" -t "$5" -J --connect-timeout 3000 >ramp.json 2>&1 &
+sleep 1
+timeout -k 1 $(($5 + 8)) sockperf ping-pong --tcp -i "$1" -p "$3" -t $(($5 - 2)) -m 64 --full-rtt >ramp.txt
+code=$?
+wait $! || { tail -n 3 ramp.json >&2; exit 123; }
+cat ramp.json ramp.txt
+exit "$code"
+"""
 # Round trips while a stream of $4 bit/s runs beside them. $1 address, $2 and $3 ports, $5 seconds.
 LOADED = """
 timeout -k 1 $(($5 + 10)) iperf3 -c "$1" -p "$2" -b "$4" -t $(($5 + 2)) -J --connect-timeout 3000 >load.json 2>&1 &
@@ -96,7 +106,7 @@ def tests(kind, layout, load):
             detail = "".join(f"-{value}" for value in more.values())
             for repeat in range(load["samples"] if test in ("tcp", "rtt", "connect") else 1):
                 name = f"{place}-{network}-{test}{detail}-{repeat}"
-                one = {"name": name, "pair": pair["name"], "test": test, "network": network, "client": client, "server": server}
+                one = {"name": name, "pair": pair["name"], "kind": pair["kind"], "test": test, "network": network, "client": client, "server": server}
                 found.append({**one, "repeat": repeat, **more})
     return found
 
@@ -130,13 +140,18 @@ def _loaded(pair, load):
         yield POD, "loaded", {}
 
 
-OF_KIND = {"throughput": _throughput, "latency": _latency, "loss": _loss, "loaded": _loaded}
+def _ramp(pair, load):
+    if load["ramp"] and pair["kind"] != SAME:
+        yield POD, "ramp", {}
+
+
+OF_KIND = {"ramp": _ramp, "throughput": _throughput, "latency": _latency, "loss": _loss, "loaded": _loaded}
 
 
 def runs(kinds, layout, plan, places):
     """Return the runs of these kinds of tests for pod_exec: [{name, pod, argv, timeout, parser}].
 
-    `places`: pods {pod: what pod_group returned}, services {server: cluster IP}, host_port, looks {pod: facts of network_nodes}, pairs {pair:
+    `plan`: network_plan, with `step`, the one that runs, where that is one of a ramp. `places`: pods {pod: what pod_group returned}, services {server: cluster IP}, host_port, looks {pod: facts of network_nodes}, pairs {pair:
     its facts until now}. A test whose address or rate is not known has no run.
     """
     found = []
@@ -145,13 +160,13 @@ def runs(kinds, layout, plan, places):
         address = places["services"].get(test["server"]) if test["network"] == SERVICE else server.get("ip")
         argv = _argv(test, address, plan, places) if address and client else None
         if argv:
-            seconds = _seconds(test, plan["load"])
+            seconds = _seconds(test, plan["load"]) if test["test"] != "ramp" else plan["step"]["each"] + 2 + GRACE
             under = argv if argv[0] == "sh" else ["timeout", "-k", "1", str(seconds), *argv]
             found.append({"name": test["name"], "pod": client["pod"], "argv": under, "timeout": seconds + GRACE, "parser": PARSER[test["test"]]})
     return found
 
 
-PARSER = {"tcp": "iperf3", "udp": "iperf3", "full_size": "iperf3", "rtt": "sockperf", "loaded": "sockperf", "connect": "curl"}
+PARSER = {"tcp": "iperf3", "udp": "iperf3", "full_size": "iperf3", "rtt": "sockperf", "loaded": "sockperf", "ramp": "iperf3_sockperf", "connect": "curl"}
 
 
 def _seconds(test, load):
@@ -179,6 +194,10 @@ def _argv(test, address, plan, places):
         rate = ((places["pairs"].get(test["pair"]) or {}).get("tcp") or {}).get("rate")
         values = [address, ports["iperf3-load"], ports["sockperf"], rate and round(rate / 2), load["loaded"]]
         return ["sh", "-c", LOADED, "sh", *map(str, values)] if rate else None
+    if kind == "ramp":
+        step = plan["step"]
+        values = [address, ports["iperf3-load"], ports["sockperf"], round(step["rates"][test["kind"]] / step["streams"]), step["each"], step["streams"]]
+        return ["sh", "-c", RAMP, "sh", *map(str, values)] if step["rates"].get(test["kind"]) else None
     host = f"[{address}]" if ":" in address else address
     url = f"http://{host}:{PORTS['http']}/?[1-{connections(load, places['looks'])}]"
     return ["sh", "-c", CONNECT, "sh", str(_seconds(test, load)), url]

@@ -100,6 +100,8 @@ def pod_spec(options, image, nodes):
     }
     if options["tolerations"]:
         spec["tolerations"] = options["tolerations"]
+    if options.get("node_selector"):
+        spec["nodeSelector"] = options["node_selector"]
     if nodes:
         # By the node's name: the label kubernetes.io/hostname may differ from it, and the scheduler looks at these nodes only.
         terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]} for node in nodes]

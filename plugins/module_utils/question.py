@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, Optional
 from ansible_collections.kubeproof.certify.plugins.module_utils import bounds
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import listed, path
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import effective
+from ansible_collections.kubeproof.certify.plugins.module_utils.proof import prove
 
 COPIED_KEYS = ("unit", "min_samples", "gate", "blocking", "explained_by", "write")
 
@@ -98,9 +99,14 @@ class Question:
         effect = self.effects.get(self._tier(entry))
         if effect is None:
             return {**finding, "reason": self._no_tier(entry)}
-        trouble = bounds.trouble(value, [bound for bound in effect.bounds if bound]) or too_few
+        trouble = bounds.trouble(value, [bound for bound in effect.bounds if bound])
         if trouble:
             return {**finding, "reason": trouble}
+        # Beside the result: what the samples prove does not change it.
+        said = prove(self.check["query"], document, finding.get("samples"), dict(zip(bounds.BOUND_KEYS, effect.bounds)))
+        finding.update({"proof": said} if said else {})
+        if too_few:
+            return {**finding, "reason": too_few}
         finding.update(bounds.decide(value, *effect.bounds))
         return self._waive(finding) if self.waiver and finding["result"] == "FAIL" else finding
 

@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Dict, List
 
+from . import report_curves as curves
 from . import report_svg as svg
 from . import report_words as words
+from . import time_scale
 from . import tuning_page
 from .certificate import human
 from .report_markup import SYMBOLS, Html, badge, code, escape, join, link, page, table, tag
@@ -75,6 +77,8 @@ def _head(certificate: Mapping) -> Html:
         notices.append("This run was interrupted. What it had measured proves nothing.")
     elif certificate["profile"] == "smoke":
         notices.append("SMOKE: a short run that validates the configuration. It is no certificate for production.")
+    if time_scale.is_scaled(run.get("time_scale")):
+        notices.append(f"SCALED: every load lasted {human(run['time_scale'])} times as long as it should. It is no certificate for production.")
     if certificate["partial"]:
         notices.append(f"PARTIAL: only {', '.join(map(str, certificate['layers']))} ran. Nothing is said of the other layers.")
     times = [f"{text} {human(run[key], 's')}" for key, text in (("seconds", "took"), ("load_seconds", "load for")) if key in run]
@@ -87,6 +91,7 @@ def _head(certificate: Mapping) -> Html:
         ("Valid until", certificate.get("valid_until")),
         ("By", f"{run.get('user', '')} on {run.get('controller', '')}, kubeproof.certify {run.get('version', '')}"),
         ("Run", run.get("id")),
+        ("Joined from", "; ".join(words.joined(certificate))),
     ]
     targets = {"checklist": "Checklist", "layers": "Layers", "open": "What keeps it from a PASS", **{_name(certificate, layer): layer for layer in
                words.layers(certificate)}, "unmeasured": "Not measured", "exceptions": "Changed and waived", "provenance": "Tools and hashes"}  # fmt: skip
@@ -197,11 +202,12 @@ def _layer(certificate: Mapping, layer: str) -> Html:
     aside = [_row(rows) for rows in groups.values() if not rows[0]["judged"]]
     record = certificate["layer_verdicts"].get(layer)
     title = join([f"Layer {layer} ", badge(record["verdict"]) if isinstance(record, Mapping) and "verdict" in record else ""])
-    plots = [svg.plot(plot, own) for plot in certificate.get("plots") or [] if isinstance(plot, Mapping) and plot.get("layer") == layer]
+    plots = [curves.plot(plot, own) for plot in certificate.get("plots") or [] if isinstance(plot, Mapping) and plot.get("layer") == layer]
     parts = [
         table(FINDING_HEADS, judged, "findings"),
         *(tag("p", badge("INCONCLUSIVE", small=True), f" {number} checks: {reason}") for reason, number in Counter(alike.values()).items()),
         tag("p", svg.LEGEND, class_="legend") if judged else "",
+        tag("p", words.PROOF_LEGEND, class_="legend") if any(one.get("proof") for one in own) else "",
         *plots,
         tag("details", tag("summary", f"{len(aside)} more, indicative: not part of the verdict"), table(FINDING_HEADS, aside, "findings")) if aside else "",
     ]
@@ -263,10 +269,13 @@ def _exceptions(certificate: Mapping) -> Html:
                 row["direction"], row["reason"]] for row in certificate["changes"]]  # fmt: skip
     waivers = [[row["id"], row["state"], row["owner"], row["expires"], row["reason"]] for row in certificate["waivers"]]
     declared = [[name, human(size)] for name, size in sorted(certificate["capacity"].items())]
+    expected = [[row["layer"], row["name"], human(row["value"]), row["source"], row.get("text", "")] for row in certificate.get("expected") or []]
     parts = [
         join([tag("h3", "Changed bounds"), table(["Check", "Bound", "From", "To", "Direction", "Reason"], changes)]) if changes else "",
         join([tag("h3", "Waivers"), table(["Check", "State", "Owner", "Expires", "Reason"], waivers)]) if waivers else "",
-        join([tag("h3", "Declared capacity"), table(["Name", "Value"], declared)]) if declared else "",
+        join([tag("h3", "Declared capacity"), table(["Name", "Value"], declared)]) if declared and not expected else "",
+        join([tag("h3", "Expected capacity, by which the load was sized"), table(["Layer", "Name", "Value", "From", "What it is"], expected)])
+        if expected else "",
     ]
     return _section("What was changed, waived and declared", "exceptions", join(parts) or tag("p", "Nothing: every bound is the default."))
 

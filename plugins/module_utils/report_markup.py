@@ -146,6 +146,7 @@ ul.plain{margin:.3rem 0;padding-left:1.2rem}
 svg{display:block;overflow:visible}
 .axis{stroke:var(--line);stroke-width:1}.range{stroke:var(--dot);stroke-width:3;stroke-linecap:round}.thin{stroke:var(--dot);stroke-width:1.5}
 .dot{fill:var(--dot)}.hollow{fill:var(--back);stroke:var(--dot);stroke-width:1.5}.cross{stroke:var(--dot);stroke-width:2.2;fill:none}
+.dashed{stroke-dasharray:4 3}
 .limit{stroke:var(--ink);stroke-width:1.5}.limit.soft-limit{stroke-dasharray:3 2}.zone{fill:var(--ink);opacity:.13}.label{fill:var(--soft);font-size:11px}
 .rows{display:grid;grid-template-columns:minmax(8rem,17rem) 1fr max-content;gap:.15rem .9rem;align-items:center;font-size:.88rem;margin:.4rem 0}
 .rows.tall{row-gap:.8rem}.rows svg{min-width:0}.rows .end{font-variant-numeric:tabular-nums;white-space:nowrap}

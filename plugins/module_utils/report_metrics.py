@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Dict, List, Tuple
 
 from . import report_words as words
+from . import time_scale
 from .checks import DECIDING, RESULTS
 
 # unit of a fact: (end of the family's name, unit that OpenMetrics is told)
@@ -37,6 +38,8 @@ def render(certificate: Mapping) -> str:
         ("kubeproof_certificate_verdict", "gauge", "", "1 for the verdict of the certificate.", _states(same, certificate["verdict"])),
         ("kubeproof_layer_verdict", "gauge", "", "1 for the verdict of a layer.", _layers(certificate, same)),
         ("kubeproof_certificate_partial", "gauge", "", "Whether fewer than all layers ran.", [(same, int(bool(certificate["partial"])))]),
+        ("kubeproof_certificate_scaled", "gauge", "", "Whether every load was shortened, so that it is none for production.",
+         [(same, int(time_scale.is_scaled(certificate["run"].get("time_scale"))))]),
         ("kubeproof_findings", "gauge", "", "Judged findings by result; INFO counts what only informs.",
          [one for result in RESULTS for one in _number({**same, "result": result}, certificate["counts"].get(result))]),
         ("kubeproof_run_started_timestamp_seconds", "gauge", "seconds", "When the run began.", _moment(same, certificate["run"].get("started"))),

@@ -9,20 +9,22 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from typing import Any, Dict, List
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Dict, List, Optional
 
-from . import history_report, report_plots
+from . import fingerprint, history_report, report_plots
 from .files import DataFileError, read_json, write_json
 
 CERTIFICATE = "certificate.json"
 # The catalogue of checks and what the user said about them, {catalogue, settings}.
 CHECKS = "checks.json"
 # What a run leaves, beside the certificate and what is rendered from it.
-PARTS = ("run.json", CHECKS, "facts", "findings", "raw")
+PARTS = ("run.json", CHECKS, "done", "facts", "findings", "raw")
+# Of the audit, what has a place and lines to write and is measured all the same: how full, how old.
+MEASURED = frozenset(("tuning_cluster_authorities", "tuning_cluster_certificates", "tuning_etcd_alarms", "tuning_etcd_in_use", "tuning_etcd_used"))
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 CHUNK = 1 << 20
-KEYS = ("hashes", "plots", "valid_until", "voided_by", "digest")
+KEYS = ("hashes", "plots", "fingerprint", "valid_until", "voided_by", "digest")
 
 
 def digest(certificate: Mapping) -> str:
@@ -52,9 +54,9 @@ def _refuse(error: OSError) -> None:
     raise DataFileError(f"Cannot read {error.filename}: {error.strerror}.") from error
 
 
-def hashes(directory: str) -> Dict[str, str]:
-    """Return {path: SHA-256} of what a run left."""
-    return {path: _hash(os.path.join(directory, path)) for path in paths(directory)}
+def hashes(directory: str, chosen: Callable[[str], bool] = bool) -> Dict[str, str]:
+    """Return {path: SHA-256} of what a run left, or of those paths that `chosen` says."""
+    return {path: _hash(os.path.join(directory, path)) for path in paths(directory) if chosen(path)}
 
 
 def _hash(path: str) -> str:
@@ -68,14 +70,22 @@ def _hash(path: str) -> str:
     return sum_of.hexdigest()
 
 
-def sealed(certificate: Mapping, found: Mapping, plots: list, valid_days: float) -> Dict[str, Any]:
-    """Return the certificate with its seal; one that is sealed already is sealed anew. A run that did not end is valid for no time."""
+def sealed(certificate: Mapping, found: Mapping, plots: list, valid_days: float, print_of: Optional[Mapping] = None) -> Dict[str, Any]:
+    """Return the certificate with its seal; one that is sealed already is sealed anew. A run that did not end is valid for no time.
+
+    `print_of`: the fingerprint of the configuration, where the run took one.
+    """
     plain = {key: value for key, value in certificate.items() if key not in KEYS}
     plain.update(hashes=dict(found), voided_by=_voided_by(certificate))
+    if print_of:
+        plain["fingerprint"] = dict(print_of)
     if plots:
         plain["plots"] = plots
     finished = certificate.get("run", {}).get("finished")
-    if finished:
+    if certificate.get("joined"):
+        # It is valid as long as each run that it stands on.
+        plain["valid_until"] = min(one["valid_until"] for one in certificate["joined"]["runs"])
+    elif finished:
         begin = datetime.datetime.strptime(finished, TIME)
         plain["valid_until"] = (begin + datetime.timedelta(days=valid_days)).strftime(TIME)
     plain["digest"] = digest(plain)
@@ -90,15 +100,21 @@ def _voided_by(certificate: Mapping) -> Dict[str, Any]:
     known["hosts"] = sum(len(names) for names in certificate.get("hosts", {}).values())
     if versions:
         known["etcd"] = ", ".join(versions)
-    settings = sorted(json.dumps([row["id"], row["host"], row.get("entry"), row["value"]]) for row in certificate.get("findings", ()) if _is_setting(row))
+    settings = configuration(certificate.get("findings", ()))
     if settings:
-        known["configuration"] = hashlib.sha256("\n".join(settings).encode("ascii")).hexdigest()
+        known["configuration"] = settings
     return known
 
 
-def _is_setting(finding: Mapping) -> bool:
+def configuration(findings: Iterable[Mapping]) -> Optional[str]:
+    """Return the fingerprint of what somebody has configured, of the findings of a run or of an audit; None when none was read."""
+    settings = sorted(json.dumps([row["id"], row["host"], row.get("entry"), row["value"]]) for row in findings if is_setting(row))
+    return hashlib.sha256("\n".join(settings).encode("ascii")).hexdigest() if settings else None
+
+
+def is_setting(finding: Mapping) -> bool:
     """Say whether somebody wrote it, so that there is a place and there are lines to write; what was measured changes by itself."""
-    return finding.get("layer") == "tuning" and bool(finding.get("where")) and bool(finding.get("write"))
+    return finding.get("layer") == "tuning" and bool(finding.get("where")) and bool(finding.get("write")) and finding["id"] not in MEASURED
 
 
 def _etcd_tools(certificate: Mapping) -> list:
@@ -111,13 +127,22 @@ def seal(directory: str, valid_days: float) -> Dict[str, Any]:
     certificate = read_json(path)
     if not isinstance(certificate, dict) or not isinstance(certificate.get("run"), dict):
         raise DataFileError(f"{path} is no certificate. Certify again.")
-    plots = report_plots.collect(facts(directory)) + history_report.trend(certificate, os.path.dirname(os.path.abspath(directory)))
+    known = facts(directory)
+    plots = report_plots.collect(known) + history_report.trend(certificate, os.path.dirname(os.path.abspath(directory)))
     try:
-        certificate = sealed(certificate, hashes(directory), plots, valid_days)
+        certificate = sealed(certificate, hashes(directory), plots, valid_days, fingerprint_of(directory, known))
     except (TypeError, ValueError, AttributeError) as error:
         raise DataFileError(f"{path} cannot be sealed ({error}). Certify again.") from error
     write_json(path, certificate)
     return certificate
+
+
+def fingerprint_of(directory: str, known: Mapping) -> Optional[Dict[str, Any]]:
+    """Return the fingerprint that preflight took, with the versions of etcd that the facts know; None for a run without one."""
+    path = os.path.join(directory, "run.json")
+    taken = (read_json(path) or {}).get("fingerprint") if os.path.isfile(path) else None
+    hosts = {name: document for name, document in known.items() if name.startswith("etcd/") and not name.startswith("etcd/cluster/")}
+    return fingerprint.with_etcd(taken, hosts) if taken else None
 
 
 def facts(directory: str) -> Dict[str, Any]:

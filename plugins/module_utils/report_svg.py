@@ -17,7 +17,6 @@ from .report_words import cut, number, parsed, word
 
 HEIGHT = 22
 MIDDLE = 11
-TALL = 44
 # From this ratio of the largest to the smallest number on, an axis is logarithmic.
 WIDE = 8
 MOST_NODES = 16
@@ -51,7 +50,7 @@ def strip(findings: Sequence[Mapping]) -> Html:
         limit = parsed(findings[0].get(name))
         if limit:
             limits[name] = limit
-    ranges = [(ends, finding["result"]) for ends, finding in ((_ends(finding.get("value")), finding) for finding in findings) if ends]
+    ranges = [(ends, finding["result"]) for ends, finding in ((ends_of(finding.get("value")), finding) for finding in findings) if ends]
     if not limits or not ranges:
         return Html("")
     high_is_bad = bounds.SIDE[next(iter(limits.values())).operator] > 0
@@ -69,17 +68,17 @@ def strip(findings: Sequence[Mapping]) -> Html:
     drawn += [_value(place, ends, result) for ends, result in reversed(shapes.values())]
     said = f"{len(ranges)} value{'s' if len(ranges) > 1 else ''}; worst {human(findings[0].get('value'), findings[0].get('unit'))}"
     bound = "; ".join(f"{name} {human(findings[0][name], findings[0].get('unit'))}" for name in limits)
-    return _svg(drawn, f"{said}; {bound}")
+    return svg(drawn, f"{said}; {bound}")
 
 
-def _ends(seen: Any) -> Optional[tuple]:
+def ends_of(seen: Any) -> Optional[tuple]:
     """Return (low, high) of a number or an interval; an end that is open ends where it begins."""
     low = number(seen, False)
     high = number(seen, True)
     return None if low is None else (low, low if high is None else high)
 
 
-def _svg(drawn: Iterable, said: str, height: int = HEIGHT) -> Html:
+def svg(drawn: Iterable, said: str, height: int = HEIGHT) -> Html:
     return tag("svg", *drawn, width="100%", height=height, role="img", aria_label=said)
 
 
@@ -104,22 +103,15 @@ def _value(place: Callable, ends: tuple, result: str) -> Html:
     return tag("svg", tag("path", **shape), x=at, y=MIDDLE)
 
 
-def plot(data: Mapping, findings: Sequence[Mapping]) -> Html:
-    """Return one of the certificate's plots, or "" for a kind that is not known."""
-    draw = {"percentiles": percentiles, "pairs": pairs, "ramp": ramp, "trend": trend}.get(data.get("kind"))
-    rows = [row for row in data.get("rows") or [] if isinstance(row, Mapping)]
-    return draw(data, rows, findings) if draw and rows else Html("")
-
-
 def percentiles(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mapping]) -> Html:
     """Return a line for each distribution on one axis, with the bounds of the check whose value its P99 is."""
     judged: Dict[float, Mapping] = {}
     for finding in findings:
-        if finding["layer"] == data.get("layer") and finding.get("unit") == "s" and _ends(finding.get("value")):
-            judged.setdefault(float(_ends(finding["value"])[1]), finding)
+        if finding["layer"] == data.get("layer") and finding.get("unit") == "s" and ends_of(finding.get("value")):
+            judged.setdefault(float(ends_of(finding["value"])[1]), finding)
     drawn = []
     sizes = [float(size) for row in rows for size in row.get("points", {}).values() if number(size, True) is not None and size > 0]
-    limits = {id(row): _bounds(judged.get(float(row["points"]["p99"]))) for row in rows if number(row.get("points", {}).get("p99"), True) is not None}
+    limits = {id(row): bounds_in(judged.get(float(row["points"]["p99"]))) for row in rows if number(row.get("points", {}).get("p99"), True) is not None}
     if not sizes:
         return Html("")
     place = scale(sizes + [one for own in limits.values() for one in own.values()] + [min(sizes) / 2])
@@ -137,7 +129,7 @@ def percentiles(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mappi
             shapes.append(tag("line", class_="thin", x1=place(points["p90"]), x2=place(points["p90"]), y1=MIDDLE - 5, y2=MIDDLE + 5))
         shapes.append(tag("circle", class_="dot", cx=place(points["p99"]), cy=MIDDLE, r=4))
         said = ", ".join(f"{key} {human(size, 's')}" for key, size in points.items())
-        drawn += [tag("span", row.get("name") or data.get("layer"), class_="name"), _svg(shapes, said), tag("span", human(points["p99"], "s"), class_="end")]
+        drawn += [tag("span", row.get("name") or data.get("layer"), class_="name"), svg(shapes, said), tag("span", human(points["p99"], "s"), class_="end")]
     drawn = [tag("span", "", class_="name"), _axis(place, min(sizes), max(sizes)), tag("span", "P99", class_="end soft"), *drawn]
     more = f" {data['left_out']} more are in facts/." if data.get("left_out") else ""
     return join([tag("h3", data.get("title")), tag("p", LEGEND_ROWS + more, class_="legend"), tag("div", *drawn, class_="rows")])
@@ -148,10 +140,10 @@ def _axis(place: Callable, low: float, high: float) -> Html:
     powers = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
     marks = [(place(10.0**power), human(10.0**power, "s")) for power in powers]
     ticks = [tag("line", class_="axis", x1=at, x2=at, y1=15, y2=HEIGHT) for at, dummy in marks]
-    return _svg(ticks + [tag("text", text, class_="label", x=at, y=12, text_anchor="middle") for at, text in marks], "axis in seconds")
+    return svg(ticks + [tag("text", text, class_="label", x=at, y=12, text_anchor="middle") for at, text in marks], "axis in seconds")
 
 
-def _bounds(finding: Optional[Mapping]) -> Dict[str, float]:
+def bounds_in(finding: Optional[Mapping]) -> Dict[str, float]:
     found = {name: parsed(finding.get(name)) for name in ("target", "critical")} if finding else {}
     return {name: float(limit.literal) for name, limit in found.items() if limit and limit.literal > 0}
 
@@ -184,52 +176,6 @@ def pairs(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mapping]) -
 
 def _cell(row: Optional[Mapping], is_worst: bool, unit: Any) -> Html:
     return tag("td", human(row["value"], unit) if row else "·", class_="worst" if is_worst else None)
-
-
-def ramp(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mapping]) -> Html:
-    """Return the steps of a ramp: what was offered, what was carried and how slow; where less was carried, it says so."""
-    rows = [row for row in rows if all(number(row.get(key), True) is not None for key in ("offered", "rate", "p99"))]
-    if not rows:
-        return Html("")
-    place = scale([0.0, *(float(row["p99"]) for row in rows)])
-    shown = []
-    for row in rows:
-        drawn = _svg([tag("line", class_="range", x1=place(0.0), x2=place(float(row["p99"])), y1=MIDDLE, y2=MIDDLE)], human(row["p99"], "s"))
-        short = "fell short" if row["rate"] < 0.98 * row["offered"] else ""
-        shown.append([human(row["offered"], "1/s"), human(row["rate"], "1/s"), short, human(row["p99"], "s"), drawn])
-    return join([tag("h3", data.get("title")), table(["Offered", "Carried", "", "P99", "P99, drawn"], shown)])
-
-
-def trend(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mapping]) -> Html:
-    """Return a line for each number over the last runs, the newest at the right, with its bounds."""
-    drawn = []
-    for row in rows:
-        sizes = [number(one, True) for one in row.get("sizes") or []]
-        known = [(index, one) for index, one in enumerate(sizes) if one is not None]
-        if len(known) < 2:
-            continue
-        limits = _bounds(row)
-        low, high = min([0.0, *(one for dummy, one in known)]), max(one for dummy, one in known) * 1.15
-        # A bound far away would press the line flat; it is drawn where it is near.
-        near = {name: one for name, one in limits.items() if one <= 2 * high}
-        high = max([high, *near.values()]) or 1.0
-        points = [(f"{1 + 98 * index / (len(sizes) - 1):.2f}%", _level(one, low, high)) for index, one in known]
-        levels = [("limit soft-limit" if name == "target" else "limit", _level(one, low, high)) for name, one in near.items()]
-        shapes = [tag("line", class_=kind, x1="0", x2="100%", y1=level, y2=level) for kind, level in levels]
-        shapes += [tag("line", class_="thin", x1=one[0], y1=one[1], x2=two[0], y2=two[1]) for one, two in zip(points, points[1:])]
-        shapes += [tag("circle", class_="dot", cx=x, cy=y, r=3) for x, y in points]
-        unit = row.get("unit")
-        said = f"{len(known)} runs, first {human(known[0][1], unit)}, last {human(known[-1][1], unit)}"
-        last = f"{human(known[0][1], unit)} to {human(known[-1][1], unit)}"
-        drawn += [tag("span", row.get("name"), class_="name"), _svg(shapes, said, TALL), tag("span", last, class_="end")]
-    if not drawn:
-        return Html("")
-    text = f"{len(data.get('runs') or [])} runs of this cluster and profile, the newest at the right. Dashed: target; solid: critical, where they are near."
-    return join([tag("h3", data.get("title")), tag("p", text, class_="legend"), tag("div", *drawn, class_="rows tall")])
-
-
-def _level(one: float, low: float, high: float) -> str:
-    return f"{TALL - 4 - (TALL - 8) * (one - low) / (high - low):.1f}"
 
 
 def tally(counted: Mapping) -> Html:

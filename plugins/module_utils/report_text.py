@@ -19,6 +19,7 @@ else:
     IMPORT_ERROR = None
 
 from .certificate import cell
+from .report_words import PROOF_LEGEND, samples
 from .tuning_page import groups
 
 
@@ -36,11 +37,12 @@ def environment(templates: str):
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    made.globals["dict"] = dict
+    made.globals.update(dict=dict, proof_legend=PROOF_LEGEND)
     made.filters.update(
         {
             "kubeproof.certify.human": cell,
             "kubeproof.certify.tuning_groups": groups,
+            "samples": samples,
             "difference": difference,
             "regex_replace": lambda text, pattern, new: re.sub(pattern, new, text),
             "zip": lambda *lists: list(zip(*lists)),

@@ -18,9 +18,10 @@ from collections.abc import Mapping
 from typing import Any, Dict, Iterable, List, Optional
 
 from . import certificate as engine
-from . import checks, parsers, report_seal
+from . import checks, join_runs, parsers, report_seal
 from .check_data import CheckError
 from .files import DataFileError, read_json
+from .join import JoinError
 from .parsers.common import ParseError
 from .report_words import ReportError, cut, require
 
@@ -68,6 +69,9 @@ def verify(directory: str, catalogue: Optional[Mapping] = None, settings: Option
         require(certificate)
         _seal(made, directory, certificate)
         run = read_json(os.path.join(directory, "run.json"))
+        if certificate.get("joined") or "joined" in run:
+            _joined(made, directory, certificate, run)
+            return made.report()
         facts = report_seal.facts(directory)
         findings = _read_findings(directory)
         _raw(made, directory, facts)
@@ -75,9 +79,18 @@ def verify(directory: str, catalogue: Optional[Mapping] = None, settings: Option
         asked = read_json(path) or {} if os.path.isfile(path) else None
         _findings(made, run, facts, findings, _recorded(made, asked, "catalogue", catalogue), _recorded(made, asked, "settings", settings))
         _certificate(made, certificate, run, findings)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, DataFileError, ReportError, CheckError, engine.CertificateError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, DataFileError, ReportError, CheckError, JoinError,
+            engine.CertificateError) as error:  # fmt: skip
         made.differ(f"The run cannot be read to its end: {error if str(error) else type(error).__name__}")
     return made.report()
+
+
+def _joined(made: Verification, directory: str, certificate: Mapping, run: Mapping) -> None:
+    """Verify each run that was joined, and join them again."""
+    problems, made.done["runs"] = join_runs.verify(directory, certificate, run, verify)
+    for text in problems:
+        made.differ(text)
+    made.done["certificate"] = len(certificate)
 
 
 def _recorded(made: Verification, asked: Optional[Mapping], name: str, other: Optional[Mapping]) -> Optional[Mapping]:
@@ -98,6 +111,9 @@ def _seal(made: Verification, directory: str, certificate: Mapping) -> None:
         return
     if certificate["digest"] != report_seal.digest(certificate):
         made.differ("certificate.json was changed after it was sealed: its digest is not that of its content.")
+    taken = report_seal.fingerprint_of(directory, report_seal.facts(directory))
+    if certificate.get("fingerprint") != taken:
+        made.differ("certificate.json: fingerprint is not what follows from run.json and the facts.")
     sealed, found = certificate["hashes"], report_seal.hashes(directory)
     for path in sorted({*sealed, *found}):
         if path not in found:

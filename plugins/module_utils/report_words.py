@@ -9,12 +9,16 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Dict, List, Optional
 
-from . import bounds
+from . import bounds, time_scale
 from .certificate import clean, human
 from .checks import RESULTS
 
 WORDS = {"CONDITIONAL": "CONDITIONAL PASS", "NOT_APPLICABLE": "N/A", "INFO": "info"}
 OPEN = ("FAIL", "INCONCLUSIVE", "CONDITIONAL")
+PROOFS = {"disproved": "disprove {}", "proved": "prove {}", "open": "leave {} open"}
+# What a reader has to know of them, once.
+PROOF_LEGEND = ("Samples prove the bound of a percentile, disprove it, or leave it open: an exact binomial bound, so that either is wrong in 5 % of "
+                "runs at most, if samples are independent. It changes no result.")  # fmt: skip
 # What every renderer stands on; the schema says more.
 FORM = {"heading": str, "verdict": str, "state": str, "message": str, "profile": str, "layers": list, "partial": bool, "cluster": dict, "run": dict,
         "hosts": dict, "tools": dict, "counts": dict, "layer_verdicts": dict, "checklist": list, "slas": list, "changes": list, "capacity": dict,
@@ -93,11 +97,21 @@ def place(finding: Mapping) -> str:
 
 
 def samples(finding: Mapping) -> str:
-    """Return how many observations stand behind it, and how many it needs."""
+    """Return how many observations stand behind it, how many it needs, and what they prove."""
     if finding.get("samples") is None:
         return ""
-    needed = finding.get("min_samples")
-    return f"{human(finding['samples'])} of {human(needed)}" if needed is not None and finding["samples"] < needed else human(finding["samples"])
+    needed, said = finding.get("min_samples"), proof(finding)
+    text = f"{human(finding['samples'])} of {human(needed)}" if needed is not None and finding["samples"] < needed else human(finding["samples"])
+    return f"{text}: {said}" if said else text
+
+
+def proof(finding: Mapping) -> str:
+    """Return what the samples of a percentile prove, such as `prove critical, leave target open`, or ""."""
+    found = finding.get("proof")
+    said = {name: found[name] for name in bounds.BOUND_KEYS if found.get(name) in PROOFS} if isinstance(found, Mapping) else {}
+    if len(set(said.values())) == 1:
+        return PROOFS[next(iter(said.values()))].format("it")
+    return ", ".join(text.format(name) for result, text in PROOFS.items() for name in said if said[name] == result)
 
 
 def number(seen: Any, high_is_bad: bool) -> Optional[float]:
@@ -163,8 +177,19 @@ def explained(finding: Mapping) -> List[str]:
     return found
 
 
+def joined(certificate: Mapping) -> List[str]:
+    """Return what a joined certificate says of each run that it was made of, and of those that were left out; [] of any other."""
+    found = certificate.get("joined")
+    if not isinstance(found, Mapping):
+        return []
+    texts = [f"{one['id']} ({one['profile']}): {word(one['verdict'])}, decides {', '.join(one['layers']) or 'nothing'}" for one in found["runs"]]
+    return [cut(text) for text in texts + [f"left out: {one['id']} ({one['profile']}): {word(one['verdict'])}" for one in found["left_out"]]]
+
+
 def indicative(certificate: Mapping) -> str:
     """Return why the checklist is not filled as a whole, or ""."""
+    if time_scale.is_scaled(certificate["run"].get("time_scale")):
+        return "A SCALED run, which was shortened, fills none of it: values are indicative."
     if certificate["partial"]:
         return "A PARTIAL run fills none of it: values are indicative."
     return "" if certificate["profile"] in ("load", "soak") else "Only the profiles load and soak fill it: values are indicative."

@@ -14,13 +14,13 @@ from . import cluster, owned, run_access
 PAUSE = 0.5
 SHOWN = 20
 VOLUMES = "/api/v1/persistentvolumes"
-# Cluster-scoped kinds that a run creates: what deletes them, and for a kind that others create too, the annotation that tells ours.
+# Cluster-scoped kinds that a run creates: what deletes them, and for a kind that others create too, the annotations or labels of which one tells ours.
 KINDS = {
     "Namespace": ("/api/v1/namespaces", None),
     "ClusterRoleBinding": (f"{run_access.RBAC}/clusterrolebindings", None),
     "ClusterRole": (f"{run_access.RBAC}/clusterroles", None),
     "PriorityClass": ("/apis/scheduling.k8s.io/v1/priorityclasses", None),
-    "Node": ("/api/v1/nodes", "kwok.x-k8s.io/node"),
+    "Node": ("/api/v1/nodes", ("kwok.x-k8s.io/node", "kubeproof.io/hollow")),
 }
 # What of a namespace still uses machines and disks. The rest of it goes by itself.
 LOAD = {"pods": "Pod", "persistentvolumeclaims": "PersistentVolumeClaim"}
@@ -59,8 +59,8 @@ class Removal:
 
     def owns(self, kind, item):
         """Return whether an object is of the run."""
-        annotation = KINDS[kind][1]
-        return owned.is_of(item, self.run_id) and (not annotation or annotation in (item["metadata"].get("annotations") or {}))
+        marks, metadata = KINDS[kind][1], item["metadata"]
+        return owned.is_of(item, self.run_id) and (not marks or bool(set(marks) & {*(metadata.get("annotations") or {}), *(metadata.get("labels") or {})}))
 
     def drop(self, kind, item):
         """Ask for the deletion of an object unless that was done; return the Left of it."""

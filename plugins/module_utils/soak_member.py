@@ -15,6 +15,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.soak_trend impor
 SAME_START = 2.0
 # ntpd sets a clock that is farther off by a step, and lets a nearer one glide (its default threshold).
 STEP = 0.128
+# A soak that is shorter than so many hours is looked at in as many parts.
+STRETCHES = 12
 HOUR = 3600
 LARGEST = 2**63
 NO_LEADER = "0"
@@ -145,7 +147,7 @@ class Member:
             facts.update(watcher_starts=len(self.starts), boots=self.boots, clock_steps=len(steps), clock_step=round(max(steps, default=0.0), 3))
         if any("healthy" in one for one in self.all):
             facts["unhealthy"] = sum(one.get("healthy") is False for one in self.all)
-        fsync = self._worst_hour()
+        fsync = self._fsync()
         longest = max(self.segments, key=len, default=[])
         trends = {name: self._trend(key, self.samples if name == "database" else longest) for name, key in TRENDS.items()}
         return {**facts, **({"fsync": fsync} if fsync else {}), "trends": {name: found for name, found in trends.items() if found}}
@@ -165,9 +167,17 @@ class Member:
     def _trend(key, samples):
         return trend([(one["at"], one[key]) for one in samples if number(one.get(key))])
 
-    def _worst_hour(self):
-        """Return the summary of WAL fsyncs in the hour with the highest P99."""
-        hours, bounds = {}, None
+    def _fsync(self):
+        """Return WAL fsyncs as {worst_hour: the summary of the hour with the highest P99, every: s, over_time: [{at, count, p99}]}, or None."""
+        worst = max((one for dummy, one in self._stretches(HOUR)), key=_badness, default=None)
+        if worst is None:
+            return None
+        every = HOUR if self.seconds >= STRETCHES * HOUR else max(self.seconds / STRETCHES, self.interval)
+        return {"worst_hour": worst, "every": round(every, 3), "over_time": [{"at": round(at, 3), **one} for at, one in self._stretches(every)]}
+
+    def _stretches(self, length):
+        """Return [(its beginning, {count, p99})] of stretches of time of this length in which fsyncs were counted."""
+        stretches, bounds = {}, None
         for segment in self.segments:
             earlier = None
             for sample in segment:
@@ -176,15 +186,15 @@ class Member:
                 if not isinstance(counts, list) or not all(number(one) for one in counts):
                     continue
                 if earlier is not None:
-                    # What is left after the last whole hour belongs to it.
-                    hour = min(sample["at"], max(HOUR, self.seconds) - HOUR) // HOUR
-                    hours.setdefault(hour, []).append((earlier, counts))
+                    # What is left after the last whole stretch belongs to it.
+                    stretch = min(sample["at"], max(length, self.seconds) - length) // length
+                    stretches.setdefault(stretch, []).append((earlier, counts))
                 earlier = counts
-        found = [self._hour(pairs, bounds) for pairs in hours.values()]
-        return max((one for one in found if one), key=_badness, default=None)
+        found = [(stretch * length, self._summary(pairs, bounds)) for stretch, pairs in sorted(stretches.items())]
+        return [(at, one) for at, one in found if one]
 
     @staticmethod
-    def _hour(pairs, bounds):
+    def _summary(pairs, bounds):
         """Return the summary of what was counted between pairs of counts; None where they make no histogram."""
         if not isinstance(bounds, list) or any(len(one) != len(bounds) for pair in pairs for one in pair):
             return None
@@ -193,9 +203,9 @@ class Member:
             found = histogram.summary(histogram.from_counts({math.inf if bound is None else bound: one for bound, one in zip(bounds, grown)}))
         except (histogram.HistogramError, TypeError):
             return None
-        return {"worst_hour": {name: found[name] for name in ("count", "p99") if name in found}} if "p99" in found else None
+        return {name: found[name] for name in ("count", "p99") if name in found} if "p99" in found else None
 
 
 def _badness(summary):
-    low, high = summary["worst_hour"]["p99"]
-    return math.inf if high is None else high, low, summary["worst_hour"]["count"]
+    low, high = summary["p99"]
+    return math.inf if high is None else high, low, summary["count"]

@@ -42,25 +42,26 @@ def ask(endpoint, selector, seconds):
     """Return {metric: [{metric: labels, values: [[time, text]]}], "end": its time} of the last `seconds`."""
     if not SELECTOR.fullmatch(selector):
         raise PrometheusError(f'The selector is {selector!r}. Write label matchers without braces, such as job="etcd".')
-    end = _query(endpoint, "time()", None, "scalar")
+    end = query(endpoint, "time()", None, "scalar")
     if not isinstance(end, list) or not _finite(end[-1]):
         raise PrometheusError(f"{endpoint.url} does not tell its time. Set the URL to that of a Prometheus.")
     found = {"end": float(end[-1])}
     for metric in [name for name, dummy in METRICS.values()] + [FSYNC]:
-        found[metric] = _query(endpoint, f"{metric}{{{selector}}}[{math.ceil(seconds)}s]", found["end"], "matrix")
+        found[metric] = query(endpoint, f"{metric}{{{selector}}}[{math.ceil(seconds)}s]", found["end"], "matrix")
     return found
 
 
-def _query(endpoint, query, time, kind):
-    arguments = {"query": query, **({"time": repr(time)} if time else {})}
+def query(endpoint, expr, time, kind):
+    """Return the result of an instant query, of this kind (scalar, vector, matrix); PrometheusError when it is another, or has holes."""
+    arguments = {"query": expr, **({"time": repr(time)} if time else {})}
     try:
         answer = fetch_json(endpoint, PATH + urllib.parse.urlencode(arguments))
         data = answer["data"]
         if answer["status"] != "success" or data["resultType"] != kind:
-            raise PrometheusError(f"{endpoint.url} answered {query} with {answer['status']} and a {data['resultType']} in place of a {kind}.")
+            raise PrometheusError(f"{endpoint.url} answered {expr} with {answer['status']} and a {data['resultType']} in place of a {kind}.")
         # A part of a distributed store that is down makes an answer with holes.
         if answer.get("warnings"):
-            raise PrometheusError(f"{endpoint.url} warns of its answer to {query}: {answer['warnings'][0]}.")
+            raise PrometheusError(f"{endpoint.url} warns of its answer to {expr}: {answer['warnings'][0]}.")
         return data["result"]
     except HttpError as error:
         raise PrometheusError(str(error)) from error

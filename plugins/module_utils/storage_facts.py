@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Dict, List, Optional
 
-from . import storage_doubt
+from . import storage_doubt, stress, stress_plan
 
 # What is kept of a StorageClass as the cluster describes it.
 DESCRIBED = ("provisioner", "default", "binding", "reclaim", "expandable")
@@ -30,7 +31,7 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     """Return the document of the storage.
 
     `measured`: plan (storage_plan), info (storage_info's facts), volumes {step name: {facts: volume_run's}}, disks {node: fio's facts},
-    clean. Only `plan` must be there.
+    stress (see stress.facts; instead of runs `after`, the look after all volumes), clean. Only `plan` must be there.
     """
     plan, info = measured["plan"], _map(measured.get("info"))
     volumes, disks = {name: _map(_map(one).get("facts")) for name, one in _map(measured.get("volumes")).items()}, _map(measured.get("disks"))
@@ -41,6 +42,8 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     facts.update({name: info[name] for name in ("volumes",) if name in info})
     names = {step["class"]: None for step in plan["steps"] if step["class"]}
     facts["classes"] = {name: _class(name, plan, known, volumes, disks) for name in names}
+    for name in names:
+        _ramp(facts["classes"][name], name, plan, volumes, disks, _map(measured.get("stress")))
     facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
     return {name: value for name, value in facts.items() if value != {}}
 
@@ -142,7 +145,7 @@ def _numbers(mine: list, disks: dict, declared: dict) -> tuple:
     files = [volume.get("file") for dummy, volume in mine]
     facts: Dict[str, Any] = {"direct": worst, "file": min(size if _is_number(size) else 0 for size in files)}
     doubts = {}
-    for name in dict.fromkeys(job["job"] for job in mine[0][0]["jobs"]):
+    for name in dict.fromkeys(job["job"] for job in mine[0][0]["jobs"] if "phase" not in job):
         runs = [_run(step, volume, job, _map(disks.get(volume.get("node")))) for step, volume in mine for job in step["jobs"] if job["job"] == name]
         if not all(runs):
             continue
@@ -160,7 +163,7 @@ def _proof(step: dict, volume: dict) -> dict:
 
 
 def _run(step: dict, volume: dict, job: dict, disk: dict) -> Optional[dict]:
-    """Return one job's {rate, count, p99, offered, doubt, seconds, of_disk}, None when it was not measured."""
+    """Return one job's {rate, count, p99, p999 (infinite where unknown), offered, doubt, seconds, of_disk}, None when it was not measured."""
     measured = _map(_at(volume, "jobs", job["name"]))
     parts = {name: measured[name] for name in ("read", "write") if _is_part(measured.get(name))}
     wanted = {"randread": ["read"], "read": ["read"], "randwrite": ["write"], "write": ["write"]}.get(job["rw"])
@@ -178,6 +181,7 @@ def _run(step: dict, volume: dict, job: dict, disk: dict) -> Optional[dict]:
         "count": sum(_at(part, "latency", "count") or 0 for part in parts.values()),
         # Of reads and writes the worse one counts.
         "p99": max(one["p99"] for one in latencies) if len(latencies) == len(parts) else None,
+        "p999": max([one.get("p999") or math.inf for one in latencies], default=math.inf) if len(latencies) == len(parts) else math.inf,
         "offered": sum(job["rate"].values()) if job["rate"] else None,
         "seconds": job["seconds"],
         "doubt": storage_doubt.of_job(job, measured, _at(volume, "cached", "rate"), below),
@@ -190,6 +194,54 @@ def _is_part(value: Any) -> bool:
     return all(_is_number(_at(value, key)) for key in ("rate", "bandwidth"))
 
 
+# The ramp -------------------------------------------------------------------------------------------------------------------
+
+
+def _ramp(facts: dict, name: str, plan: dict, volumes: dict, disks: dict, known: dict) -> None:
+    """Add the ramp of a StorageClass, of all its volumes together; it runs to its end in each of them, whatever comes of a step."""
+    steps = [step for step in plan["steps"] if step["class"] == name]
+    jobs = [job for job in steps[0]["jobs"] if "phase" in job]
+    if not jobs:
+        return
+    views, runs, clock = {}, [], 0.0
+    for job in jobs:
+        ran = [(_at(volumes, step["name"], "jobs") is not None, _volume_run(step, job, volumes, disks)) for step in steps]
+        clock += job["ramp"]
+        if any(tried for tried, dummy in ran):
+            views[job["name"]] = _view(name, job, [run for dummy, run in ran])
+            runs.append({"name": job["name"], "began": clock, "ended": clock + job["seconds"], "error": "", "health": _map(known.get("after"))})
+        clock += job["seconds"]
+    expected = plan["classes"][name]["required_iops"]
+    closed = f"a closed loop: {jobs[0]['queue_depth']} requests at most wait for their answers"
+    whole = {"steps": jobs, "spare": [], "stress": {"expected": expected, "unit": "1/s", "closed": closed, "scale": plan["scale"]}}
+    stress.add(facts, "storage", whole, views, {**known, "runs": runs})
+
+
+def _volume_run(step: dict, job: dict, volumes: dict, disks: dict) -> Optional[dict]:
+    volume = _map(volumes.get(step["name"]))
+    found = next((one for one in step["jobs"] if one["name"] == job["name"]), None)
+    return _run(step, volume, found, _map(disks.get(volume.get("node")))) if found and volume else None
+
+
+def _view(name: str, job: dict, runs: List[Optional[dict]]) -> dict:
+    """Return what the ramp asks of a step: the worst volume decides."""
+    good = [run for run in runs if run]
+    if len(good) < len(runs):
+        return {}
+    percentiles = [run["p99"] for run in good]
+    slow = None if None in percentiles else max(percentiles)
+    offered = sum(job["rate"].values())
+    return {
+        "offered": offered,
+        "achieved": round(min(run["rate"] for run in good), 1),
+        "seconds": job["seconds"],
+        "limited": next((run["doubt"] for run in good if run["doubt"]), ""),
+        "document": {"classes": {name: {"mixed": {**({} if slow is None else {"p99": slow}), "samples": int(min(run["count"] for run in good))}}}},
+        "wanted": ("storage_latency_p99",),
+        **({} if slow is None else {"p99": slow}),
+    }
+
+
 def _quantity(name: str, runs: List[dict], declared: dict) -> dict:
     """Return the worst of a job's runs."""
     key = RATES.get(name, "rate")
@@ -199,6 +251,9 @@ def _quantity(name: str, runs: List[dict], declared: dict) -> dict:
     percentiles = [_p99(run) for run in runs]
     if None not in percentiles:
         facts["p99"] = max(percentiles, key=lambda one: one[0] if isinstance(one, list) else one)
+        # Not where a rate was not held: what waited longest was never asked.
+        slowest = max(run["p999"] for run in runs)
+        facts.update({"p999": slowest} if slowest < math.inf and not any(isinstance(one, list) for one in percentiles) else {})
     if name == "workload" and declared.get("required_iops") and key in facts:
         facts["ratio"] = round(facts[key] / declared["required_iops"], 3)
     of_disk = [run["of_disk"] for run in runs if run["of_disk"] is not None]

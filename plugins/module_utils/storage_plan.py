@@ -8,6 +8,10 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Optional
 
+from . import stress_plan, time_scale
+from .sizing import PlanError
+from .sizing import number as _number
+
 # No entry of certify_capacity sizes this load: what is required of a StorageClass is declared beside it.
 INPUTS: Dict[str, str] = {}
 TIERS = ("ssd", "nvme")
@@ -26,7 +30,13 @@ KBENCH = "kbench"
 KBENCH_SECONDS = {"quick": 90, "full": 400}
 # What is tried on the disk under a node as well.
 DISK_JOBS = ("random_read", "random_write", "sequential_write", "sequential_read")
-LOAD_KEYS = (*SHAPES, "precondition", "ramp", "repeats", "file", "baseline")
+# What certify_time_scale shortens; kbench has durations of its own.
+DURATIONS = (*SHAPES, "precondition", "ramp", "baseline", "stress")
+LOAD_KEYS = (*DURATIONS, "repeats", "file")
+# The least requests behind a P99 that a step of the ramp may have: what the check asks. So many seconds are waited for them at most.
+SAMPLES, MOST_SECONDS = 100_000, 300
+# A ramp runs in one volume to its end, so that its recovery is looked at so often, whatever came before.
+TRIES = 3
 # Rounds that a verdict on numbers needs, of which the worst counts.
 LEAST_ROUNDS = 3
 # Bytes a second that an estimate takes for filling a file, and the share of a volume that a file may take.
@@ -34,15 +44,10 @@ FILL_RATE, SHARE = 100e6, 0.8
 # Seconds for making a volume, the test of its function, and its deletion.
 FUNCTION_SECONDS = 10
 LEAST_FILE = 16 * 2**20
-MOST = 10**9
 UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 QUANTITY = re.compile(r"([0-9]{1,15})(|k|M|G|T|Ki|Mi|Gi|Ti)")
 BLOCK = re.compile(r"([0-9]{1,6})([kKmM]?)")
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
-
-
-class PlanError(Exception):
-    """A setting cannot be used; the text names the variable, what was found and what to write."""
 
 
 def plan(profile: str, settings: Dict[str, Any]) -> dict:
@@ -53,7 +58,7 @@ def plan(profile: str, settings: Dict[str, Any]) -> dict:
     rw, block_size, queue_depth, seconds, ramp, rate: {read, write} or {}, read_share}. PlanError on a bad setting.
     """
     engine = "fio" if settings["engine"] == "auto" else settings["engine"]
-    load = _load(profile, settings)
+    load = time_scale.shortened(_load(profile, settings), settings.get("time_scale", 1), DURATIONS)
     declared = [_declared(number, one, settings) for number, one in enumerate(_list("storage_classes", settings["storage_classes"]))]
     names = [one["name"] for one in declared]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -73,12 +78,22 @@ def plan(profile: str, settings: Dict[str, Any]) -> dict:
         "classes": {one["name"]: one for one in declared},
         "steps": steps,
         "disk": disk,
+        "inputs": [_input(one) for one in declared],
         "missing": _missing(declared, settings, engine),
         "engine": engine,
+        "scale": settings.get("time_scale", 1),
         "function_only": not declared,
         "bytes": max(step["size"] for step in steps),
         "seconds": sum(step["seconds"] for step in steps) + disk.get("seconds", 0) * len(nodes),
     }
+
+
+def _input(declared: dict) -> dict:
+    """Return what sizes the workload of a StorageClass, as the other layers' plans have it."""
+    value = declared["required_iops"]
+    source = "not declared" if value is None else "declared"
+    text = f"requests a second to the volumes of {declared['name']}"
+    return {"name": f"{declared['name']}.required_iops", "value": value, "source": source, "text": text}
 
 
 def quantity(text: Any) -> Optional[int]:
@@ -90,12 +105,6 @@ def quantity(text: Any) -> Optional[int]:
 def _list(name: str, value: Any) -> list:
     if not isinstance(value, list):
         raise PlanError(f"{name} is {value!r}. Write a list.")
-    return value
-
-
-def _number(name: str, value: Any, least: float, most: float = MOST) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise PlanError(f"{name} is {value!r}. Write a number from {least} to {most}.")
     return value
 
 
@@ -114,8 +123,8 @@ def _load(profile: str, settings: Dict[str, Any]) -> dict:
     unknown = sorted(set(every[profile]) - set(LOAD_KEYS))
     if unknown:
         raise PlanError(f"{where}.{unknown[0]} is unknown. Write some of {', '.join(LOAD_KEYS)}.")
-    load = {**dict.fromkeys(SHAPES, 0), "precondition": 0, "ramp": 0, "baseline": 0, "repeats": 1, "file": "1Gi", **every[profile]}
-    for name in (*SHAPES, "precondition", "ramp", "baseline"):
+    load = {**dict.fromkeys(SHAPES, 0), "precondition": 0, "ramp": 0, "baseline": 0, "stress": 0, "repeats": 1, "file": "1Gi", **every[profile]}
+    for name in DURATIONS:
         _number(f"{where}.{name}", load[name], 0)
     _number(f"{where}.repeats", load["repeats"], LEAST_ROUNDS if profile == "load" else 1, 100)
     load["file"] = _size(f"{where}.file", load["file"])
@@ -201,7 +210,29 @@ def _jobs(declared: dict, load: dict, settings: Dict[str, Any]) -> List[dict]:
             wanted = not live
         if wanted and load[name]:
             made.append(job)
-    return [{**job, "round": number, "name": f"{job['job']}-{number}"} for number in range(1, load["repeats"] + 1) for job in made]
+    rounds = [{**job, "round": number, "name": f"{job['job']}-{number}"} for number in range(1, load["repeats"] + 1) for job in made]
+    return rounds + _ramp(declared, load, settings)
+
+
+def _ramp(declared: dict, load: dict, settings: Dict[str, Any]) -> List[dict]:
+    """Return the jobs of a stress run: the declared workload at shares of its rate, then that of the recovery."""
+    required = declared["required_iops"]
+    if not load["stress"] or not required:
+        return []
+
+    def job(share: float, seconds: float) -> dict:
+        own = {key: declared[key] for key in ("block_size", "read_share", "queue_depth")}
+        shape = {**SHAPES["workload"], **own, "rate": _split(share * required, own["read_share"]), "ramp": load["ramp"]}
+        return {"job": "stress", **shape, "seconds": seconds, "round": 1}
+
+    def made(share: float, seconds: float) -> dict:
+        return {"job": job(share, seconds), "rate": share * required, "seconds": seconds}
+
+    # A volume cannot be measured in less time than its samples take, unless the run says that it proves nothing.
+    samples = SAMPLES if settings.get("time_scale", 1) == 1 else 0
+    ramp = stress_plan.ramp(made, load["stress"], settings, min(samples, required * MOST_SECONDS))[0]
+    again = [dict(ramp[-1], name=f"{stress_plan.RECOVER}-{number}") for number in range(2, TRIES + 1)] if ramp else []
+    return [{**step["job"], **{key: step[key] for key in ("name", "phase", "share")}} for step in [*ramp, *again]]
 
 
 def _disk(load: dict, size: int, settings: Dict[str, Any]) -> dict:

@@ -14,7 +14,7 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import histogram, openmetrics
+from ansible_collections.kubeproof.certify.plugins.module_utils import histogram, openmetrics, window_prometheus
 from ansible_collections.kubeproof.certify.plugins.module_utils.web import HttpError, request
 
 SCHEMA = 1
@@ -123,11 +123,18 @@ def _bounded(chunks):
         yield chunk
 
 
-def observe(endpoint, requests, keep=False):
-    """Scrape an endpoint and return (scene, gzip of the body or None); HttpError when that failed."""
-    moment = time.time()
-    families, body = scrape(endpoint, {wanted["name"] for wanted in requests} | {START_TIME}, keep)
-    scene = {"time": moment, "start": _start(families.get(START_TIME)), "families": {}}
+def observe(endpoint, requests, keep=False, fresh=False):
+    """Scrape an endpoint and return (scene, gzip of the body or None); HttpError when that failed.
+
+    Where a Prometheus has scraped it, that is its last scrape, or with `fresh` the next one.
+    """
+    if isinstance(endpoint, window_prometheus.Stored):
+        moment, start, families, body = window_prometheus.observe(endpoint, requests, keep, fresh)
+    else:
+        moment = time.time()
+        families, body = scrape(endpoint, {wanted["name"] for wanted in requests} | {START_TIME}, keep)
+        start = _start(families.get(START_TIME))
+    scene = {"time": moment, "start": start, "families": {}}
     for wanted in requests:
         if wanted["name"] in families:
             scene["families"][wanted["as"]] = _chosen(families[wanted["name"]], wanted)
@@ -368,7 +375,7 @@ def close_window(document, endpoints, requests, keep=False):
         missed = {name: f"It was not read when the window was opened: {reason}" for name, reason in document["failed"].items()}
     except (AttributeError, KeyError) as error:
         raise WindowError("it is not a window that metrics_window wrote: open it again.") from error
-    scenes, failed, bodies = _observe_all(endpoints, requests, keep)
+    scenes, failed, bodies = _observe_all(endpoints, requests, keep, True)
     facts = {name: compare(opened[name], scene, requests) for name, scene in scenes.items() if name in opened}
     for name in scenes:
         if name not in opened:
@@ -379,12 +386,12 @@ def close_window(document, endpoints, requests, keep=False):
     return facts, failed, bodies
 
 
-def _observe_all(endpoints, requests, keep):
+def _observe_all(endpoints, requests, keep, fresh=False):
     """Return ({name: scene}, {name: why it failed}, {name: gzip of the body}) of {name: Endpoint}."""
     scenes, failed, bodies = {}, {}, {}
     # At the same time, so that the windows of all endpoints begin and end together.
     with ThreadPoolExecutor(max_workers=READERS) as readers:
-        readings = {name: readers.submit(observe, endpoint, requests, keep) for name, endpoint in endpoints.items()}
+        readings = {name: readers.submit(observe, endpoint, requests, keep, fresh) for name, endpoint in endpoints.items()}
     for name, reading in readings.items():
         try:
             scenes[name], body = reading.result()

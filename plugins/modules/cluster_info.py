@@ -22,6 +22,10 @@ options:
     description: The UID that the cluster must have; empty for any.
     type: str
     default: ""
+  configuration:
+    description: Read for the fingerprint what nodes, API servers and members of etcd run as well, in three more requests.
+    type: bool
+    default: false
 requirements:
   - kubernetes
 attributes:
@@ -52,10 +56,17 @@ nodes:
   returned: success
   type: int
   sample: 3
+configuration:
+  description: What of the configuration can be read cheaply, name to value. What cannot be read is left out.
+  returned: with O(configuration)
+  type: dict
+  sample: {kubelets: v1.36.3 (3), kube-apiserver --max-requests-inflight: "400"}
 """
 
+import contextlib
+
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, fingerprint
 
 TIMEOUT = 10.0
 
@@ -73,9 +84,25 @@ def identify(path):
     return {"uid": uid, "kubernetes": version, "nodes": nodes}
 
 
+def configuration(path):
+    """Return {name: value} of what nodes and components run; what the account may not read is left out."""
+    server, found = cluster.Cluster(path, timeout=TIMEOUT), {}
+    with contextlib.suppress(cluster.ClusterError, ValueError):
+        # A line for each node, not the whole object.
+        found.update(fingerprint.of_nodes(server.table("/api/v1/nodes")))
+    with contextlib.suppress(cluster.ClusterError):
+        query = {"labelSelector": "component in (kube-apiserver,etcd)"}
+        found.update(fingerprint.of_components(server.items("/api/v1/namespaces/kube-system/pods", **query)))
+    return found
+
+
 def main():
     module = AnsibleModule(
-        argument_spec={"kubeconfig": {"type": "path", "required": True}, "expected_uid": {"type": "str", "default": ""}},
+        argument_spec={
+            "kubeconfig": {"type": "path", "required": True},
+            "expected_uid": {"type": "str", "default": ""},
+            "configuration": {"type": "bool", "default": False},
+        },
         supports_check_mode=True,
     )
     if cluster.kubernetes is None:
@@ -90,6 +117,8 @@ def main():
             msg=f"certify_cluster_uid is {expected}, but the cluster of {path} has {found['uid']}. "
             "This is another cluster: correct certify_kubeconfig or the UID."
         )
+    if module.params["configuration"]:
+        found["configuration"] = configuration(path)
     module.exit_json(changed=False, **found)
 
 

@@ -35,6 +35,9 @@ options:
         C(token) a bearer token, C(timeout) the seconds in which the whole answer has to come, 10 unless given.
       - With C(pin) the certificate that the server shows is the one that is trusted. Only for a server on loopback that signs for itself, such
         as kube-scheduler.
+      - With C(selector), label matchers such as C(job="apiserver",instance="10.0.0.11:6443"), C(url) is that of a Prometheus, up to where C(/api/v1)
+        begins, and the scrapes that it has of this server are taken, the last one at O(state=open) and the next one at O(state=close). So the window is
+        up to one scrape interval longer at each end.
       - Name each server itself, never a load balancer. Two readings of different servers are refused as a restart.
     type: dict
     required: true
@@ -150,6 +153,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kubeproof.certify.plugins.module_utils import files, window
 from ansible_collections.kubeproof.certify.plugins.module_utils.web import ENDPOINT_SPEC, Endpoint, HttpError
+from ansible_collections.kubeproof.certify.plugins.module_utils.window_prometheus import Stored
 
 ENDPOINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -212,7 +216,7 @@ def endpoint_of(name, options, token):
         raise OptionError(f"endpoints has the name {name!r}: use letters, digits, dots, dashes and underscores, as it is part of a file name.")
     if not isinstance(options, dict):
         raise OptionError(f"endpoints.{name} is not a mapping with url: correct it.")
-    spec = {**{key: value for key, value in ENDPOINT_SPEC.items() if key != "token"}, "pin": {"type": "bool", "default": False}}
+    spec = {**{key: value for key, value in ENDPOINT_SPEC.items() if key != "token"}, "pin": {"type": "bool", "default": False}, "selector": {"type": "str"}}
     unknown = sorted(str(key) for key in options if key not in spec)
     if unknown:
         raise OptionError(f"endpoints.{name} has {', '.join(unknown)}: use {', '.join(sorted(spec))}, and tokens for a token.")
@@ -224,13 +228,15 @@ def endpoint_of(name, options, token):
     if not TOKEN.fullmatch(checked.validated_parameters["url"]):
         raise OptionError(f"endpoints.{name}.url has blanks or other characters that no URL has: correct it.")
     try:
-        endpoint = Endpoint(token=token or None, **checked.validated_parameters)
+        given = dict(checked.validated_parameters)
+        selector = given.pop("selector", None)
+        endpoint = Endpoint(token=token or None, **given)
         # Python looks at these only when it connects, and then ends in a traceback.
         endpoint.parts.hostname.encode("idna")
         endpoint.parts.port
     except ValueError as error:
         raise OptionError(f"endpoints.{name}.url is not a valid URL: {error}. Correct it.") from error
-    return endpoint
+    return Stored(endpoint, selector) if selector else endpoint
 
 
 def endpoints_of(endpoints, tokens):

@@ -78,6 +78,10 @@ options:
     type: list
     elements: str
     default: []
+  node_selector:
+    description: Labels of the nodes that the pods are restricted to, for more of them than O(nodes) takes.
+    type: dict
+    default: {}
   tolerations:
     description: Tolerations of the pods.
     type: list
@@ -209,6 +213,7 @@ SPEC = {
     "kind": {"type": "str", "choices": ["pod", "deployment"], "default": "pod"},
     "timeout": {"type": "float", "required": True},
     "nodes": {"type": "list", "elements": "str", "default": []},
+    "node_selector": {"type": "dict", "default": {}},
     "tolerations": {"type": "list", "elements": "dict", "default": []},
     "resources": {"type": "dict", "default": {}},
     "preload": {"type": "bool", "default": False},

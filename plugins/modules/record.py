@@ -12,6 +12,7 @@ version_added: "0.1.0"
 description:
   - Writes each document to a temporary name and renames it, so that a file is whole or not there.
   - Directories are made with mode 0700 and files with mode 0600. NaN and Infinity are refused.
+  - Runs on the controller.
 author: kubeproof authors (@kubeproof)
 options:
   directory:
@@ -22,6 +23,20 @@ options:
     description: A map from a path below O(directory) to the document to write there as JSON.
     type: dict
     required: true
+  ended:
+    description:
+      - A layer that has ended, with C(layer) and C(record). Then C(done/<layer>.json) gets the record and the hashes of all that the layer left, by which
+        M(kubeproof.certify.resume) continues an interrupted run.
+    type: dict
+    suboptions:
+      layer:
+        description: The layer.
+        type: str
+        required: true
+      record:
+        description: What is known of it, C(clusters), C(seconds), C(load_seconds), C(tools), C(verdict) and C(error).
+        type: dict
+        required: true
 attributes:
   check_mode:
     description: Can run in check mode and then writes nothing.
@@ -46,14 +61,20 @@ paths:
 """
 
 import os
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError, write_json
+from ansible_collections.kubeproof.certify.plugins.module_utils.resume import TIME, keep
 
 
 def main():
     module = AnsibleModule(
-        argument_spec={"directory": {"type": "path", "required": True}, "documents": {"type": "dict", "required": True}},
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "documents": {"type": "dict", "required": True},
+            "ended": {"type": "dict", "options": {"layer": {"type": "str", "required": True}, "record": {"type": "dict", "required": True}}},
+        },
         supports_check_mode=True,
     )
     root = os.path.realpath(module.params["directory"])
@@ -67,6 +88,8 @@ def main():
         for path, document in documents.items():
             if not module.check_mode:
                 write_json(path, document)
+        if module.params["ended"] and not module.check_mode:
+            keep(root, module.params["ended"]["layer"], module.params["ended"]["record"], time.strftime(TIME, time.gmtime()))
     except DataFileError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(documents), paths=list(documents))

@@ -14,7 +14,7 @@ description:
   - O(state=present) makes the run's namespace and ServiceAccounts with exactly the given rights, asks for a token of each, and writes kubeconfigs
     with the server and the CA of O(kubeconfig). It then asks the server with each token who it is and whether the rights are in force.
   - O(state=absent) deletes every object of the cluster that carries the labels C(app.kubernetes.io/managed-by=kubeproof) and C(kubeproof.io/run)
-    of the run, and waits until they are gone. The kinds are Namespace, ClusterRole, ClusterRoleBinding, PriorityClass, and Node where kwok plays it.
+    of the run, and waits until they are gone. The kinds are Namespace, ClusterRole, ClusterRoleBinding, PriorityClass, and Node where it is hollow.
   - Volumes that were provisioned for claims in the run's namespaces go with them. Where their reclaim policy is Retain it is set to Delete,
     or they would stay for ever. They get the labels of the run, so that a later call still knows whose they are. A volume that no provisioner made
     for us is given back as soon as its claim is gone.

@@ -61,9 +61,11 @@ class Progress:
         self.began = now
         self.layers: List[str] = []
         self.times: Mapping = {}
+        self.steps: Mapping = {}
         self.label = RUN
         self.task = ""
         self.task_began = now
+        self.mark = now
         self.hosts = 0
         self.step: Optional[Step] = None
         self.facts: Mapping = {}
@@ -76,7 +78,7 @@ class Progress:
         if self.layers:
             return []
         self.layers = [str(one) for one in [*(plan.get("beside") or []), *(plan.get("layers") or [])]]
-        self.times = _map(plan.get("times"))
+        self.times, self.steps = _map(plan.get("times")), _map(plan.get("steps"))
         cluster = _map(run.get("cluster")).get("name", "")
         hosts = {name for names in _map(run.get("hosts")).values() for name in names}
         parts = [f"{run.get('id', '')}: {cluster}", f"profile {run.get('profile', '')}", f"{len(hosts)} hosts", ", ".join(self.layers)]
@@ -96,7 +98,7 @@ class Progress:
 
     def started(self, task: str, now: float) -> List[Line]:
         """Begin a task: its name is the last part, as those before name its file."""
-        self.task, self.task_began, self.hosts = clean(task.rpartition(" | ")[2]), now, 0
+        self.task, self.task_began, self.hosts, self.mark = clean(task.rpartition(" | ")[2]), now, 0, now
         opening, self.opening = self.opening, []
         return opening
 
@@ -123,10 +125,21 @@ class Progress:
 
     def next_step(self, now: float) -> List[Line]:
         """Begin the step that stands next in the plan, where a task runs them all and tells each only when it has ended."""
-        steps = [step for step in self._of_layer().get("steps") or [] if isinstance(step, Mapping)]
-        names = [step.get("name") for step in steps]
+        steps = _map(self.steps.get(self.label))
+        names = list(steps)
         after = names.index(self.step.name) + 1 if self.step and self.step.name in names else 0
-        return self.stepped(steps[after], now) if after < len(steps) else self.ended(now)
+        if after < len(names):
+            return self.stepped({"name": names[after], "seconds": steps[names[after]]}, now)
+        return self.ended(now)
+
+    def told(self, item: Any, result: Mapping, now: float) -> List[Line]:
+        """End the step that a task tells of, and begin the next."""
+        name = clean(str(_map(item).get("name", "")))
+        if name and (self.step is None or self.step.name != name):
+            # Another than was planned: it began when the one before it ended.
+            self.step = Step(name, self.mark)
+        self.measured(result)
+        return self.next_step(now)
 
     def measured(self, result: Mapping) -> None:
         """Keep what a tool measured in this step; what says most is kept."""
@@ -138,6 +151,7 @@ class Progress:
     def ended(self, now: float, why: str = "") -> List[Line]:
         """End the step, and say what it measured."""
         step, facts, self.step, self.facts = self.step, self.facts, None, {}
+        self.mark = now
         if step is None:
             return []
         said = [duration(now - step.began), *summary(facts), *([why] if why else [])]
@@ -174,7 +188,8 @@ class Progress:
         return min(0.99, (now - self.began) / whole) if whole else None
 
     def _of_layer(self) -> Mapping:
-        return _map(_map(self.times.get("layers")).get(self.label))
+        layers = self.times.get("layers")
+        return next((one for one in layers if _map(one).get("layer") == self.label), {}) if isinstance(layers, list) else {}
 
     @staticmethod
     def _about(times: Mapping) -> str:

@@ -34,7 +34,8 @@ ADDRESSES = {
 ETCD = ("etcd1", "etcd2", "etcd3")
 PKI = STATE / "nodes/etcd1/root/etc/ssl/etcd/ssl"
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
-ENVIRONMENT = {**os.environ, "ANSIBLE_CONFIG": str(COLLECTION / "ansible.cfg")}
+# Every task is in what a test that failed shows.
+ENVIRONMENT = {**os.environ, "ANSIBLE_CONFIG": str(COLLECTION / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
 NO_LOAD = {"write": 0, "write_all": 0, "read": 0, "read_serializable": 0, "watch": 0, "check_perf": "", "fsync": 0}
 # Seconds: no run of these tests may take longer, and no host may need longer to recover.
 LONGEST = 240

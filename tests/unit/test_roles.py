@@ -16,6 +16,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.check_data impor
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import load_catalogue
 from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_facts import cluster_facts, host_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_plan import plan
+from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
 
 ROOT = pathlib.Path(__file__).parents[2]
 ROLES = sorted(path.parent.name for path in (ROOT / "roles").glob("*/meta"))
@@ -138,7 +139,7 @@ def test_titles_differ(layer):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_certify_knows_the_layer(layer):
     known = variables("certify")
-    assert layer in known["__certify_roles"] or layer == BESIDE
+    assert layer in known["__certify_roles"] + known["__certify_alone"] or layer == BESIDE
     assert [one["layer"] for one in known["__certify_sources"]].count(layer) == 1
     source = next(one for one in known["__certify_sources"] if one["layer"] == layer)
     assert source == {"source": str(LAYERS[layer]), "layer": layer, "path": "{{ role_path }}/../%s/defaults/main/checks.yml" % layer}
@@ -187,10 +188,11 @@ def all_checks():
 def etcd_documents(profile):
     """Return {scope: {name: document}} as the role etcd hands them over after a run of three members."""
     measured = load("tests/fixtures/etcd_facts/measured.yml")
-    planned = plan(profile, dict(defaults("etcd"), put_rate=100))
+    planned = plan(profile, dict(defaults("etcd"), capacity={"etcd_put_rate": 100}, nodes=0))
     put = measured["steps"]["write"]
     steps = {step["name"]: measured["steps"].get(step["name"], dict(put, rate=step["rate"])) for step in planned["steps"]}
     sources = {name: measured[name] for name in ("hosts", "asked", "clock", "keys", "clean", "after")}
+    sources["stress"] = stress_fake.known(load(LAYERS["etcd"])["etcd_checks"], planned) if profile == "stress" else {}
     seconds = {step["name"]: step["seconds"] for step in planned["steps"]}
     extra = {"fio": measured["fio"], "window": measured["window"], "members_count": measured["asked"]["members_count"], "host_access": True}
     # The role soak hands over only what its watchers have seen.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from . import curl, dnsperf, etcd_benchmark, etcdctl, fio, iperf3, k6, k8s_netperf, kbench, kube_burner, sockperf, wrk
+from . import clusterloader2, curl, dnsperf, etcd_benchmark, etcdctl, fio, iperf3, iperf3_sockperf, k6, k8s_netperf, kbench, kube_burner, sockperf, wrk
 from .common import ParseError
 
 # Of a text that a tool printed: parse(text) -> facts.
@@ -18,6 +18,7 @@ PARSERS = {
     "etcdctl": etcdctl.parse,
     "fio": fio.parse,
     "iperf3": iperf3.parse,
+    "iperf3_sockperf": iperf3_sockperf.parse,
     "k8s_netperf": k8s_netperf.parse,
     "kbench": kbench.parse,
     "sockperf": sockperf.parse,
@@ -25,6 +26,7 @@ PARSERS = {
 }
 # Of a file, or a directory of files, that a tool wrote and that may be larger than the memory: parse(path) -> facts.
 PATH_PARSERS = {
+    "clusterloader2": clusterloader2.parse,
     "dnsperf_files": dnsperf.parse_files,
     "k6": k6.parse,
     "kube_burner": kube_burner.parse,

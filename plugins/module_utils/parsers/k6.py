@@ -33,14 +33,14 @@ UNITS = {10: 1.0, 13: 1e-3, 16: 1e-6, 19: 1e-9}
 READ = ("http_req_duration", "dropped_iterations", "vus_max")
 COUNTED = ("http_req_duration", "http_reqs", "iterations")
 ERRORS = ("transport", "throttled", "server", "other")
-QUANTILES = (("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99), ("max", 100))
+QUANTILES = (("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99), ("p999", 99.9), ("max", 100))
 MINUTE = 60
 
 
 def parse(path: str) -> dict:
     """Return the facts of the file at `path`, or of all files in that directory, one of each generator: {generators, requests, seconds, rate,
     started, dropped, offered, slowest_minute?, errors: {transport, throttled, server, other}, error_ratio, statuses: {"200": n},
-    operations: {<name>: {count, failed, p50, p90, p95, p99, max}}, latency: {the same}, vus_max}.
+    operations: {<name>: {count, failed, p50, p90, p95, p99, p999, max}}, latency: {the same}, vus_max}.
 
     `count` requests were sent, `failed` of them were not answered well. In a percentile those are slower than all others, and in `latency`
     those that were dropped as well; where it falls on them it is [<longest known>, null]. `seconds` is the time in which requests were begun,
@@ -229,7 +229,7 @@ class _Load:
 
 
 def _latency(sorts: list, dropped: int = 0) -> dict:
-    """Return {count, failed, p50, p90, p95, p99, max} in s by nearest rank, with the failed and the dropped ones as the slowest."""
+    """Return {count, failed, p50, p90, p95, p99, p999, max} in s by nearest rank, with the failed and the dropped ones as the slowest."""
     good = sorted(value for sort in sorts if not sort.error for value in sort.milliseconds)
     count = sum(len(sort.milliseconds) for sort in sorts)
     facts: dict = {"count": count, "failed": count - len(good)}

@@ -334,7 +334,7 @@ def test_as_a_program(tmp_path):
 
 def test_an_unexpected_exception_is_50(monkeypatch, capsys, tmp_path):
     for error in (MemoryError, RecursionError, KeyError, ZeroDivisionError):
-        monkeypatch.setattr(gate, "load", lambda path, error=error: (dummy for dummy in ()).throw(error("x")))
+        monkeypatch.setattr(gate, "read", lambda path, error=error: (dummy for dummy in ()).throw(error("x")))
         assert gate.main(["a"], NOW) == 50
     assert "unlike any certificate" in capsys.readouterr().out
 
@@ -367,3 +367,68 @@ def test_standard_input(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(GOOD).encode())))
     assert gate.main(["-"], NOW) == 0
     capsys.readouterr()
+
+
+KUBECTL = """#!/bin/sh
+[ "$1 $2" = "--kubeconfig prod" ] || exit 3
+case "$6" in
+/version) echo '{"gitVersion": "%(kubernetes)s"}' ;;
+/api/v1/nodes*) echo '{"metadata": {"remainingItemCount": %(more)s}, "items": [{}]}' ;;
+*) echo '{"metadata": {"uid": "%(uid)s"}}' ;;
+esac
+echo 'Warning: on standard error' >&2
+exit %(code)s
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "text"),
+    [
+        ({}, 0, "PASS"),
+        ({"kubernetes": "v1.37.0"}, 50, "is void: kubernetes was 'v1.36.3' and is 'v1.37.0'"),
+        ({"more": 5}, 50, "is void: nodes was 5 and is 6"),
+        ({"more": "null"}, 50, "is void: nodes was 5 and is 1"),
+        ({"more": '"4"'}, 50, "cannot be compared"),
+        ({"uid": "another"}, 50, "is void: uid"),
+        ({"code": 1}, 50, "cannot be compared with the cluster of prod: kubectl ended with 1: Warning"),
+        ({"kubernetes": '"'}, 50, "cannot be compared"),
+    ],
+)
+def test_a_cluster_that_changed_voids_it(ask, monkeypatch, tmp_path, change, status, text):
+    program = tmp_path / "kubectl"
+    program.write_text(KUBECTL % {"kubernetes": "v1.36.3", "more": 4, "uid": fake.UID, "code": 0, **change})
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = ask(fake.certificate(), "--live", "prod")
+    assert found[0] == status and text in found[1]
+
+
+def test_what_does_not_say_what_it_stands_on_is_void(ask, monkeypatch, tmp_path):
+    program = tmp_path / "kubectl"
+    program.write_text(KUBECTL % {"kubernetes": "v1.36.3", "more": 4, "uid": fake.UID, "code": 0})
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for told in (None, [], {}, {"uid": fake.UID, "kubernetes": "v1.36.3"}, {"uid": fake.UID, "kubernetes": "v1.36.3", "nodes": True}):
+        document = {**fake.certificate(), "voided_by": told}
+        document["digest"] = gate.digest(document)
+        assert ask(document, "--live", "prod")[0] == 50
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    status, said = ask(fake.certificate(), "--live", "prod")
+    assert status == 50 and "kubectl is not installed here" in said
+
+
+def test_without_the_signature_that_was_asked_for_it_is_50(ask, tmp_path, monkeypatch):
+    key = "RW" + "a" * 54
+    status, said = ask(fake.certificate(), "--public-key", key)
+    assert status == 50 and "certificate.json.minisig cannot be read" in said
+    status, said = ask(fake.certificate(), "--public-key", str(tmp_path / "none.pub"))
+    assert status == 50 and "none.pub cannot be read" in said
+    assert ask(fake.certificate(), "--public-key", "")[0] == 50
+    (tmp_path / "other.minisig").write_bytes(b"signature")
+    seen = []
+    monkeypatch.setattr(gate, "_ask", lambda argv: (seen.append(argv), (0, "Signature and comment signature verified\n", ""))[1])
+    assert ask(fake.certificate(), "--public-key", key)[0] == 50 and not seen
+    assert ask(fake.certificate(), "--public-key", key, "--signature", str(tmp_path / "other.minisig"))[0] == 0
+    assert seen[0][:4] == ["minisign", "-V", "-P", key]
+    # Signed does not mean good.
+    assert ask(fake.certificate(bad(result="FAIL", value=1)), "--public-key", key, "--signature", str(tmp_path / "other.minisig"))[0] == 20

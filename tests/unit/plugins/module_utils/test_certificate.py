@@ -54,6 +54,45 @@ def test_fixtures_are_what_their_input_gives(case):
     VALIDATOR.validate(built)
 
 
+@pytest.mark.parametrize("scale", [None, 1, 1.0])
+def test_a_whole_run_fills_the_checklist(scale):
+    items = {"one": {"title": "One", "layer": "dns", "checks": ["dns_latency"]}}
+    built = subject.certificate({**RUN, "time_scale": scale}, {**PLAN, "checklist": items, "slas": items}, all_good())
+    VALIDATOR.validate(built)
+    assert built["heading"] == "LOAD" and [row["status"] for row in built["checklist"] + built["slas"]] == ["filled", "filled"]
+
+
+@pytest.mark.parametrize("profile", ["load", "soak"])
+def test_a_scaled_run_says_so_and_fills_nothing(profile):
+    items = {"one": {"title": "One", "layer": "dns", "checks": ["dns_latency"]}}
+    run = {**RUN, "profile": profile, "time_scale": 0.02}
+    built = subject.certificate(run, {**PLAN, "checklist": items, "slas": items}, all_good())
+    VALIDATOR.validate(built)
+    assert (built["heading"], built["verdict"], built["run"]["time_scale"]) == (f"{profile.upper()}, SCALED 0.02", "PASS", 0.02)
+    assert {(row["status"], row.get("result"), row["reason"]) for row in built["checklist"] + built["slas"]} == {
+        ("indicative", None, "The run is scaled: it was shortened.")
+    }
+    assert built["message"].endswith("certify without certify_time_scale.")
+    partial = subject.interrupted(run, {"layers": ["etcd"]})
+    VALIDATOR.validate(partial)
+    assert partial["heading"] == f"{profile.upper()}, SCALED 0.02, PARTIAL: etcd, INTERRUPTED"
+
+
+@pytest.mark.parametrize("scale", ["1", True, 0.5, 2])
+def test_only_a_record_of_one_is_a_whole_run(scale):
+    built = subject.certificate({**RUN, "time_scale": scale}, PLAN, all_good())
+    assert "SCALED" in built["heading"]
+
+
+def test_the_schema_wants_what_a_scaled_run_must_say():
+    items = {"one": {"title": "One", "layer": "dns", "checks": ["dns_latency"]}}
+    built = subject.certificate({**RUN, "time_scale": 0.5}, {**PLAN, "checklist": items}, all_good())
+    whole = subject.certificate(RUN, {**PLAN, "checklist": items}, all_good())
+    assert not VALIDATOR.is_valid({**built, "heading": "LOAD"})
+    assert not VALIDATOR.is_valid({**built, "checklist": whole["checklist"]})
+    assert not VALIDATOR.is_valid({**whole, "heading": "LOAD, SCALED 0.5"})
+
+
 def test_all_good_is_pass_and_complete():
     built = subject.certificate(RUN, PLAN, all_good())
     VALIDATOR.validate(built)
@@ -257,3 +296,14 @@ def test_any_value_is_one_line_of_the_width_asked(value, unit, width):
     text = subject.fit(subject.human(value, unit, ["< 0.025", "> 3"]), width)
     assert subject.cells(text) == width
     assert text.isprintable()
+
+
+def test_what_sized_the_load_is_shown_with_its_source():
+    inputs = {
+        "etcd": [{"name": "etcd_put_rate", "value": 160.3, "source": "the writes of the API with 100 nodes", "text": "writes a second"}],
+        "ingress": [{"name": "ingress_rps", "value": None, "source": "not declared"}],
+    }
+    built = subject.certificate(RUN, {**PLAN, "expected": inputs}, all_good())
+    VALIDATOR.validate(built)
+    assert [(row["layer"], row["name"], row["value"]) for row in built["expected"]] == [("etcd", "etcd_put_rate", 160.3), ("ingress", "ingress_rps", None)]
+    assert "expected" not in subject.certificate(RUN, PLAN, all_good())

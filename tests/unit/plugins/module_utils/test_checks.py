@@ -91,6 +91,40 @@ def test_too_few_samples_hide_a_miss_but_not_an_implausible_value():
     assert one(SAMPLED, {"v": "9", "n": 3})["reason"].startswith("Implausible")
 
 
+PERCENTILE = {**SAMPLED, "query": "latency.p99", "samples": "latency.count"}
+
+
+@pytest.mark.parametrize(
+    ("latency", "proof"),
+    [
+        ({"p99": 0.5, "p999": 0.9, "count": 10000}, {"target": "proved", "critical": "proved", "allowed": 83}),
+        ({"p99": 0.5, "p999": 2, "count": 10000}, {"target": "open", "critical": "proved", "allowed": 83}),
+        ({"p99": 9, "p95": 8, "count": 10000}, {"target": "disproved", "critical": "disproved", "allowed": 83}),
+        ({"p99": 0.5, "count": 100}, {"target": "open", "critical": "open"}),
+        ({"p99": -1, "count": 10000}, None),
+        ({"p99": 0.5}, None),
+    ],
+)
+def test_a_percentile_says_what_its_samples_prove(latency, proof):
+    assert one(PERCENTILE, {"latency": latency}).get("proof") == proof
+
+
+def test_what_is_no_percentile_proves_nothing():
+    assert "proof" not in one(SAMPLED, {"v": 0.5, "n": 10000})
+    assert "proof" not in one({**CHECK, "query": "latency.p99", "samples": "latency.count", "min_samples": 1}, {"latency": {"p99": 1, "count": 500}})
+
+
+BESIDE = st.dictionaries(st.sampled_from(["p50", "p95", "p999", "max", "below", "errors"]), st.one_of(st.floats(), st.lists(st.floats(), max_size=2), st.none()))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from([0.5, 1, 3, 9, [0.5, 2.0], [2.0, None]]), st.sampled_from([0, 298, 299, 10**6]), BESIDE)
+def test_what_samples_prove_changes_no_result(value, count, beside):
+    plain = one(PERCENTILE, {"latency": {"p99": value, "count": count}})
+    found = one(PERCENTILE, {"latency": {**beside, "p99": value, "count": count}})
+    assert {key: found[key] for key in found if key != "proof"} == {key: plain[key] for key in plain if key != "proof"}
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, [math.nan, 1], [0, math.inf], [[1]], {"a": 1}])
 @pytest.mark.parametrize("check", [BOTH, CHECK])
 def test_a_value_that_json_cannot_hold_is_null(check, value):
@@ -395,8 +429,8 @@ GOOD = [finding(entry="e"), finding("PASS", "etcd_y", value=8)]
 SHOWN = {"value": 1, "unit": "s", "host": "a", "entry": "e"}
 
 
-def fill(findings, profile="load", partial=False, layers=("etcd",), **more):
-    (item,) = checks.checklist({"write": {**ITEMS["write"], **more}}, findings, profile, partial, layers)
+def fill(findings, profile="load", partial=False, layers=("etcd",), scaled=False, **more):
+    (item,) = checks.checklist({"write": {**ITEMS["write"], **more}}, findings, profile, partial, layers, scaled)
     assert {"id": "write", **ITEMS["write"]}.items() <= item.items()
     return {key: value for key, value in item.items() if key not in ("id", "title", "layer", "checks")}
 
@@ -408,6 +442,8 @@ def fill(findings, profile="load", partial=False, layers=("etcd",), **more):
         (GOOD, {"profile": "soak"}, {"status": "filled", "result": "PASS", **SHOWN}),
         (GOOD, {"profile": "smoke"}, {"status": "indicative", **SHOWN, "reason": "The profile smoke does not fill the checklist."}),
         (GOOD, {"profile": "stress"}, {"status": "indicative", **SHOWN, "reason": "The profile stress does not fill the checklist."}),
+        (GOOD, {"scaled": True}, {"status": "indicative", **SHOWN, "reason": "The run is scaled: it was shortened."}),
+        (GOOD, {"scaled": True, "partial": True, "profile": "soak"}, {"status": "indicative", **SHOWN, "reason": "The run is scaled: it was shortened."}),
         (GOOD, {"partial": True}, {"status": "indicative", **SHOWN, "reason": "The run is partial."}),
         (GOOD, {"profiles": ["soak"]}, {"status": "indicative", **SHOWN, "reason": "Only the profile soak fills it."}),
         (GOOD, {"profiles": ["soak"], "profile": "soak"}, {"status": "filled", "result": "PASS", **SHOWN}),

@@ -12,6 +12,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import checks as
 from ansible_collections.kubeproof.certify.plugins.module_utils import dns_clients
 from ansible_collections.kubeproof.certify.plugins.module_utils.dns_facts import cluster_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.dns_plan import plan
+from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
 
 ROLE = pathlib.Path(__file__).parents[4] / "roles/dns/defaults/main"
 DEFAULTS = yaml.safe_load((ROLE / "settings.yml").read_text(encoding="utf-8"))
@@ -84,7 +85,8 @@ def measured(profile="load", info=None, **capacity):
             names = ["n1"] if step["kind"] == "node_local" else PODS
             one["metrics"] = {name: window(100000 + number) for number, name in enumerate(names)}
     after = looked(throttling={name: {"c": {"periods": 1100, "throttled": 10}} for name in PODS})
-    return {"plan": planned, "info": looked(**(info or {})), "after": after, "steps": steps, "clean": {"left": 0}}
+    found = {"plan": planned, "info": looked(**(info or {})), "after": after, "steps": steps, "clean": {"left": 0}}
+    return {**found, "stress": stress_fake.known(CHECKS, planned)} if profile == "stress" else found
 
 
 def findings(profile, document):
@@ -283,29 +285,33 @@ def test_the_declared_rate_is_the_bound(rate, result):
 
 
 @pytest.mark.parametrize(
-    ("number", "more", "headroom"),
+    ("step", "more", "headroom"),
     [
-        (5, {}, 2.0),
-        (4, {"p99": 0.06}, 1.75),
-        (1, {"p99": [5.0, None]}, 1.0),
-        (0, {"p99": 0.05}, 0.0),
-        (2, {"p99": None}, None),
+        ("ramp-200", {}, [2.0, None]),
+        ("ramp-200", {"p99": 0.06}, 1.75),
+        ("ramp-125", {"p99": [5.0, None]}, 1.0),
+        ("ramp-100", {"p99": 0.05}, 0.0),
+        ("ramp-150", {"p99": None}, [1.25, None]),
     ],
 )
-def test_the_headroom_ends_at_the_first_step_that_breaks(number, more, headroom):
+def test_the_headroom_ends_at_the_first_step_that_breaks(step, more, headroom):
     run = measured("stress")
-    names = [step["name"] for step in run["plan"]["steps"] if step["share"]]
-    if number < len(names):
-        run["steps"][names[number]]["facts"]["latency"].update(more)
-    assert cluster_facts(run).get("headroom") == headroom
+    run["steps"][step]["facts"]["latency"].update(more)
+    assert cluster_facts(run)["stress"]["headroom"]["ratio"] == headroom
 
 
 def test_what_breaks_beyond_the_expected_rate_is_no_error():
     run = measured("stress")
-    last = [step["name"] for step in run["plan"]["steps"]][-1]
-    run["steps"][last]["facts"] = lost(run["steps"][last]["facts"], 10000)
+    run["steps"]["ramp-200"]["facts"] = lost(run["steps"]["ramp-200"]["facts"], 100000)
     found = cluster_facts(run)
-    assert found["errors"]["ratio"] == 0 and found["headroom"] == 1.75
+    assert found["errors"]["ratio"] == 0 and found["stress"]["headroom"]["ratio"] == 1.75 and found["stress"]["broke"]["id"] == "dns_errors"
+
+
+def test_a_slow_dnsperf_breaks_nothing():
+    run = measured("stress")
+    run["steps"]["ramp-150"]["pods"] = [{"index": index, "cpu_seconds": 10000} for index in range(2)]
+    found = cluster_facts(run)["stress"]
+    assert found["headroom"]["ratio"] == [1.25, None] and "dnsperf was too slow" in found["said"]
 
 
 # What the servers counted ---------------------------------------------------------------------------------------------------

@@ -63,14 +63,18 @@ def test_load_asks_what_is_declared_and_more_than_the_bound():
     assert steps("load")["qps"]["rate"] == 11000 and found["qps"]["seconds"] >= 300
 
 
-def test_stress_counts_every_step():
-    found = steps("stress")
-    assert [step["share"] for step in found.values() if step["window"]] == [1.0, 1.25, 1.5, 1.75, 2.0]
+def test_stress_goes_beyond_and_looks_for_recovery():
+    found = steps("stress", capacity={"dns_qps": 2000})
+    assert [(step["name"], step["rate"]) for step in found.values() if step["share"]] == [
+        ("ramp-100", 2000), ("ramp-125", 2500), ("ramp-150", 3000), ("ramp-175", 3500), ("ramp-200", 4000), ("recovery-1", 1400),
+    ]  # fmt: skip
+    assert planned("stress")["stress"]["expected"] == planned("stress")["expected"]["qps"]
 
 
 def test_a_live_cluster_is_not_asked_for_more_than_it_carries():
     assert "qps" not in steps("load", live=True)
-    assert [step["share"] for step in steps("stress", live=True).values() if step["share"]] == [1.0]
+    with pytest.raises(PlanError, match="no step that can run"):
+        planned("stress", live=True)
 
 
 @pytest.mark.parametrize("profile", PROFILES)

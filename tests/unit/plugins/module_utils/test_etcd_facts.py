@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_facts import cluster_facts, host_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_plan import plan
+from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
 
 ROOT = pathlib.Path(__file__).parents[4]
-SETTINGS = yaml.safe_load((ROOT / "roles" / "etcd" / "defaults" / "main" / "settings.yml").read_text(encoding="utf-8"))
+SETTINGS = {**yaml.safe_load((ROOT / "roles" / "etcd" / "defaults" / "main" / "settings.yml").read_text(encoding="utf-8")), "capacity": {}, "nodes": 0}
+CHECKS = yaml.safe_load((ROOT / "roles" / "etcd" / "defaults" / "main" / "checks.yml").read_text(encoding="utf-8"))["etcd_checks"]
 MEASURED = yaml.safe_load((ROOT / "tests" / "fixtures" / "etcd_facts" / "measured.yml").read_text(encoding="utf-8"))
-SMOKE, STRESS = (plan(profile, dict(SETTINGS, put_rate=100)) for profile in ("smoke", "stress"))
+SMOKE, STRESS = (plan(profile, dict(SETTINGS, capacity={"etcd_put_rate": 100})) for profile in ("smoke", "stress"))
 ONE, TWO, THREE = MEASURED["asked"]["endpoints"]
 STATUS = f"asked endpoints {TWO}"
 NOTHING = {"plan": SMOKE}
@@ -50,10 +52,10 @@ def put(rate, p99=0.01, errors=0):
 
 
 def stress(**changes):
-    """Return what a stress run measured, which held every step; a change is the facts of a step by its name, with _ for a dot."""
+    """Return what a stress run measured, which held every step; a change is the facts of a step by its name, with _ for -."""
     steps = {step["name"]: put(step["rate"]) for step in STRESS["steps"]}
-    steps.update((name.replace("__", "."), facts) for name, facts in changes.items())
-    return dict(measured(profile_plan=STRESS), steps=steps)
+    steps.update((name.replace("_", "-"), facts) for name, facts in changes.items())
+    return dict(measured(profile_plan=STRESS), steps=steps, stress=stress_fake.known(CHECKS, STRESS))
 
 
 def test_cluster_in_full():
@@ -79,7 +81,7 @@ def test_cluster_in_full():
     }
     assert all(found[name] == MEASURED["steps"][name] for name in MEASURED["steps"])
     assert (found["keys"], found["clean"], found["health"]) == (MEASURED["keys"], MEASURED["clean"], MEASURED["asked"]["health"])
-    assert not {"headroom", "recovered", "plan", "hosts", "endpoints"} & set(found)
+    assert not {"stress", "plan", "hosts", "endpoints"} & set(found)
 
 
 @pytest.mark.parametrize("source", ["hosts", "asked", "clock", "keys", "clean", "steps", "seconds", "after"])
@@ -221,43 +223,37 @@ def test_no_prediction_without_a_quota():
 @pytest.mark.parametrize(
     ("changes", "headroom", "recovered"),
     [
-        ({}, 2.0, True),
-        ({"step_1__75": put(175, 0.051)}, 1.5, True),
-        ({"step_1__75": put(175, 0.050)}, 1.5, True),
-        ({"step_1__75": put(173)}, 1.5, True),
-        ({"step_1__75": put(173.25)}, 2.0, True),
-        ({"step_1": put(100, 0.2)}, 0, True),
+        ({}, [2.0, None], 3.0),
+        ({"ramp_175": put(175, 0.051)}, 1.5, 3.0),
+        ({"ramp_175": put(175, 0.050)}, 1.5, 3.0),
+        ({"ramp_175": put(173)}, 1.5, 3.0),
+        ({"ramp_175": put(173.25)}, [2.0, None], 3.0),
+        ({"ramp_100": put(100, 0.2)}, 0.0, 3.0),
         # A step above one that broke does not count, however good it looks.
-        ({"step_1__25": put(125, 0.2)}, 1.0, True),
+        ({"ramp_125": put(125, 0.2)}, 1.0, 3.0),
         # With errors the P99 may be an interval, and there may be none at all.
-        ({"step_2": put(200, [0.03, None], 7)}, 1.75, True),
-        ({"step_2": {"rate": 0.0, "errors": 900, "latency": {"count": 0}}}, 1.75, True),
-        ({"recovery": put(70, 0.025)}, 2.0, False),
-        ({"recovery": put(70, 0.01, 1)}, 2.0, False),
-        ({"recovery": put(70, [0.01, 0.02], 1)}, 2.0, False),
+        ({"ramp_200": put(200, [0.03, 0.04], 7)}, 1.75, 3.0),
+        ({"recovery_1": put(70, 0.06)}, [2.0, None], [63.0, None]),
+        ({"recovery_1": put(70, 0.01, 1)}, [2.0, None], [63.0, None]),
         # Damaged, so unknown
-        ({"recovery": put(70, None)}, 2.0, ...),
-        ({"recovery": put(70, "0.01")}, 2.0, ...),
-        ({"recovery": put(70, 0.01, None)}, 2.0, ...),
-        ({"step_1__5": put(150, [0.01, 0.02])}, ..., True),
-        ({"step_1__5": put("150")}, ..., True),
-        ({"step_1__5": {"latency": {"p99": 0.01}, "errors": 0}}, ..., True),
-        ({"step_1__5": {"rate": 150, "latency": 3, "errors": 0}}, ..., True),
-        # Not every step was measured
-        ({"step_2": {}}, ..., ...),
-        ({"recovery": {}}, ..., ...),
+        ({"recovery_1": put(70, None)}, [2.0, None], [63.0, None]),
+        ({"ramp_150": put(150, "0.01")}, [1.25, None], 3.0),
+        ({"ramp_150": put("150")}, [1.25, None], 3.0),
+        ({"ramp_150": {"rate": 150, "latency": 3, "errors": 0}}, [1.25, None], 3.0),
+        ({"ramp_150": {}}, [1.25, None], 3.0),
+        ({"ramp_100": {}}, ..., 3.0),
     ],
 )
 def test_headroom(changes, headroom, recovered):
-    found = cluster_facts(stress(**changes))
-    assert (found.get("headroom", ...), found.get("recovered", ...)) == (headroom, recovered)
-    assert isinstance(found.get("recovered", True), bool)
+    found = cluster_facts(stress(**changes))["stress"]
+    assert (found.get("headroom", {}).get("ratio", ...), found["recovery"]["seconds"]) == (headroom, recovered)
 
 
 def test_headroom_is_a_multiple_of_what_was_declared():
-    over = plan("stress", dict(SETTINGS, put_rate=100, etcd_rate_factor={"stress": 2}))
+    over = plan("stress", dict(SETTINGS, capacity={"etcd_put_rate": 100}, etcd_rate_factor={"stress": 2}))
     steps = {step["name"]: put(step["rate"]) for step in over["steps"]}
-    assert cluster_facts(dict(measured(profile_plan=over), steps=steps))["headroom"] == 4.0
+    run = dict(measured(profile_plan=over), steps=steps, stress=stress_fake.known(CHECKS, over))
+    assert cluster_facts(run)["stress"]["headroom"]["ratio"] == [4.0, None]
 
 
 # The host -----------------------------------------------------------------------------------------------------------------
@@ -308,7 +304,7 @@ def paths(part, above=()):
             yield from paths(value, (*above, key))
 
 
-PLACES = [(whole, path) for whole in (measured(), stress()) for path in paths({**whole, "plan": {}})]
+PLACES = [(whole, path) for whole in (measured(), stress()) for path in paths({**whole, "plan": {}, "stress": {}})]
 ODD = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.lists(st.none() | st.text(max_size=2), max_size=2))
 ODD = st.recursive(ODD, lambda inner: st.dictionaries(st.sampled_from(["errors", "latency", "p99", "a"]), inner, max_size=2), max_leaves=4)
 
@@ -326,6 +322,6 @@ def test_damage_never_raises_and_invents_nothing(place, value):
     facts = cluster_facts(found)
     assert set(facts) <= set(cluster_facts(whole))
     host_facts(found["hosts"] if path[0] == "hosts" else {}, SMOKE, {})
-    for name in ("leaders", "versions_count", "members_without_host", "applied_gap", "errors", "growth", "raft_term_increase", "headroom", "predicted"):
+    for name in ("leaders", "versions_count", "members_without_host", "applied_gap", "errors", "growth", "raft_term_increase", "predicted"):
         if name in facts:
             json.dumps(facts[name], allow_nan=False)

@@ -18,7 +18,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_keyspace im
 from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_plan import PlanError, plan
 
 ROOT = pathlib.Path(__file__).parents[4]
-SETTINGS = yaml.safe_load((ROOT / "roles" / "etcd" / "defaults" / "main" / "settings.yml").read_text(encoding="utf-8"))
+DEFAULTS = yaml.safe_load((ROOT / "roles" / "etcd" / "defaults" / "main" / "settings.yml").read_text(encoding="utf-8"))
+SETTINGS = {**DEFAULTS, "capacity": {}, "nodes": 0}
 PROFILES = sorted(SETTINGS["etcd_load"])
 
 
@@ -46,7 +47,7 @@ def test_defaults(profile):
 
 
 def test_smoke_in_full():
-    found = plan("smoke", dict(SETTINGS, put_rate=100))
+    found = plan("smoke", dict(SETTINGS, capacity={"etcd_put_rate": 100}))
     assert [(step["name"], step["tool"], step["rate"], step["seconds"]) for step in found["steps"]] == [
         ("write", "benchmark", 110, 15),
         ("write_all", "benchmark", 110, 12),
@@ -71,10 +72,43 @@ def test_smoke_is_long_enough_for_its_samples(step, least):
     assert found["rate"] * found["seconds"] >= least
 
 
+def test_load_warms_up_and_the_last_write_counts():
+    found = plan("load", dict(SETTINGS, capacity={"etcd_put_rate": 200}))
+    assert [(step["name"], step["rate"], step["seconds"], step["leader"]) for step in found["steps"][:3]] == [
+        ("write_1_70", 154, 300, True),
+        ("write_2_85", 187, 300, True),
+        ("write", 220, 900, True),
+    ]
+    assert found["puts"] == [{"key_size": 256, "key_space_size": 1000, "total": 220 * 900}]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "capacity", "value", "source"),
+    [
+        (0, {}, 100, "neither it nor the number of nodes is known"),
+        (3, {}, 100, "the API with 3 nodes writes less, 30/s"),
+        (100, {}, 160.3, "the writes of the API with 100 nodes"),
+        (3, {"nodes": 5000}, 816.7, "the writes of the API with 5000 nodes"),
+        (3, {"pod_churn": 20}, 300.3, "the writes of the API with 3 nodes"),
+        (5000, {"etcd_put_rate": 300}, 300, "declared"),
+    ],
+)
+def test_the_expected_rate_has_its_source(nodes, capacity, value, source):
+    found = plan("load", dict(SETTINGS, nodes=nodes, capacity=capacity))
+    assert found["declared"] == pytest.approx(value, abs=0.1)
+    assert [one["name"] for one in found["inputs"]] == ["etcd_put_rate"] and source in found["inputs"][0]["source"]
+
+
+def test_the_database_is_predicted_with_bisection():
+    once, more = (plan("stress", dict(SETTINGS, stress={"shares": [1, 2], "bisect": bisect})) for bisect in (False, True))
+    assert more["bytes"] > once["bytes"] and more["puts"] == once["puts"] and all(step["timeout"] for step in more["spare"])
+
+
 def test_stress_steps_and_recovery():
-    found = plan("stress", dict(SETTINGS, put_rate=200))
+    found = plan("stress", dict(SETTINGS, capacity={"etcd_put_rate": 200}))
     names = [(step["name"], step["rate"]) for step in found["steps"]]
-    assert names == [("step_1", 200), ("step_1.25", 250), ("step_1.5", 300), ("step_1.75", 350), ("step_2", 400), ("recovery", 140)]
+    assert names == [("ramp-100", 200), ("ramp-125", 250), ("ramp-150", 300), ("ramp-175", 350), ("ramp-200", 400), ("recovery-1", 140)]
+    assert found["stress"]["closed"] == "a closed loop: 100 clients at most wait for their answers"
     # The keys of the largest step include those of the others.
     assert found["puts"] == [{"key_size": 256, "key_space_size": 1000, "total": 400 * 120}]
 
@@ -82,10 +116,13 @@ def test_stress_steps_and_recovery():
 @pytest.mark.parametrize(
     ("path", "value", "profile", "expected"),
     [
-        ("put_rate", None, "smoke", 110),
-        ("put_rate", 1, "smoke", 1),
-        ("put_rate", 333.3, "smoke", 367),
-        ("put_rate", 100, "soak", 50),
+        ("capacity", {}, "smoke", 110),
+        ("nodes", 10, "smoke", 110),
+        ("nodes", 100, "smoke", 176),
+        ("nodes", 5000, "load", 898),
+        ("capacity etcd_put_rate", 1, "smoke", 1),
+        ("capacity etcd_put_rate", 333.3, "smoke", 367),
+        ("capacity etcd_put_rate", 100, "soak", 50),
         ("etcd_rate_factor smoke", 0, "smoke", 1),
         ("etcd_default_rate", 7, "smoke", 8),
     ],
@@ -96,8 +133,8 @@ def test_rate(path, value, profile, expected):
 
 def test_no_rate_is_without_limit():
     """benchmark takes --rate=0 for as fast as it can."""
-    found = plan("stress", dict(changed("etcd_stress_steps", [0.1, 0.5, 1]), put_rate=1))
-    assert [step["rate"] for step in found["steps"]] == [1, 1, 1, 1]
+    found = plan("stress", dict(SETTINGS, capacity={"etcd_put_rate": 1}))
+    assert [step["rate"] for step in found["steps"]] == [1, 2, 2, 2, 2, 1]
     assert all(f"--rate={step['rate']}" in step["arguments"] for step in found["steps"])
 
 
@@ -132,7 +169,7 @@ def test_predicted_size_is_what_was_measured(size, measured):
 
 
 def test_growth_stops_at_the_compaction():
-    found = plan("soak", dict(SETTINGS, put_rate=100))
+    found = plan("soak", dict(SETTINGS, capacity={"etcd_put_rate": 100}))
     assert found["growth"] == 600 * 50 * etcd_plan._stored(1280) < found["bytes"]
 
 
@@ -146,6 +183,12 @@ def test_growth_stops_at_the_compaction():
         ("etcd_load smoke write", -1, "etcd_load.smoke.write is -1. Write a number from 0"),
         ("etcd_load smoke write", "15", "etcd_load.smoke.write is '15'"),
         ("etcd_load smoke write", True, "etcd_load.smoke.write is True"),
+        ("etcd_load smoke write", [], "etcd_load.smoke.write is []. Write seconds, or a list of steps"),
+        ("etcd_load smoke write", [{"share": 1}], "etcd_load.smoke.write is [{'share': 1}]. Write seconds, or a list of steps"),
+        ("etcd_load smoke write", [{"share": 1, "seconds": 5}, 5], "Write seconds, or a list of steps"),
+        ("etcd_load smoke write", [{"share": 0, "seconds": 5}], "etcd_load.smoke.write[0].share is 0"),
+        ("etcd_load smoke write", [{"share": 1, "seconds": "5"}], "etcd_load.smoke.write[0].seconds is '5'"),
+        ("etcd_load smoke read", [{"share": 1, "seconds": 5}], "etcd_load.smoke.read is [{"),
         ("etcd_load smoke watch", float("nan"), "etcd_load.smoke.watch is nan"),
         ("etcd_load smoke read", float("inf"), "etcd_load.smoke.read is inf"),
         ("etcd_load smoke read", 10**400, "etcd_load.smoke.read is 1000"),
@@ -161,8 +204,8 @@ def test_growth_stops_at_the_compaction():
         ("etcd_read_factor", "2", "etcd_read_factor is '2'"),
         ("etcd_rate_factor", 1.1, "etcd_rate_factor is 1.1. Write a map"),
         ("etcd_rate_factor smoke", None, "etcd_rate_factor.smoke is None"),
-        ("put_rate", 0, "certify_capacity.etcd_put_rate is 0"),
-        ("put_rate", "300", "certify_capacity.etcd_put_rate is '300'"),
+        ("capacity etcd_put_rate", 0, "certify_capacity.etcd_put_rate is 0"),
+        ("capacity etcd_put_rate", "300", "certify_capacity.etcd_put_rate is '300'"),
     ],
 )
 def test_refused(path, value, said):
@@ -171,16 +214,9 @@ def test_refused(path, value, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("steps", [None, [], "1.0", [1, "2"], [1, 0], [2, 1], [1, 1], [1, float("nan")], [True]])
-def test_refused_stress_steps(steps):
-    with pytest.raises(PlanError, match="etcd_stress_steps"):
-        plan("stress", changed("etcd_stress_steps", steps))
-    assert plan("smoke", changed("etcd_stress_steps", steps))["steps"]
-
-
 ODD = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.lists(st.integers(), max_size=2))
-PATHS = ["etcd_load smoke", "etcd_rate_factor smoke", "put_rate"]
-PATHS += [f"etcd_load smoke {name}" for name in SETTINGS["etcd_load"]["smoke"]] + [name for name in SETTINGS if name != "etcd_clusters"]
+PATHS = ["etcd_load smoke", "etcd_rate_factor smoke", "capacity etcd_put_rate"]
+PATHS += [f"etcd_load smoke {name}" for name in SETTINGS["etcd_load"]["smoke"]] + [name for name in DEFAULTS if name != "etcd_clusters"]
 
 
 @settings(max_examples=150, deadline=None)

@@ -16,6 +16,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import checks as
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import PROFILES
 from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_facts import cluster_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_plan import plan
+from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
 
 ROLE = pathlib.Path(__file__).parents[4] / "roles/ingress/defaults/main"
 DEFAULTS = yaml.safe_load((ROLE / "settings.yml").read_text(encoding="utf-8"))
@@ -60,7 +61,9 @@ def measured(profile="load", **settings):
         "connections": wrk(900_000, 15_000, 60),
         "handshakes": k6(8000, 60),
     }
+    known = {"tiers": {"ingress": "small"}}
     return {
+        "stress": stress_fake.known(CHECKS, planned(profile, **settings), settings=known) if profile == "stress" else {},
         "plan": planned(profile, **settings),
         "info": {"found": True, "classes": ["t"], "path": {"via": "node port", "addresses": ["192.0.2.1"]}, "pods": {"t-1": 2}, "nodes": ["a"], "problem": ""},
         "after": {"pods": {"t-1": 2}, "backends": {"b-0": True, "b-1": True}},
@@ -92,6 +95,34 @@ def findings(profile, facts):
 
 def finding(check, facts, profile="load"):
     return next(one for one in findings(profile, facts) if one["id"] == check)
+
+
+# The ramp ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ran", "ratio", "broke"),
+    [
+        ({}, [2.0, None], None),
+        ({"failed": 9000}, 1.25, "ingress_errors"),
+        ({"p99": 0.25}, 1.25, "ingress_latency_p99"),
+        ({"p99": [0.15, 0.25]}, [1.25, None], None),
+        ({"share": 0.95, "dropped": 20000}, 1.25, None),
+    ],
+)
+def test_the_ramp_ends_at_the_first_step_that_breaks(ran, ratio, broke):
+    run = measured("stress")
+    run["steps"]["ramp-150"] = k6(1500, **ran)
+    found = cluster_facts(run)
+    assert found["stress"]["headroom"]["ratio"] == ratio and found["stress"].get("broke", {}).get("id") == broke
+    # What breaks beyond the expected rate is no error.
+    assert found["errors"]["ratio"] == 0
+
+
+def test_a_generator_that_was_too_slow_breaks_nothing():
+    run = measured("stress")
+    run["steps"]["ramp-150"]["cpu_seconds"] = 10**6
+    assert cluster_facts(run)["stress"]["headroom"]["ratio"] == [1.25, None]
 
 
 # The checks -------------------------------------------------------------------------------------------------------------------
@@ -241,14 +272,14 @@ def test_the_last_share_of_the_expected_rate_counts():
 
 
 def test_a_busy_generator_has_no_latency():
-    facts = changed(("steps", "latency-2-100", "cpu_seconds"), 590)
+    facts = changed(("steps", "latency-3-100", "cpu_seconds"), 1770)
     found = finding("ingress_latency_p99", facts)
     assert found["result"] == "INCONCLUSIVE" and "limited by its processors" in found["reason"] and "certify_generators" in found["reason"]
     assert facts["generator"]["limited"] and finding("ingress_peak", facts)["result"] == "INCONCLUSIVE"
 
 
 def test_requests_that_waited_too_long_to_be_sent():
-    facts = changed(("steps", "latency-2-100"), k6(1000, p99=[0.3, None], share=0.8, dropped=60_000))
+    facts = changed(("steps", "latency-3-100"), k6(1000, p99=[0.3, None], share=0.8, dropped=60_000))
     assert finding("ingress_generator", facts)["result"] == "FAIL" and finding("ingress_latency_p99", facts)["result"] == "FAIL"
 
 
@@ -268,10 +299,9 @@ def test_the_worst_step_is_named():
         ("peak-2-130", k6(1300, p99=0.3), 1.0, "CONDITIONAL"),
         ("peak-2-130", k6(1300, failed=8000), 1.0, "CONDITIONAL"),
         ("peak-2-130", k6(1300, share=0.95), 1.0, "CONDITIONAL"),
-        ("peak-1-100", k6(1000, p99=0.3), 0.7, "FAIL"),
-        ("latency-2-100", k6(1000, p99=[0.1, None]), 0.7, "FAIL"),
-        # What lasted a minute only shows neither.
-        ("latency-1-70", k6(700, 60, p99=[0.1, None]), 0.0, "INCONCLUSIVE"),
+        ("peak-1-100", k6(1000, p99=0.3), 0.85, "FAIL"),
+        ("latency-3-100", k6(1000, p99=[0.1, None]), 0.85, "FAIL"),
+        ("latency-1-70", k6(700, p99=[0.1, None]), 0.0, "FAIL"),
         ("peak-2-130", {**k6(1300), "cpu_seconds": 590}, None, "INCONCLUSIVE"),
         ("peak-2-130", {"error": "It was stopped."}, None, "INCONCLUSIVE"),
     ],
@@ -283,6 +313,13 @@ def test_peak(step, ran, ratio, result):
     assert facts.get("peak", {}).get("ratio") == ratio
     found = finding("ingress_peak", facts)
     assert found["result"] == result, found
+
+
+def test_what_lasted_a_minute_only_shows_neither():
+    run = measured(time_scale=0.2)
+    run["steps"]["latency-1-70"] = k6(700, 60, p99=[0.1, None])
+    found = finding("ingress_peak", cluster_facts(run))
+    assert found["result"] == "INCONCLUSIVE" and found["reason"] == "Too few samples: 60 of at least 300."
 
 
 def test_no_declared_peak():

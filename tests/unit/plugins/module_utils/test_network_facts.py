@@ -15,6 +15,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import checks, n
 from ansible_collections.kubeproof.certify.plugins.module_utils.network_facts import cluster_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.network_layout import layout
 from ansible_collections.kubeproof.certify.plugins.module_utils.network_plan import plan
+from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
 
 ROLE = pathlib.Path(__file__).parents[4] / "roles/network/defaults/main"
 DEFAULTS = yaml.safe_load((ROLE / "settings.yml").read_text(encoding="utf-8"))
@@ -31,6 +32,9 @@ def place(name, zone, trouble=""):
 
 def facts_of(test, rate):
     """Return the parser's facts of a good run."""
+    if test["test"] == "ramp":
+        rtt = {"p50": 2e-05, "p99": 1e-03, "samples": 50_000}
+        return {"iperf3": {"received": {"bytes": 1.5e9, "rate": rate}}, "sockperf": {"samples": 50_000, "rtt": rtt}}
     if test["test"] in ("rtt", "loaded"):
         return {"samples": 50_000, "lost": 0, "rtt": {"p50": 2e-05, "p99": 1e-04 * (test["repeat"] + 1), "samples": 50_000 - test["repeat"]}}
     if test["test"] == "connect":
@@ -49,6 +53,9 @@ def measured(profile="load", nodes=None, engine="auto", capacity=None, **more):
     for step in [step for step in planned["steps"] if step["kind"] == "pairs"]:
         runs = {}
         for test in [test for kind in step["tests"] for test in network_runs.tests(kind, found, planned["load"])]:
+            if "phase" in step:
+                runs[test["name"]] = {"facts": facts_of(test, step["rates"].get(test["kind"], 0)), "exit_code": 0, "seconds": 1.0, "error": ""}
+                continue
             rate = (10e9 if test["network"] == "host" else 9.5e9) - (1e9 if test.get("way") == "reverse" else 0) - (2e9 if test.get("streams") == 1 else 0)
             runs[test["name"]] = {"facts": facts_of(test, rate), "exit_code": 0, "seconds": 1.0, "error": ""}
         steps[step["name"]] = {"runs": runs, "facts": {}, "took": 10.0, "error": ""}
@@ -71,6 +78,7 @@ def measured(profile="load", nodes=None, engine="auto", capacity=None, **more):
         "pods": {pod: {"pod": f"net-{pod}", "ip": "10.0.0.1"} for pod in pods},
         "host_error": "",
         "clean": {"left": 0},
+        "stress": stress_fake.known(CHECKS, planned) if profile == "stress" else {},
     }
 
 
@@ -97,9 +105,31 @@ def test_every_check_of_a_profile_finds_its_fact(profile):
     assert found and {one["id"]: one["reason"] for one in found if one["result"] != "PASS"} == {}
 
 
-def test_every_check_finds_its_fact_in_a_load():
-    found = {one["id"]: one["reason"] for one in judged(cluster_facts(measured())) if one["value"] is None and one["result"] != "NOT_APPLICABLE"}
-    assert found == {}
+def test_every_check_finds_its_fact_in_a_load_or_a_stress():
+    found = [judged(cluster_facts(measured(profile)), profile) for profile in ("load", "stress")]
+    known = [{one["id"] for one in findings if one["value"] is not None or one["result"] == "NOT_APPLICABLE"} for findings in found]
+    assert set(CHECKS) - known[0] - known[1] == set() and set(CHECKS) - known[0] == {"network_headroom", "network_recovered", "network_breaking_point"}
+
+
+@pytest.mark.parametrize(
+    ("run", "ratio", "broke"),
+    [
+        ({}, [2.0, None], None),
+        ({"iperf3": {"received": {"rate": 1.4e9}}}, 1.25, None),
+        ({"sockperf": {"rtt": {"p99": 0.006, "samples": 5000}}}, 1.25, "network_pod_latency_p99"),
+        ({"error": "iperf3 ended with 1: unable to connect", "exit_code": 1}, 1.25, "network_tcp"),
+        ({"error": "the pod was lost"}, [1.25, None], None),
+    ],
+)
+def test_the_ramp_ends_at_the_first_step_that_breaks(run, ratio, broke):
+    found = measured("stress", capacity={})
+    [one] = [one for name, one in found["steps"]["ramp-150"]["runs"].items() if one["facts"]["iperf3"]["received"]["rate"]]
+    if "error" in run:
+        one.update(run, exit_code=run.get("exit_code"))
+    else:
+        one["facts"].update(run)
+    facts = cluster_facts(found)["stress"]
+    assert facts["headroom"]["ratio"] == ratio and facts.get("broke", {}).get("id") == broke and facts["expected"] == 1e9
 
 
 def test_without_facts_nothing_passes():
@@ -111,8 +141,8 @@ def test_without_facts_nothing_passes():
 
 def test_the_numbers_of_a_pair():
     pair = cluster_facts(measured())["nodes"][NODES]
-    # The best number of streams, in the worse way.
-    assert pair["tcp"]["rate"] == 8.5e9 and pair["tcp"]["streams"] == {"1": 6.5e9, "8": 8.5e9} and pair["tcp"]["samples"] == 5
+    # The best number of streams, in the worse way; one stream is measured in one way alone.
+    assert pair["tcp"]["rate"] == 8.5e9 and pair["tcp"]["streams"] == {"1": 7.5e9, "8": 8.5e9} and pair["tcp"]["samples"] == 5
     assert pair["host"]["rate"] == 9e9 and pair["efficiency"] == pytest.approx(8.5 / 9)
     assert pair["tcp"]["retransmits"] == pytest.approx(10 / 1e6) and pair["tcp"]["mss"] == 1500
     # The percentile of the worst repeat, the observations of the shortest.

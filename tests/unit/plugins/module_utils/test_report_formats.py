@@ -33,6 +33,13 @@ PLOTS = [
      "rows": [{"name": "write", "count": 1000, "points": {"p50": 0.001, "p90": 0.004, "p99": 0.009, "max": 0.02}}]},
     {"kind": "pairs", "layer": "network", "title": "Throughput", "unit": "bit/s", "more_is_better": True,
      "rows": [{"from": "worker1", "to": "worker2", "value": 5e9}, {"from": "worker2", "to": "worker1", "value": 1e9}]},
+    {"kind": "ramp", "layer": "etcd", "title": "How far it carries", "unit": "s", "unit_of_rate": "1/s", "said": "It broke at 400/s.", "broke": 400,
+     "rows": [{"name": "1", "phase": "ramp", "share": 1.0, "offered": 200, "rate": 200, "p99": 0.01, "errors": 0, "held": True},
+              {"name": "2", "phase": "ramp", "share": 2.0, "offered": 400, "rate": 310, "p99": [0.05, None], "errors": 0.2, "held": False, "broke_by": "slow"},
+              {"name": "3", "phase": "bisect", "share": 1.5, "offered": 300, "rate": 290, "held": None},
+              {"name": "4", "phase": "recovery", "share": 1.0, "offered": 200, "rate": 200, "p99": 0.01, "held": True}]},
+    {"kind": "time", "layer": "etcd", "title": "Fsync over time", "unit": "s", "every": 3600,
+     "rows": [{"name": "etcd1", "points": [{"at": 0, "count": 9, "p99": [0.004, 0.008]}, {"at": 3600, "count": 9, "p99": [0.016, None]}]}]},
     {"kind": "ramp", "layer": "apiserver", "title": "Ramp", "unit": "s",
      "rows": [{"offered": 100, "rate": 100.1, "p99": 0.01}, {"offered": 200, "rate": 140.0, "p99": 0.9}]},
     {"kind": "trend", "layer": "etcd", "title": "Over the last runs", "runs": ["a", "b", "c"],
@@ -247,6 +254,15 @@ def test_the_page_warns_of_what_is_no_full_certificate(of, text):
     assert text in said and ("no certificate for production" in said) == (of == {"profile": "smoke"})
 
 
+def test_the_page_draws_ramps_and_time_and_says_what_is_drawn():
+    text = RENDER["html"](RICH)
+    said = check_html(text).said()
+    assert "It broke at 400/s." in said and "broke at 400/s" in said and "3 steps, up to 400/s offered and 310/s carried" in text
+    assert all(word in said for word in ("recovery", "200/s (100 %)", "> 50 ms", "slow"))
+    assert "2 stretches of 1 h" in text or "2 stretches of" in text
+    assert "worst &gt; 16 ms" in text
+
+
 def test_no_meaning_by_colour_alone():
     text = RENDER["html"](RICH)
     for result, symbol in report_markup.SYMBOLS.items():
@@ -351,6 +367,26 @@ def test_a_thousand_hosts_stay_a_page():
 )
 def test_margin(value, target, critical, expected):
     assert report_words.margin_text({"value": value, "target": target, "critical": critical}) == expected
+
+
+@pytest.mark.parametrize(
+    ("finding", "expected"),
+    [
+        ({}, ""),
+        ({"samples": None, "proof": {"target": "proved"}}, ""),
+        ({"samples": 12777}, "12,777"),
+        ({"samples": 550, "min_samples": 1000}, "550 of 1,000"),
+        ({"samples": 12777, "min_samples": 299, "proof": {"target": "proved", "critical": "proved", "allowed": 83}}, "12,777: prove it"),
+        ({"samples": 12777, "proof": {"critical": "disproved"}}, "12,777: disprove it"),
+        ({"samples": 16, "min_samples": 299, "proof": {"target": "open", "critical": "open"}}, "16 of 299: leave it open"),
+        ({"samples": 9, "proof": {"target": "open", "critical": "proved"}}, "9: prove critical, leave target open"),
+        ({"samples": 9, "proof": {"target": "disproved", "critical": "open"}}, "9: disprove target, leave critical open"),
+        ({"samples": 9, "proof": {"target": "perhaps"}}, "9"),
+        ({"samples": 9, "proof": "proved"}, "9"),
+    ],
+)
+def test_samples_and_what_they_prove(finding, expected):
+    assert report_words.samples(finding) == expected
 
 
 @pytest.mark.parametrize(

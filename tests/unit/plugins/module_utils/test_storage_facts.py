@@ -16,6 +16,7 @@ from ansible_collections.kubeproof.certify.plugins.filter.storage_cluster_facts 
 from ansible_collections.kubeproof.certify.plugins.module_utils import checks as engine
 from ansible_collections.kubeproof.certify.plugins.module_utils.storage_facts import cluster_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import SHAPES, plan
+from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
 
 ROOT = pathlib.Path(__file__).parents[4]
 
@@ -35,7 +36,8 @@ SETTINGS = {"today": "2026-11-21", "tiers": {"local-path": "ssd"}}
 
 
 def planned(profile="smoke", **more):
-    loads = {name: LOAD if name == "smoke" else {**LOAD, "repeats": 3} for name in ("smoke", "load", "stress", "soak")}
+    loads = {name: LOAD if name == "smoke" else {**LOAD, "repeats": 3} for name in ("smoke", "load", "soak")}
+    loads["stress"] = {"stress": 100, "ramp": 1, "file": "256Mi"}
     own = {"storage_load": loads, "storage_mixed_rate": RATE, "storage_classes": [CLASS], "storage_baseline_directory": "/data"}
     return plan(profile, {**DEFAULTS, **own, "engine": "fio", "live": False, "default_class": "local-path", **more})
 
@@ -45,8 +47,18 @@ def measured(profile="smoke", **more):
     found = {"plan": planned(profile, **more), **copy.deepcopy(RECORDED)}
     jobs = found["volumes"]["local-path-1"]["facts"]["jobs"]
     for job in found["plan"]["steps"][0]["jobs"]:
-        jobs.setdefault(job["name"], copy.deepcopy(jobs.get(f"{job['job']}-1")))
-    return found
+        jobs.setdefault(job["name"], copy.deepcopy(jobs.get(f"{job['job']}-1") or stressed(job, jobs["workload-1"])))
+    known = {"checks": CHECKS, "settings": SETTINGS, "health": stress_fake.HEALTH, "after": stress_fake.HEALTH}
+    return {**found, "stress": known} if profile == "stress" else found
+
+
+def stressed(job, recorded):
+    """Return what a job of the ramp measured that held its rate."""
+    found = copy.deepcopy(recorded)
+    for way, rate in job["rate"].items():
+        found[way].update(rate=rate, bandwidth=rate * 4096)
+        found[way]["latency"].update(p99=0.002, count=rate * job["seconds"])
+    return {**found, "runtime": job["seconds"]}
 
 
 def volume_of(found):
@@ -83,12 +95,36 @@ def test_every_check_of_a_profile_finds_its_fact(profile):
     assert profile == "load" or not reasons
 
 
+@pytest.mark.parametrize(
+    ("job", "ways", "ratio"),
+    [
+        ("ramp-150", {}, [2.0, None]),
+        ("ramp-150", {"read": {"latency": {"p99": 0.02, "count": 120000}}}, 1.25),
+        ("ramp-150", {"read": {"rate": 700, "bandwidth": 700 * 4096}}, 1.25),
+        ("ramp-100", {"write": {"latency": {"p99": 0.02, "count": 50000}}}, 0.0),
+    ],
+)
+def test_the_ramp_of_a_class(job, ways, ratio):
+    found = measured("stress")
+    for way, more in ways.items():
+        volume_of(found)["jobs"][job][way].update(more)
+    ramp = of_class(found)["stress"]
+    assert ramp["headroom"]["ratio"] == ratio and ramp["recovery"]["seconds"] == 1.0 and "a closed loop: 32 requests" in ramp["said"]
+
+
+def test_a_ramp_that_did_not_run_has_no_headroom():
+    found = measured("stress")
+    del volume_of(found)["jobs"]["ramp-100"]
+    assert "headroom" not in of_class(found)["stress"] and judge(found, "stress")["storage_headroom"]["result"] == "INCONCLUSIVE"
+
+
 def test_every_check_finds_its_fact():
     growing = measured()
     growing["info"]["classes"]["local-path"]["expandable"] = True
     volume_of(growing)["expand"] = {"grown": True, "seconds": 3.0}
     found = judge(growing)
-    assert {name for name, one in found.items() if one["value"] is None} == set() and set(found) == set(CHECKS)
+    beyond = {"storage_headroom", "storage_recovered", "storage_breaking_point"}
+    assert {name for name, one in found.items() if one["value"] is None} == beyond and set(found) == set(CHECKS)
 
 
 def test_without_facts_no_check_passes():

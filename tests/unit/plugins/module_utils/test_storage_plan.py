@@ -29,12 +29,23 @@ def names(step):
     return [job["name"] for job in step["jobs"]]
 
 
-@pytest.mark.parametrize(("profile", "jobs", "rounds"), [("smoke", ALL, 1), ("load", ALL, 3), ("stress", ["workload"], 1), ("soak", None, 1)])
+@pytest.mark.parametrize(("profile", "jobs", "rounds"), [("smoke", ALL, 1), ("load", ALL, 3), ("soak", None, 1)])
 def test_the_jobs_of_a_profile(profile, jobs, rounds):
     [step] = plan(profile, settings())["steps"]
     jobs = jobs or ["random_read", "random_write", "workload"]
     assert names(step) == [f"{job}-{number}" for number in range(1, rounds + 1) for job in jobs]
     assert (step["class"], step["node"], step["size"], step["engine"]) == ("fast", "", 100 * 2**30, "fio")
+
+
+def test_stress_is_the_workload_at_shares_of_its_rate():
+    [step] = plan("stress", settings())["steps"]
+    assert [(job["name"], sum(job["rate"].values()), job["seconds"]) for job in step["jobs"]] == [
+        ("ramp-100", 20000, 120), ("ramp-125", 25000, 120), ("ramp-150", 30000, 120), ("ramp-175", 35000, 120), ("ramp-200", 40000, 120),
+        ("recovery-1", 14000, 120), ("recovery-2", 14000, 120), ("recovery-3", 14000, 120),
+    ]  # fmt: skip
+    assert plan("stress", settings(storage_classes=[{"name": "a", "size": "1Gi"}]))["steps"][0]["jobs"] == []
+    slow = plan("stress", settings(storage_classes=[{**FAST, "required_iops": 500}]))["steps"][0]["jobs"]
+    assert slow[0]["seconds"] * 500 >= 100_000 and slow[0]["seconds"] <= 330
 
 
 def test_the_load_is_large_enough_for_the_checks():

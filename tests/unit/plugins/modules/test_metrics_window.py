@@ -292,7 +292,7 @@ def test_a_restart_is_said(run, server):
         ({"../x": {"url": "http://127.0.0.1:1"}}, [FSYNC], "'../x'"),
         ({"a": "http://127.0.0.1:1"}, [FSYNC], "endpoints.a is not a mapping"),
         ({"a": {}}, [FSYNC], "missing required arguments: url"),
-        ({"a": {"url": "http://127.0.0.1:1", "cacert": "x"}}, [FSYNC], "endpoints.a has cacert: use ca, cert, key, pin, timeout, url, and tokens"),
+        ({"a": {"url": "http://127.0.0.1:1", "cacert": "x"}}, [FSYNC], "endpoints.a has cacert: use ca, cert, key, pin, selector, timeout, url, and tokens"),
         ({"a": {"url": "http://127.0.0.1:1", "timeout": "soon"}}, [FSYNC], "endpoints.a cannot be used"),
         ({"a": {"url": "ftp://127.0.0.1"}}, [FSYNC], "is not an http or https URL"),
         ({"a": {"url": "http://127.0.0.1:x"}}, [FSYNC], "is not an http or https URL"),

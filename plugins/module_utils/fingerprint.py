@@ -1,0 +1,138 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fingerprint of a cluster's configuration: readable names and values, and one hash over them. Pure; runs on the controller only.
+
+Two runs whose fingerprints are equal measured the same cluster in the same configuration under the same expectations, so that they may be
+joined, and a run may be resumed. What could not be read has no name in it; a fingerprint that lacks a name differs from one that has it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Dict, List
+
+# Columns of the API server's table of nodes -> name.
+COLUMNS = {"Version": "kubelets", "OS-Image": "operating systems", "Kernel-Version": "kernels", "Container-Runtime": "container runtimes"}
+# A server's own: they differ between servers of one cluster, and change with an address.
+OWN_FLAGS = frozenset(("advertise-address", "bind-address", "node-ip", "hostname-override"))
+# Values that say themselves; of others, such as paths and addresses, only whether they changed is told.
+SPEAKING = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?(?:[a-zA-Z%]{1,3})?(?:[0-9]+[a-z]{1,2})*|true|false|[A-Z][A-Za-z]{1,40}(?:=(?:true|false))?(?:,[A-Z][A-Za-z]{1,40}(?:=(?:true|false))?)*")
+ETCD = "etcd versions"
+SHOWN = 10
+
+
+def fingerprint(values: Mapping) -> Dict[str, Any]:
+    """Return {hash, values}: the SHA-256 of the JSON of the values with sorted names."""
+    plain = {str(name): values[name] for name in sorted(values)}
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return {"hash": hashlib.sha256(text.encode("ascii")).hexdigest(), "values": plain}
+
+
+def is_whole(found: Any) -> bool:
+    """Say whether this is a fingerprint whose hash is that of its values."""
+    return isinstance(found, Mapping) and isinstance(found.get("values"), Mapping) and bool(found["values"]) and fingerprint(found["values"]) == dict(found)
+
+
+def of_run(identity: Mapping, run: Mapping) -> Dict[str, Any]:
+    """Return the fingerprint that preflight takes.
+
+    `identity`: what cluster_info returns, {} without a kubeconfig; `run`: version, hosts {group: [names]}, settings {thresholds, capacity, tiers},
+    and what else changes the meaning of numbers, {name: text or number} in `more`.
+    """
+    values: Dict[str, Any] = {"kubeproof.certify": run["version"]}
+    names = {"uid": "cluster uid", "kubernetes": "Kubernetes", "nodes": "nodes"}
+    values.update({text: identity[name] for name, text in names.items() if identity.get(name) is not None})
+    values.update(identity.get("configuration") or {})
+    values.update({f"hosts of {group}": ", ".join(sorted(members)) for group, members in (run.get("hosts") or {}).items()})
+    settings = run.get("settings") or {}
+    values.update({f"capacity {name}": value for name, value in (settings.get("capacity") or {}).items()})
+    values.update({f"tier of {name}": value for name, value in (settings.get("tiers") or {}).items()})
+    for check, changed in (settings.get("thresholds") or {}).items():
+        values.update({f"threshold {check} {bound}": _text(value) for bound, value in changed.items() if bound != "reason"})
+    values.update(run.get("more") or {})
+    return fingerprint(values)
+
+
+def with_etcd(found: Mapping, hosts: Mapping) -> Dict[str, Any]:
+    """Return a fingerprint with the versions that members of etcd run, from the facts of the layer etcd {host: facts}."""
+    versions = counted(str(facts["version"]) for facts in hosts.values() if isinstance(facts, Mapping) and facts.get("version"))
+    return fingerprint({**found["values"], **({ETCD: versions} if versions else {})})
+
+
+def of_nodes(table: Mapping) -> Dict[str, Any]:
+    """Return what the API server's table of nodes says; ValueError when it is none."""
+    try:
+        titles = [column["name"] for column in table["columnDefinitions"]]
+        rows = [row["cells"] for row in table["rows"]]
+        return {name: counted(str(row[titles.index(title)]) for row in rows) for title, name in COLUMNS.items() if title in titles}
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"the answer is no table of nodes ({type(error).__name__})") from error
+
+
+def of_components(pods: Iterable[Mapping]) -> Dict[str, Any]:
+    """Return images and flags of API servers and members of etcd that are pods of kube-system; {} where they are none."""
+    images: Dict[str, List[str]] = {}
+    flags: Dict[str, List[str]] = {}
+    for pod in pods:
+        part = (pod["metadata"].get("labels") or {}).get("component")
+        for container in pod["spec"].get("containers") or ():
+            if part not in ("kube-apiserver", "etcd") or container.get("name") != part:
+                continue
+            images.setdefault(part, []).append(str(container.get("image", "")).rpartition("/")[2])
+            if part == "kube-apiserver":
+                for name, value in _flags([*(container.get("command") or ()), *(container.get("args") or ())]).items():
+                    flags.setdefault(name, []).append(value)
+    found: Dict[str, Any] = {f"{part} pods": counted(texts) for part, texts in images.items()}
+    servers = len(images.get("kube-apiserver", ()))
+    # A flag that not every server has is a difference too.
+    found.update({f"kube-apiserver --{name}": _text(counted(values)) if len(set(values)) > 1 or len(values) < servers else values[0]
+                  for name, values in flags.items()})  # fmt: skip
+    return found
+
+
+def _flags(argv: Sequence) -> Dict[str, str]:
+    found: Dict[str, List[str]] = {}
+    for word in argv:
+        name, is_set, value = str(word).partition("=")
+        if name.startswith("--") and name[2:] not in OWN_FLAGS:
+            found.setdefault(name[2:], []).append(value if is_set else "true")
+    # A flag may be given more than once, in an order that may matter.
+    return {name: _speaking(",".join(values)) for name, values in found.items()}
+
+
+def _speaking(value: str) -> str:
+    """Return the value of a flag where it is a number, a duration, a truth or a list of names, else a short hash: paths and keys stay where they are."""
+    return value if SPEAKING.fullmatch(value) else "sha256:" + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def counted(texts: Iterable[str]) -> str:
+    """Return `v1.36.3 (3), v1.35.9 (1)`: each text with how often it is there, by name."""
+    counts: Dict[str, int] = {}
+    for text in texts:
+        counts[text] = counts.get(text, 0) + 1
+    return ", ".join(f"{text} ({counts[text]})" for text in sorted(counts))
+
+
+def _text(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float)) or value is None else json.dumps(value, sort_keys=True)
+
+
+def changes(before: Mapping, after: Mapping, ignored: Iterable[str] = ()) -> List[Dict[str, Any]]:
+    """Return [{what, before, after}] of two fingerprints, by name; None where one of them does not know it."""
+    left, right = before["values"], after["values"]
+    names = sorted({*left, *right} - set(ignored))
+    return [{"what": name, "before": left.get(name), "after": right.get(name)} for name in names if left.get(name) != right.get(name)]
+
+
+def told(found: Sequence[Mapping]) -> str:
+    """Return changes as a sentence's end: `Kubernetes was v1.35.9, is v1.36.3; nodes was 3, is 4`."""
+    parts = [f"{one['what']} was {_known(one['before'])}, is {_known(one['after'])}" for one in found[:SHOWN]]
+    return "; ".join(parts + ([f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []))
+
+
+def _known(value: Any) -> str:
+    return "not known" if value is None else str(value)

@@ -1,0 +1,220 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may be rebooted, what has to leave before, and what has to be there again afterwards. Pure; runs on the controller only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Dict, List, Optional
+
+from . import owned
+
+# Whose the cordon is, so that only our own is taken away, also after a run that was killed.
+LABEL = "kubeproof.io/cordoned"
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+COMPONENT = "component"
+MIRROR = "kubernetes.io/config.mirror"
+ENDED = ("Succeeded", "Failed")
+SHOWN = 3
+# Clock ticks of /proc, the same on every Linux that runs Kubernetes.
+TICKS = 100
+UPTIME = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s+[0-9.]+\s*$", re.MULTILINE)
+FIRST = re.compile(r"^1 \(.*\) (.*)$", re.MULTILINE)
+
+
+def ready(item: Mapping) -> bool:
+    """Say whether a node or a pod has the condition Ready."""
+    conditions = (item.get("status") or {}).get("conditions") or ()
+    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
+
+
+def boot_id(node: Mapping) -> str:
+    """Return what the kubelet says of the boot of its node; "" when it does not."""
+    return ((node.get("status") or {}).get("nodeInfo") or {}).get("bootID") or ""
+
+
+def cordoned(node: Mapping) -> bool:
+    return bool((node.get("spec") or {}).get("unschedulable"))
+
+
+def cordoned_by(node: Mapping) -> str:
+    """Return the run that cordoned a node; "" where it was none."""
+    return ((node.get("metadata") or {}).get("labels") or {}).get(LABEL) or ""
+
+
+def cordon(run_id: Optional[str]) -> Dict[str, Any]:
+    """Return the patch that cordons a node for a run, or uncordons it with None."""
+    return {"metadata": {"labels": {LABEL: run_id}}, "spec": {"unschedulable": True if run_id else None}}
+
+
+def refusal(name: str, nodes: Sequence[Mapping], system: Iterable[Mapping], etcd_hosts: Sequence[str]) -> str:
+    """Return why a node must not be rebooted, or "".
+
+    `nodes`: every node; `system`: the pods of kube-system that are API servers and members of etcd; `etcd_hosts`: the inventory's.
+    """
+    node = next((one for one in nodes if one["metadata"]["name"] == name), None)
+    if node is None:
+        known = sorted(one["metadata"]["name"] for one in nodes)
+        return f"the cluster has no node of this name; its nodes are {_names(known)}"
+    if not ready(node):
+        return "it is not Ready, so that its return could not be told; repair it first"
+    if cordoned(node):
+        return "it is cordoned already, by somebody who may work on it; uncordon it first"
+    if not boot_id(node):
+        return "its kubelet does not say a boot id (status.nodeInfo.bootID), so that a reboot could not be told"
+    system = list(system)
+    servers = [pod for pod in system if _component(pod) == "kube-apiserver"]
+    if CONTROL_PLANE in (node["metadata"].get("labels") or {}) or name in map(_node, servers):
+        others = [one["metadata"]["name"] for one in nodes if one is not node and CONTROL_PLANE in (one["metadata"].get("labels") or {}) and ready(one)]
+        # Where API servers are pods, a Ready node is not enough.
+        others = [one for one in others if not servers or one in [_node(pod) for pod in servers if ready(pod)]]
+        if not others:
+            return "it is the last healthy node of the control plane"
+    return _last_member(name, [pod for pod in system if _component(pod) == "etcd"], etcd_hosts)
+
+
+def _last_member(name: str, members: Sequence[Mapping], etcd_hosts: Sequence[str]) -> str:
+    """Return why etcd would not survive the reboot of a node, or ""."""
+    if name in map(_node, members):
+        healthy = [pod for pod in members if ready(pod) and _node(pod) != name]
+        quorum = len(members) // 2 + 1
+        if len(healthy) < quorum:
+            return f"it has a member of etcd, and of the {len(members)} members {len(healthy)} others are healthy, while {quorum} make a quorum"
+    elif name in etcd_hosts:
+        return "it is a host of etcd (group etcd) whose members are no pods, so that the health of the others is not seen here; reboot it by hand"
+    return ""
+
+
+def _component(pod: Mapping) -> str:
+    return (pod["metadata"].get("labels") or {}).get(COMPONENT) or ""
+
+
+def _node(pod: Mapping) -> str:
+    return (pod.get("spec") or {}).get("nodeName") or ""
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def name_of(pod: Mapping) -> str:
+    return f"{pod['metadata'].get('namespace')}/{pod['metadata']['name']}"
+
+
+def controller(pod: Mapping) -> Optional[Mapping]:
+    """Return the owner that makes a pod anew, or None."""
+    return next((one for one in pod["metadata"].get("ownerReferences") or () if one.get("controller")), None)
+
+
+def leaving(pods: Iterable[Mapping], delete_emptydir: bool) -> List[Mapping]:
+    """Return the pods of a node that have to be evicted; ValueError names those that would be lost for good.
+
+    Pods of the node itself (mirrors of files, DaemonSets) stay, and those that have ended are no load.
+    """
+    found = [pod for pod in pods if not _stays(pod)]
+    lost = [name_of(pod) for pod in found if controller(pod) is None]
+    if lost:
+        raise ValueError(f"{_names(lost)} would not come back, since no controller made it; delete it, or give it one")
+    kept = [name_of(pod) for pod in found if any("emptyDir" in volume for volume in (pod.get("spec") or {}).get("volumes") or ())]
+    if kept and not delete_emptydir:
+        raise ValueError(f"{_names(kept)} would lose the files of an emptyDir; set certify_reboot_emptydir: true if they may go")
+    return found
+
+
+def _stays(pod: Mapping) -> bool:
+    owner = controller(pod)
+    mirror = MIRROR in (pod["metadata"].get("annotations") or {})
+    return mirror or (pod.get("status") or {}).get("phase") in ENDED or bool(owner and owner.get("kind") in ("DaemonSet", "Node"))
+
+
+def wanted(name: str, pods: Iterable[Mapping]) -> Dict[str, Any]:
+    """Return what has to be there again: {"<uid> <node or *>": {name, ready}}, from all pods of the cluster before the drain.
+
+    Pods of DaemonSets and of the node itself come back on it; those of other controllers, anywhere.
+    """
+    found: Dict[str, Any] = {}
+    counts = _ready_by_owner(name, pods)
+    for key, (text, total, here) in counts.items():
+        if here and total:
+            found[key] = {"name": text, "ready": total}
+    return found
+
+
+def missing(name: str, pods: Iterable[Mapping], before: Mapping) -> List[str]:
+    """Return what is not there again as it was, as sentences."""
+    counts = _ready_by_owner(name, pods)
+    again = {key: counts[key][1] if key in counts else 0 for key in before}
+    return [f"{before[key]['name']} has {again[key]} of {before[key]['ready']} pods ready" for key in sorted(before) if again[key] < before[key]["ready"]]
+
+
+def _ready_by_owner(name: str, pods: Iterable[Mapping]) -> Dict[str, tuple]:
+    """Return {key: (name of the owner, its ready pods, those of them on the node)}."""
+    found: Dict[str, tuple] = {}
+    for pod in pods:
+        owner = controller(pod)
+        if owner is None or (pod.get("spec") or {}).get("restartPolicy", "Always") != "Always" or not ready(pod) or pod["metadata"].get("deletionTimestamp"):
+            continue
+        here = _node(pod) == name
+        if owner["kind"] in ("DaemonSet", "Node"):
+            if not here:
+                continue
+            # A static pod is known by its name: its owner is the node.
+            key = f"{owner.get('uid')} {pod['metadata']['name'] if owner['kind'] == 'Node' else name}"
+        else:
+            key = f"{owner.get('uid')} *"
+        text = f"{owner['kind']} {pod['metadata'].get('namespace')}/{owner['name'] if owner['kind'] != 'Node' else pod['metadata']['name']}"
+        _, total, own = found.get(key, (text, 0, 0))
+        found[key] = (text, total + 1, own + here)
+    return found
+
+
+def age(text: str) -> float:
+    """Return for how many seconds a host has been up, from /proc/uptime and /proc/1/stat; ValueError when they are not there.
+
+    A container is as old as its first process, and so is a machine to a second or two.
+    """
+    up, first = UPTIME.search(text), FIRST.search(text)
+    fields = first.group(1).split() if first else []
+    if not up or len(fields) < 20 or not fields[19].isdigit():
+        raise ValueError("the host did not say since when it is up (/proc/uptime, /proc/1/stat)")
+    seconds = float(up.group(1)) - int(fields[19]) / TICKS
+    if seconds < 0:
+        raise ValueError("the host's first process began after now (/proc/1/stat)")
+    return seconds
+
+
+def labelled(run_id: str) -> str:
+    """Return the label selector of nodes that a run cordoned; of every run for '*'."""
+    return LABEL if run_id == owned.EVERY_RUN else f"{LABEL}={run_id}"
+
+
+def facts(asked: Sequence[str], measured: Mapping) -> Dict[str, Any]:
+    """Return what the checks ask: {asked, nodes?: {name: {seconds?, since_asked?, evicted?, cordoned?, not_back?, pods_failed?}}}.
+
+    `measured` {name: {drained, asked, ready, read, age, back, pods}} of the tasks; what is not known is absent.
+    """
+    nodes = {name: _node_facts(measured.get(name) or {}) for name in asked}
+    return {"asked": bool(asked), **({"nodes": nodes} if nodes else {})}
+
+
+def _node_facts(one: Mapping) -> Dict[str, Any]:
+    found: Dict[str, Any] = {}
+    drained, back, pods = (one.get(key) or {} for key in ("drained", "back", "pods"))
+    if "evicted" in drained:
+        found["evicted"] = drained["evicted"]
+    if "ready" in one and "asked" in one:
+        found["since_asked"] = round(float(one["ready"]) - float(one["asked"]), 2)
+    if "ready" in one and "read" in one:
+        try:
+            seconds = age(str(one.get("age"))) - (float(one["read"]) - float(one["ready"]))
+            found.update({"seconds": round(seconds, 2)} if seconds > 0 else {})
+        except ValueError as error:
+            found["missing"] = {"seconds": str(error)}
+    if isinstance(back.get("cordoned"), bool) and drained.get("before"):
+        found["cordoned"] = back["cordoned"]
+        found.update({"not_back": len(back["missing"]), "not_back_names": list(back["missing"])} if "ready" in one else {})
+    if "failed" in pods:
+        found["pods_failed"] = pods["failed"]
+    return found

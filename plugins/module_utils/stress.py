@@ -1,0 +1,235 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The breaking point of a layer, its headroom and its recovery, from the steps of a stress run. The same for every layer. Pure; controller only.
+
+A step is held when all of its rate was answered, what gates the layer is within critical, and nothing restarted, ran out of memory, was not ready or
+elected a leader (scale.md, section 4). The bounds are those of the layer's own checks, with what the user says about them: each step is a small
+document of the layer's facts, and the checks are asked of it. What is not known is neither held nor broken, and ends the ramp: at least so much.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import bounds, stress_plan
+from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import human
+from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import own_settings
+from ansible_collections.kubeproof.certify.plugins.module_utils.question import Question
+from ansible_collections.kubeproof.certify.plugins.module_utils.stress_health import unread, worsened
+
+# scale.md: achieved/offered; design.md: the error ratio at which a run is aborted.
+HELD = 0.99
+MOST_ERRORS = 0.10
+ANSWERED = ("PASS", "CONDITIONAL", "FAIL", "NOT_APPLICABLE")
+SHOWN = ("name", "phase", "share", "offered", "achieved", "p99", "errors", "held", "broke_by", "seconds")
+
+
+def facts(layer: str, plan: dict, views: Dict[str, dict], known: Any) -> dict:
+    """Return {unit, expected, closed, steps, headroom?, broke?, recovery?, hysteresis, most, said, missing, next}.
+
+    `plan`: the layer's, with steps, spare and stress {expected, unit, closed, scale}. `views` {step: {offered, achieved, seconds, p99?, errors?,
+    limited (why the generator was what limited), document (the layer's facts, of this step alone), wanted (ids of the checks that must have an
+    answer)}}. `known`: checks, settings (those of the judge), health (before the ramp), runs [{name, began, ended, error, stop, health}].
+    """
+    known = _map(known)
+    about = plan["stress"]
+    judge = _Judge(layer, known)
+    runs = {run["name"]: run for run in known.get("runs") or ()}
+    rows = [
+        _row(step, _map(views.get(step["name"])), runs[step["name"]], judge, _map(known.get("health"))) for step in stress_plan.planned(plan, list(runs))
+    ]
+    rows.sort(key=lambda row: row["began"])
+    found: Dict[str, Any] = {name: about[name] for name in ("unit", "expected", "closed")}
+    for row in rows:
+        row["offered"] = row["offered"] or 0
+    found["steps"] = [{key: row[key] for key in SHOWN if row.get(key) is not None or key == "held"} for row in rows]
+    found["missing"] = {}
+    _headroom(found, rows, about)
+    _recovery(found, rows)
+    found["hysteresis"] = _hysteresis(rows, about)
+    rates = [row["achieved"] for row in rows if row.get("achieved") is not None]
+    found.update({"most": max(rates)} if rates else {})
+    found["said"] = _said(found, rows, about)
+    found["next"] = stress_plan.following(plan, rows, judge.limit(f"{layer}_recovered") * about["scale"])
+    return found
+
+
+def add(document: dict, layer: str, plan: dict, views: Dict[str, dict], known: Any) -> None:
+    """Put the facts of the ramp into a layer's document, and with them why one of them is not known."""
+    found = facts(layer, plan, views, known)
+    why = found.pop("missing")
+    document["stress"] = found
+    document["missing"] = {**_map(document.get("missing")), **{f"stress.{name}": sentence for name, sentence in why.items()}}
+
+
+def _map(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+class _Judge:
+    """The checks of a layer, asked of one step."""
+
+    def __init__(self, layer: str, known: dict) -> None:
+        self.layer = layer
+        self.checks = {name: check for name, check in _map(known.get("checks")).items() if name.startswith(f"{layer}_")}
+        # A waiver answers for a failure, and makes no rate one that is held.
+        self.settings = own_settings({**_map(known.get("settings")), "waivers": {}}, self.checks)
+
+    def limit(self, name: str) -> float:
+        """Return the number in a check's critical bound."""
+        return bounds.parse(self.checks[name]["critical"]).literal if name in self.checks else 0
+
+    def ask(self, view: dict) -> Tuple[Optional[dict], str]:
+        """Return ({id, title, value, bound, entry?} of the first check that is beyond critical, why one has no answer)."""
+        open_ = ""
+        for name in view["wanted"]:
+            if name not in self.checks:
+                return None, f"there is no check {name}"
+            check = self.checks[name]
+            found = list(Question(name, check, self.layer, "load", self.settings).ask("step", view["document"], ""))
+            bad = next((one for one in found if one["result"] == "FAIL"), None)
+            if bad:
+                return _broken_by(bad, check), ""
+            # Where some entries have too few samples the others answer; an interval on both sides of critical is no answer.
+            undecided = next((one for one in found if one["result"] not in ANSWERED and one["reason"].startswith("Undecided")), None)
+            if undecided or not any(one["result"] in ANSWERED for one in found):
+                open_ = open_ or f"{check['title']}: {(undecided or found[0])['reason'].rstrip('.')}"
+        return None, open_
+
+
+def _broken_by(finding: dict, check: dict) -> dict:
+    keys = ("id", "title", "value", "entry", "unit")
+    return {**{key: finding[key] for key in keys if finding.get(key) is not None}, "bound": finding["critical"]}
+
+
+# One step -------------------------------------------------------------------------------------------------------------------
+
+
+def _row(step: dict, view: dict, run: dict, judge: _Judge, before: dict) -> dict:
+    """Return a step with {held, broke_by, broke?, stop}."""
+    row = {key: step[key] for key in ("name", "phase", "share")}
+    row.update({key: view[key] for key in ("offered", "achieved", "p99", "errors", "seconds") if view.get(key) is not None})
+    row.setdefault("offered", step.get("rate"))
+    row.update(began=run["began"], ended=run["ended"], health=_map(run.get("health")))
+    worse, stop = worsened(before, row["health"])
+    row["stop"] = stop or run.get("stop") or ""
+    if run.get("aborted"):
+        return dict(row, **_failed({"title": "The step was stopped", "value": run["error"]}))
+    if worse:
+        return dict(row, **_failed({"title": worse}))
+    blind = run.get("error") or unread(before, row["health"])
+    if blind:
+        return _open(row, blind)
+    if not view:
+        return _open(row, "the step was not measured")
+    if view.get("limited"):
+        return _open(row, view["limited"])
+    errors = view.get("errors")
+    broke, why = judge.ask(view)
+    if broke is None and errors is not None and errors > MOST_ERRORS:
+        broke = {"title": "Share of errors", "value": errors, "unit": "ratio", "bound": f"<= {MOST_ERRORS}"}
+    if broke is None and not why:
+        if row.get("achieved") is None or not row["offered"]:
+            why = "the rate that was achieved is not known"
+        elif row["achieved"] < HELD * row["offered"]:
+            broke = {"title": "Achieved of offered", "value": row["achieved"] / row["offered"], "unit": "ratio", "bound": f">= {HELD}"}
+    if broke:
+        return dict(row, **_failed(broke))
+    return _open(row, why) if why else dict(row, held=True, broke_by="")
+
+
+def _failed(broke: dict) -> dict:
+    return {"held": False, "broke": broke, "broke_by": _sentence(broke)}
+
+
+def _open(row: dict, why: str) -> dict:
+    return dict(row, held=None, broke_by=f"not known: {why}".rstrip(". "))
+
+
+def _sentence(broke: dict) -> str:
+    """Return what broke a step: DNS latency, P99: 120 ms, critical < 50 ms."""
+    if "value" not in broke:
+        return broke["title"]
+    place = f" ({broke['entry']})" if broke.get("entry") else ""
+    bound = f", critical {human(broke['bound'], broke.get('unit'))}" if broke.get("bound") else ""
+    against = [broke["bound"]] if broke.get("bound") else []
+    return f"{broke['title']}{place}: {human(broke['value'], broke.get('unit'), against)}{bound}"
+
+
+# All of them ----------------------------------------------------------------------------------------------------------------
+
+
+def _loading(rows: List[dict]) -> List[dict]:
+    return [row for row in rows if row["phase"] in stress_plan.LOADING]
+
+
+def _at(rows: List[dict], share: Optional[float], held: bool) -> Optional[dict]:
+    return next((row for row in _loading(rows) if row["share"] == share and row["held"] is held), None)
+
+
+def _headroom(found: dict, rows: List[dict], about: dict) -> None:
+    """Add {headroom: {ratio, rate, share}, broke?}; the ratio is an interval without an upper end where nothing broke."""
+    best, bad = _at(rows, stress_plan.held(rows), True), _at(rows, stress_plan.broken(rows), False)
+    unknown = next((row for row in _loading(rows) if row["held"] is None), None)
+    if bad:
+        found["broke"] = {"name": bad["name"], "share": bad["share"], "rate": bad["offered"], **bad["broke"]}
+    if not rows:
+        found["missing"]["headroom"] = "No step of the ramp ran."
+    elif not best and not bad:
+        found["missing"]["headroom"] = f"The first step is {unknown['broke_by']}." if unknown else "No step of the ramp ran."
+    else:
+        rate = best["offered"] if best else 0
+        ratio, end = (round(one / about["expected"], 4) for one in (rate, bad["offered"] if bad else 0))
+        # What is between the last that was held and the first that broke is known only when each step in between is.
+        open_ = unknown is not None and (bad is None or unknown["share"] < bad["share"])
+        found["headroom"] = {"ratio": [ratio, end or None] if open_ or not bad else ratio, "rate": rate, "share": best["share"] if best else 0}
+
+
+def _recovery(found: dict, rows: List[dict]) -> None:
+    """Add {recovery: {seconds, attempts}}: from the end of the ramp to the beginning of the first step that was within critical all the time."""
+    tries = [row for row in rows if row["phase"] == stress_plan.RECOVER]
+    ramp = [row for row in rows if row["phase"] == stress_plan.RAMP]
+    good = next((row for row in tries if row["held"]), None)
+    if not tries or not ramp:
+        stop = next((row["stop"] for row in rows if row["stop"]), "")
+        found["missing"]["recovery"] = f"No load may follow: {stop}." if stop else "No step at the rate of recovery ran."
+        return
+    overload = max(row["ended"] for row in ramp)
+    if good:
+        seconds: Any = round(max(0.0, good["began"] - overload), 1)
+    else:
+        seconds = [round(max(0.0, stress_plan.elapsed(rows)), 1), None]
+    found["recovery"] = {"seconds": seconds, "attempts": len(tries)}
+
+
+def _hysteresis(rows: List[dict], about: dict) -> List[str]:
+    """Return in sentences which steps were not held although a higher or the same rate was before: what is overloaded once may stay slow."""
+    said = []
+    for number, row in enumerate(rows):
+        before = [one for one in rows[:number] if one["held"] and one["share"] >= row["share"] and one["phase"] in stress_plan.LOADING]
+        if row["held"] is False and before:
+            said.append(f"{_percent(row)} was not held after {_percent(before[-1])} had been: {row['broke_by']}.")
+    return said
+
+
+def _percent(row: dict) -> str:
+    return f"{row['share'] * 100:.4g} %"
+
+
+def _said(found: dict, rows: List[dict], about: dict) -> str:
+    """Return the breaking point in one plain sentence."""
+    best, bad = _at(rows, stress_plan.held(rows), True), _at(rows, stress_plan.broken(rows), False)
+    unknown = next((row for row in _loading(rows) if row["held"] is None), None)
+    rate = lambda row: f"{_percent(row)} ({human(row['offered'], about['unit'])})"  # noqa: E731
+    if not best and not bad:
+        return f"The breaking point is not known: {found['missing'].get('headroom', '').rstrip('.')}."
+    held = f"held {rate(best)} of what is expected" if best else "no step was held"
+    if bad:
+        end = f"broke at {rate(bad)}: {bad['broke_by']}"
+    elif unknown:
+        end = f"{rate(unknown)} is {unknown['broke_by']}"
+    else:
+        end = "nothing broke, so it may carry more"
+    loop = f" ({about['closed']})" if about["closed"] else ""
+    return f"{held[0].upper()}{held[1:]}; {end}{loop}."

@@ -1,0 +1,71 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a look at the health between two steps of a stress run says: whether something restarted, was killed, is not ready or elected. Pure.
+
+A look is {nodes: {not_ready: [names]}, pods: {namespace/name: {restarts, reason}}, etcd: {endpoints (endpoint status), quota}, error}; a part
+that was not looked at is absent in all looks. `error` says why a look could not be had.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Tuple
+
+# The share of its quota from which on etcd is not written to (design.md).
+FULL = 0.8
+
+
+def worsened(before: Any, after: Any) -> Tuple[str, str]:
+    """Return (what became worse in a sentence or "", why no load may follow or "")."""
+    before, after = _map(before), _map(after)
+    said = _nodes(_map(before.get("nodes")), _map(after.get("nodes")))
+    said += _pods(_map(before.get("pods")), _map(after.get("pods")))
+    etcd, stop = _etcd(_map(before.get("etcd")), _map(after.get("etcd")))
+    return "; ".join(said + etcd), stop
+
+
+def unread(before: Any, after: Any) -> str:
+    """Return why the two looks cannot be compared, or ""."""
+    for look in (_map(before), _map(after)):
+        if look.get("error"):
+            return f"the health could not be read: {look['error']}"
+    return "the health was not read" if not before or not after or set(before) != set(after) else ""
+
+
+def _map(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _nodes(before: dict, after: dict) -> list:
+    ill = sorted(set(after.get("not_ready") or ()) - set(before.get("not_ready") or ()))
+    return [f"{', '.join(ill[:3])} {'is' if len(ill) == 1 else 'are'} not ready"] if ill else []
+
+
+def _pods(before: dict, after: dict) -> list:
+    said = []
+    for name, pod in sorted(after.items()):
+        first = _map(before.get(name))
+        if pod.get("restarts", 0) > first.get("restarts", 0 if name in before else pod.get("restarts", 0)):
+            reason = f" ({pod['reason']})" if pod.get("reason") else ""
+            said.append(f"{name} restarted{reason}")
+    return said[:3]
+
+
+def _etcd(before: dict, after: dict) -> Tuple[list, str]:
+    first, last = _map(before.get("endpoints")), _map(after.get("endpoints"))
+    said = [f"etcd {stop}" for stop in (_full(last, after.get("quota")),) if stop]
+    stop = said[0] if said else ""
+    terms = [max((one.get("raft_term", 0) for one in look.values()), default=0) for look in (first, last)]
+    if terms[1] > terms[0]:
+        said.append("etcd elected a leader")
+    if len(last) < len(first):
+        said.append(f"{len(first) - len(last)} of {len(first)} members of etcd do not answer")
+    return said, stop
+
+
+def _full(endpoints: dict, quota: Any) -> str:
+    """Return why etcd may not be written to."""
+    if any(one.get("errors") for one in endpoints.values()):
+        return f"reports {next(one['errors'][0] for one in endpoints.values() if one.get('errors'))}"
+    sizes = [one["db_size"] / (one.get("db_quota") or quota) for one in endpoints.values() if one.get("db_size") and (one.get("db_quota") or quota)]
+    return f"has filled {max(sizes):.0%} of its quota" if sizes and max(sizes) > FULL else ""

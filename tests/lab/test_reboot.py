@@ -1,0 +1,77 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node of the lab is rebooted: its container is restarted, which gives it another boot id. It is in service again whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+
+from ansible_collections.kubeproof.certify.tests.lab.conftest import wait_for
+
+pytestmark = [pytest.mark.lab, pytest.mark.long]
+NODE = "worker2"
+OBJECTS = {"objects": [{"share": 0.1, "seconds": 5}], "kube_burner": {"pods": 0, "seconds": 1}, "pods": 0, "streams": False}
+REBOOT = {"certify_reboot_nodes": [NODE], "certify_reboot_timeout": 120, "certify_reboot_emptydir": True}
+RESTART = ["podman", "--runtime", "runc", "restart", "kubeproof-lab-{node}"]
+
+
+@pytest.fixture(name="node")
+def fixture_node(lab):
+    """Return node() -> the node as the API server has it; it is in service before and after."""
+
+    def get(name=NODE):
+        return lab.kubectl("get", "node", name, "-o", "json")
+
+    def serves():
+        ready = [one["status"] for one in get()["status"]["conditions"] if one["type"] == "Ready"] == ["True"]
+        return ready and not get()["spec"].get("unschedulable") and "kubeproof.io/cordoned" not in get()["metadata"]["labels"]
+
+    assert serves()
+    try:
+        yield get
+        wait_for(serves)
+    finally:
+        lab.kubectl("uncordon", NODE, check=False)
+
+
+def test_a_worker_is_rebooted(certify, node):
+    before = node()["status"]["nodeInfo"]["bootID"]
+    run = certify(layer="apiserver", load=OBJECTS, certify_reboot_command=RESTART, **REBOOT)
+    assert run.error == ""
+    finding = run.finding("apiserver_node_ready")
+    assert finding["result"] == "PASS" and finding["entry"] == NODE and 0 < finding["value"] < 120
+    for check in ("cordoned", "not_back", "pods_failed"):
+        assert run.finding(f"apiserver_reboot_{check}")["result"] == "PASS"
+    assert node()["status"]["nodeInfo"]["bootID"] != before
+
+
+def test_what_does_not_reboot(certify, node):
+    """The command does nothing: the boot id stays the same, and nothing is learned."""
+    run = certify(layer="apiserver", load=OBJECTS, certify_reboot_command=["true"], **{**REBOOT, "certify_reboot_timeout": 15})
+    assert "its boot id is the same as before" in run.error
+    assert run.finding("apiserver_node_ready")["value"] is None and run.certificate["verdict"] == "INCONCLUSIVE" and node()
+
+
+def test_the_last_control_plane_is_refused(certify, node):
+    before = node("cp1")
+    run = certify(layer="apiserver", load=OBJECTS, certify_reboot_command=["false"], **{**REBOOT, "certify_reboot_nodes": ["cp1"]})
+    assert "it is the last healthy node of the control plane" in run.error
+    assert not node("cp1")["spec"].get("unschedulable") and node("cp1")["status"]["nodeInfo"] == before["status"]["nodeInfo"]
+
+
+def test_a_killed_run_leaves_no_cordon(certify, node):
+    """Killed while the node is drained: the guard's cleanup puts it into service again."""
+
+    def kill(process):
+        wait_for(lambda: node()["spec"].get("unschedulable"), 90)
+        os.killpg(process.pid, signal.SIGKILL)
+
+    run = certify(layer="apiserver", load=OBJECTS, during=kill, certify_reboot_command=["sleep", "60"], **REBOOT)
+    assert run.certificate["state"] == "interrupted"
+    wait_for(lambda: "The cleanup has run" in json.loads((run.directory / "certificate.json").read_text())["message"], 90)
+    assert not node()["spec"].get("unschedulable")

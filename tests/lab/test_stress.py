@@ -1,0 +1,91 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The profile stress on real layers that are throttled: the breaking point that is found moves with the throttle."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+
+from ansible_collections.kubeproof.certify.tests.lab.conftest import wait_for
+from ansible_collections.kubeproof.certify.tests.lab.test_dns import HOME, changed, fixture_dns
+from ansible_collections.kubeproof.certify.tests.lab.test_ingress import CONTROLLER, is_ready
+
+pytestmark = [pytest.mark.lab, pytest.mark.long]
+# What the found breaking point may be off, of the throttle.
+OFF = 0.15
+# A ramp by a quarter, far enough for twice the throttle.
+WIDE = [1.0, 1.25, 1.56, 1.95, 2.44, 3.05, 3.81, 4.77]
+LIMITED = "kubeproof-test-limited"
+LIMITER = "http:\n  middlewares:\n    kubeproof-test:\n      rateLimit: {{average: {rate}, burst: {rate}, period: 1s}}\n"
+dns = fixture_dns
+
+
+@pytest.fixture(name="stress")
+def fixture_stress(lab, certify):
+    """Return stress(layer, **variables) -> (Run, the facts of its ramp)."""
+    uid = lab.kubectl("get", "namespace", "kube-system", "-o", "json")["metadata"]["uid"]
+
+    def run(layer, **variables):
+        more = {"certify_profile": "stress", "certify_cluster_uid": uid, "certify_i_understand_stress": uid, "certify_stress_bisect": True}
+        found = certify(layer=layer, **{**more, **variables})
+        return found, json.loads((found.directory / f"facts/{layer}/cluster/lab.json").read_text())["stress"]
+
+    return run
+
+
+def test_dns_breaks_where_its_processor_ends(lab, stress, dns, note):
+    settings = {"dns_service": f"{HOME}/coredns", "dns_least_rate": 100, "dns_services": 1, "dns_load": {"stress": {"pods": 2, "ramp": 8}}}
+    found = {}
+    for milli in (50, 100):
+        with changed(lab, resources={"limits": {"cpu": f"{milli}m", "memory": "170Mi"}, "requests": {"cpu": "10m"}}):
+            run, found[milli] = stress("dns", certify_capacity={"dns_qps": 300}, certify_stress_shares=WIDE, **settings)
+        note(f"CoreDNS with {milli} m", run, run.finding("dns_breaking_point"))
+    rates = [one["headroom"]["rate"] for one in found.values()]
+    assert all("broke" in one for one in found.values()) and rates[1] / rates[0] == pytest.approx(2, rel=OFF)
+
+
+@contextlib.contextmanager
+def rate_limited(lab, rate):
+    """Let the controller answer so many requests a second, and undo that."""
+    secret = lab.kubectl("get", "secret", CONTROLLER, "-n", CONTROLLER, "-o", "json")
+    secret["metadata"] = {"name": LIMITED, "namespace": CONTROLLER}
+    secret.pop("type", None)
+    default = secret["data"].pop("default.yaml")
+    secret["data"] = {**secret["data"], "default.yaml": default}
+    secret["stringData"] = {"limit.yaml": LIMITER.format(rate=rate)}
+    before = lab.kubectl("get", "deployment", CONTROLLER, "-n", CONTROLLER, "-o", "json")["spec"]["template"]["spec"]
+    container = before["containers"][0]
+    kept = [one for one in container["args"] if not one.startswith("--providers.file.filename")]
+    args = [*kept, "--providers.file.directory=/etc/traefik", "--entrypoints.websecure.http.middlewares=kubeproof-test@file"]
+    volumes = [{"name": "configuration", "secret": {"secretName": LIMITED}}]
+    lab.kubectl("apply", "-f", "-", data=json.dumps(secret))
+    try:
+        patch(lab, {"containers": [{"name": container["name"], "args": args}], "volumes": volumes})
+        yield
+    finally:
+        patch(lab, {"containers": [{"name": container["name"], "args": container["args"]}], "volumes": before["volumes"]})
+        lab.kubectl("delete", "secret", LIMITED, "-n", CONTROLLER, "--ignore-not-found")
+
+
+def patch(lab, spec):
+    """Change the controller's pods, and wait until those of before are gone."""
+    lab.kubectl("patch", "deployment", CONTROLLER, "-n", CONTROLLER, "-p", json.dumps({"spec": {"template": {"spec": spec}}}))
+    wait_for(lambda: is_ready(lab) and rolled_out(lab))
+
+
+def rolled_out(lab):
+    found = lab.kubectl("get", "deployment", CONTROLLER, "-n", CONTROLLER, "-o", "json")
+    return found["status"]["observedGeneration"] == found["metadata"]["generation"] and found["status"].get("updatedReplicas") == found["status"]["replicas"]
+
+
+@pytest.mark.parametrize("limit", [600, 800])
+def test_ingress_breaks_at_its_rate_limit(lab, stress, note, limit):
+    with rate_limited(lab, limit):
+        run, found = stress("ingress", certify_capacity={"ingress_rps": 500}, ingress_load={"stress": {"ramp": 8}})
+    note(f"an ingress limited to {limit}/s", run, run.finding("ingress_breaking_point"))
+    assert found["headroom"]["rate"] == pytest.approx(limit, rel=OFF) and found["broke"]["id"] == "ingress_errors"
+    assert run.finding("ingress_recovered")["result"] == "PASS"

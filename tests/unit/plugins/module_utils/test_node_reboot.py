@@ -1,0 +1,139 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which node may be rebooted, what has to leave it, and what has to be there again."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import checks, node_reboot
+
+CHECKS = pathlib.Path(__file__).parents[4] / "roles" / "apiserver" / "defaults" / "main" / "checks.yml"
+# Recorded on the lab: /proc/uptime and /proc/1/stat of a container that began 922 s before.
+AGE = """30529.31 18585.86
+1 (systemd) S 0 1 1 0 -1 4194560 5944 464435 0 0 52 28 1362 1143 20 0 1 0 2960749 171438080 2956 18446744073709551615 94593562521600 94593562558701
+"""
+
+
+def ready(value="True"):
+    return [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": value}]
+
+
+def node(name, control_plane=False, is_ready="True", boot="a", **spec):
+    labels = {node_reboot.CONTROL_PLANE: ""} if control_plane else {}
+    return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": {"conditions": ready(is_ready), "nodeInfo": {"bootID": boot} if boot else {}}}
+
+
+def pod(name, where, kind="ReplicaSet", is_ready="True", owner="o", component=None, **more):
+    owners = [{"kind": kind, "name": owner, "uid": f"uid-{owner}", "controller": True}] if kind else []
+    labels = {"component": component} if component else {}
+    return {"metadata": {"name": name, "namespace": "n", "uid": f"uid-{name}", "ownerReferences": owners, "labels": labels, **more.pop("metadata", {})},
+            "spec": {"nodeName": where, **more}, "status": {"phase": "Running", "conditions": ready(is_ready)}}  # fmt: skip
+
+
+def server(where, is_ready="True", component="kube-apiserver"):
+    return pod(f"{component}-{where}", where, "Node", is_ready, owner=where, component=component)
+
+
+NODES = [node("cp1", True), node("cp2", True), node("worker1"), node("worker2")]
+SERVERS = [server("cp1"), server("cp2")]
+
+
+def test_what_may_be_rebooted():
+    assert [node_reboot.refusal(name, NODES, SERVERS, []) for name in ("cp1", "cp2", "worker1", "worker2")] == [""] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes", "system", "hosts", "said"),
+    [
+        ("worker9", NODES, [], [], "no node of this name; its nodes are cp1, cp2, worker1 and 1 more"),
+        ("w", [node("w", is_ready="False")], [], [], "not Ready"),
+        ("w", [node("w", is_ready="Unknown")], [], [], "not Ready"),
+        ("w", [node("w", unschedulable=True)], [], [], "cordoned already"),
+        ("w", [node("w", boot="")], [], [], "does not say a boot id"),
+        ("cp1", [node("cp1", True), node("w")], [], [], "last healthy node of the control plane"),
+        ("cp1", [node("cp1", True), node("cp2", True, "False")], [], [], "last healthy node of the control plane"),
+        # The other node is Ready, and its API server is not.
+        ("cp1", NODES, [server("cp1"), server("cp2", "False")], [], "last healthy node of the control plane"),
+        # An API server on a node without the label.
+        ("worker1", [node("worker1"), node("worker2")], [server("worker1")], [], "last healthy node of the control plane"),
+        ("cp1", NODES, [*SERVERS, server("cp1", component="etcd")], [], "of the 1 members 0 others are healthy, while 1 make a quorum"),
+        ("cp1", NODES, [*SERVERS, server("cp1", component="etcd"), server("cp2", component="etcd")], [], "1 others are healthy, while 2 make a quorum"),
+        ("worker1", NODES, SERVERS, ["worker1", "worker2"], "is a host of etcd"),
+    ],
+)
+def test_what_is_refused(name, nodes, system, hosts, said):
+    assert said in node_reboot.refusal(name, nodes, system, hosts)
+
+
+def test_a_member_of_three_may_go_while_the_others_are_healthy():
+    members = [server(name, component="etcd") for name in ("cp1", "cp2", "cp3")]
+    nodes = [*NODES, node("cp3", True)]
+    assert node_reboot.refusal("cp1", nodes, [*SERVERS, *members], ["cp1", "cp2", "cp3"]) == ""
+    members[1] = server("cp2", "False", component="etcd")
+    assert "make a quorum" in node_reboot.refusal("cp1", nodes, [*SERVERS, *members], [])
+
+
+def test_what_has_to_leave():
+    mirror = pod("static", "w", "Node", metadata={"annotations": {node_reboot.MIRROR: "x"}})
+    done = pod("done", "w", "Job")
+    done["status"]["phase"] = "Succeeded"
+    stays = [pod("daemon", "w", "DaemonSet", volumes=[{"emptyDir": {}}]), mirror, done]
+    assert node_reboot.leaving([pod("a", "w"), *stays], False) == [pod("a", "w")]
+    with pytest.raises(ValueError, match="n/b would not come back"):
+        node_reboot.leaving([pod("a", "w"), pod("b", "w", kind=None)], True)
+    held = pod("c", "w", volumes=[{"name": "x", "emptyDir": {}}])
+    with pytest.raises(ValueError, match="n/c would lose the files of an emptyDir; set certify_reboot_emptydir"):
+        node_reboot.leaving([held], False)
+    assert node_reboot.leaving([held], True) == [held]
+
+
+def test_what_has_to_be_there_again():
+    before = [pod("a", "w", owner="rs"), pod("b", "other", owner="rs"), pod("d", "w", "DaemonSet", owner="ds"), pod("e", "other", "DaemonSet", owner="ds"),
+              pod("broken", "w", owner="no", is_ready="False"), pod("elsewhere", "other", owner="far"), pod("job", "w", "Job", owner="job", restartPolicy="Never")]  # fmt: skip
+    wanted = node_reboot.wanted("w", before)
+    assert sorted((one["name"], one["ready"]) for one in wanted.values()) == [("DaemonSet n/ds", 1), ("ReplicaSet n/rs", 2)]
+    # It may be anywhere, but one of a DaemonSet has to be on the node.
+    assert node_reboot.missing("w", [pod("a2", "other", owner="rs"), *before[1:4]], wanted) == []
+    assert node_reboot.missing("w", [before[1], before[3]], wanted) == ["DaemonSet n/ds has 0 of 1 pods ready", "ReplicaSet n/rs has 1 of 2 pods ready"]
+    going = pod("a", "w", owner="rs", metadata={"deletionTimestamp": "now", "ownerReferences": before[0]["metadata"]["ownerReferences"]})
+    assert node_reboot.missing("w", [going, *before[1:4]], wanted) == ["ReplicaSet n/rs has 1 of 2 pods ready"]
+
+
+def test_the_age_of_a_host():
+    assert node_reboot.age(AGE) == pytest.approx(30529.31 - 29607.49)
+    assert node_reboot.age(AGE.replace("(systemd)", "(a) b (c)").replace("2960749", "3")) == pytest.approx(30529.28)
+
+
+@pytest.mark.parametrize("text", ["", "x", AGE.splitlines()[0], AGE.splitlines()[1], AGE.replace("2960749", "9999999"), AGE.replace("2960749", "x"), AGE[:80]])
+def test_an_age_that_cannot_be(text):
+    with pytest.raises(ValueError, match="host"):
+        node_reboot.age(text)
+
+
+BEFORE = {"boot_id": "a", "workloads": {}}
+WHOLE = {"drained": {"before": BEFORE, "evicted": 2}, "asked": "1000.0", "ready": 1030.5, "read": 1031.0, "age": AGE, "back": {"cordoned": False, "missing": []},
+         "pods": {"failed": 0}}  # fmt: skip
+
+
+def test_facts():
+    found = node_reboot.facts(["w"], {"w": WHOLE})
+    assert found == {"asked": True, "nodes": {"w": {"evicted": 2, "since_asked": 30.5, "seconds": 921.32, "cordoned": False, "not_back": 0,
+                                                    "not_back_names": [], "pods_failed": 0}}}  # fmt: skip
+    assert node_reboot.facts([], {}) == {"asked": False}
+
+
+@pytest.mark.parametrize("part", [*WHOLE, None])
+def test_what_is_not_known_is_not_there_and_never_makes_it_better(part):
+    catalogue = {name: check for name, check in yaml.safe_load(CHECKS.read_text(encoding="utf-8"))["apiserver_checks"].items()
+                 if name.startswith(("apiserver_reboot", "apiserver_node_ready"))}  # fmt: skip
+    good = {**WHOLE, "age": AGE.replace("2960749", "3050000")}
+    results = []
+    for measured in ({"w": good}, {"w": {key: value for key, value in good.items() if key != part}} if part else {}):
+        facts = {"cluster": {"prod": {"reboot": node_reboot.facts(["w"], measured)}}}
+        results.append(checks.verdict(checks.judge(catalogue, facts, "apiserver", "load", {"cluster": ["prod"]}))["verdict"])
+    assert results[0] == "PASS" and results[1] == ("PASS" if part == "asked" else "INCONCLUSIVE")

@@ -1,0 +1,79 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What changed since a cluster was certified; and the module that says so."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import report_live, report_seal
+from ansible_collections.kubeproof.certify.plugins.modules import verify as module
+from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
+
+CLUSTER = {"uid": fake.UID, "kubernetes": "v1.36.3", "nodes": 5}
+TOLD = {**CLUSTER, "hosts": 2, "etcd": "etcdctl 3.6.8", "configuration": "ab" * 32}
+SETTING = {"id": "tuning_etcd_quota", "layer": "tuning", "host": "prod", "entry": "etcd1", "value": 2147483648, "where": "/etc/etcd.env", "write": "x"}
+
+
+def test_nothing_changed():
+    problems, notes = report_live.compare({**TOLD, "configuration": report_seal.configuration([SETTING])}, report_live.seen(CLUSTER, 2, [SETTING]))
+    assert not problems
+    assert notes == ["Not compared with the cluster: the version of etcd."]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"uid": "another"}, "the UID of kube-system changed from"),
+        ({"kubernetes": "v1.37.0"}, "Void: the version of Kubernetes changed from v1.36.3 to v1.37.0. Certify again."),
+        ({"nodes": 6}, "Void: the number of nodes changed from 5 to 6."),
+        ({"hosts": 3}, "Void: the number of hosts in the inventory changed from 2 to 3."),
+        ({"etcd": "etcdctl 3.7.0"}, "Void: the version of etcd changed from etcdctl 3.6.8 to etcdctl 3.7.0."),
+        ({"configuration": "cd" * 32}, "Void: the configuration changed. Certify again."),
+    ],
+)
+def test_each_change_voids_it(change, text):
+    problems, dummy = report_live.compare(TOLD, {**TOLD, **change})
+    assert len(problems) == 1 and text in problems[0]
+
+
+@pytest.mark.parametrize("told", [None, [], "x", {}, {"hosts": 2}])
+def test_what_does_not_say_what_it_stands_on_is_no_good(told):
+    assert len(report_live.compare(told, TOLD)[0]) == 3
+
+
+def test_an_audit_that_read_nothing_is_another_configuration():
+    assert "configuration changed" in str(report_live.compare(TOLD, report_live.seen(CLUSTER, 2, []))[0])
+    assert "configuration" not in report_live.seen(CLUSTER, 2)
+
+
+def test_what_is_not_asked_for_is_said():
+    problems, notes = report_live.compare(TOLD, report_live.seen(CLUSTER, 2))
+    assert not problems and any("verify_audit" in note for note in notes)
+
+
+def test_the_module(tmp_path, capsys):
+    certificate = fake.certificate(sealed=False)
+    certificate["findings"].append({**SETTING, "result": "PASS", "judged": False})
+    for name, document in (("certificate", certificate), ("run", {"id": "x"}), ("checks", {})):
+        (tmp_path / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+    report_seal.seal(str(tmp_path), 90)
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "findings.json").write_text(json.dumps([{**SETTING, "value": 1}]), encoding="utf-8")
+
+    def problems(**arguments):
+        with patch_module_args({"directory": str(tmp_path), **arguments}), pytest.raises(SystemExit):
+            module.main()
+        return " ".join(json.loads(capsys.readouterr().out)["problems"])
+
+    live = {"cluster": {**CLUSTER, "changed": False}, "hosts": 2}
+    assert "Void" not in problems(live=live)
+    assert "number of nodes changed from 5 to 4" in problems(live={**live, "cluster": {**CLUSTER, "nodes": 4}})
+    assert "the configuration changed" in problems(live={**live, "audit": str(tmp_path / "audit")})
+    assert "findings.json" in problems(live={**live, "audit": str(tmp_path / "none")})
+    assert "The signature cannot be relied on" in problems(public_key="RW" + "a" * 54)
+    assert "The signature" not in problems()

@@ -1,0 +1,173 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run that was interrupted goes on: what had ended stays, unless anything of it or around it is not as it was."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import certificate as engine
+from ansible_collections.kubeproof.certify.plugins.module_utils import fingerprint, report_seal, resume
+from ansible_collections.kubeproof.certify.plugins.modules import record as record_module
+from ansible_collections.kubeproof.certify.plugins.modules import resume as module
+from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
+
+NOW = "2026-11-22T02:00:00Z"
+RUN = {**fake.run(), "time_scale": 1.0, "fingerprint": fingerprint.fingerprint({"Kubernetes": "v1.36.3", "nodes": 5})}
+PLAN = fake.plan(("etcd", "apiserver", "dns"), beside=["tuning"])
+CHECKS = {"catalogue": {"etcd_0": {"title": "x"}}, "settings": {"thresholds": {}, "today": "2026-11-21"}}
+RECORD = {"clusters": ["prod"], "seconds": 60.0, "load_seconds": 50.0, "tools": {}, "verdict": {"verdict": "PASS"}, "error": ""}
+
+
+def write(path, document):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def ended(top, layer, **more):
+    """Write what a layer leaves when it has ended."""
+    write(top / "facts" / layer / "cluster" / "prod.json", {"p99": 0.01})
+    write(top / "findings" / f"{layer}.json", [fake.finding(layer)])
+    write(top / "raw" / layer / "host" / "write.stdout", "raw")
+    resume.keep(str(top), layer, {**RECORD, **more}, "2026-11-21T03:00:00Z")
+
+
+@pytest.fixture(name="run")
+def fixture_run(tmp_path):
+    """Return the directory of a run that was interrupted in its second layer."""
+    top = tmp_path / RUN["id"]
+    write(top / "run.json", {**RUN, "plan": PLAN})
+    write(top / "checks.json", CHECKS)
+    write(top / "certificate.json", engine.interrupted(RUN, PLAN))
+    ended(top, "etcd")
+    write(top / "raw" / "apiserver" / "host" / "objects.csv", "half")
+    write(top / "facts" / "apiserver" / "host.json", {})
+    return top
+
+
+def go_on(top, run=RUN, plan=PLAN, checks=CHECKS, days=7, now=NOW):
+    return resume.resume(str(top), run, plan, checks, days, now)
+
+
+def test_what_had_ended_stays(run):
+    found = go_on(run)
+    assert found["kept"] == {"etcd": ["prod"]} and list(found["done"]) == ["etcd"]
+    assert found["done"]["etcd"] == {**RECORD, "findings": [fake.finding("etcd")], "at": "2026-11-21T03:00:00Z"}
+    assert found["run"] == {"id": RUN["id"], "started": RUN["started"], "resumed": [{"at": NOW, "kept": {"etcd": "2026-11-21T03:00:00Z"}}]}
+
+
+def test_the_certificate_tells_it(run):
+    went = {**RUN, **go_on(run)["run"]}
+    found = {layer: [fake.finding(layer)] for layer in PLAN["layers"]}
+    made = engine.certificate(went, PLAN, found, go_on(run)["done"])
+    assert "It was interrupted and went on at 2026-11-22T02:00:00Z: etcd had been measured before, apiserver, dns then." in made["message"]
+    assert made["run"]["resumed"] == went["resumed"] and made["layer_verdicts"]["etcd"]["at"] == "2026-11-21T03:00:00Z"
+    assert "at" not in made["layer_verdicts"]["dns"]
+
+
+@pytest.mark.parametrize(
+    ("record", "stays"),
+    [
+        ({"error": "the connection was lost"}, False),
+        # Who asks again must not get another answer.
+        ({"error": "aborted: an alarm", "verdict": {"verdict": "FAIL"}}, True),
+        ({"verdict": {"verdict": "FAIL"}}, True),
+        ({"verdict": {"verdict": "INCONCLUSIVE"}}, True),
+        ({"error": "blocked by etcd", "verdict": {"verdict": "INCONCLUSIVE"}}, False),
+    ],
+)
+def test_which_layers_are_measured_again(run, record, stays):
+    ended(run, "apiserver", **record)
+    assert ("apiserver" in go_on(run)["done"]) is stays
+
+
+def test_what_is_measured_again_is_moved_away(run):
+    ended(run, "apiserver", error="the connection was lost")
+    moved = resume.set_aside(str(run), ["etcd"], "20261122t020000z")
+    assert moved == ["facts/apiserver", "findings/apiserver.json", "raw/apiserver", "done/apiserver.json"]
+    assert (run / "interrupted" / "20261122t020000z" / "raw" / "apiserver" / "host" / "objects.csv").is_file()
+    assert sorted(report_seal.hashes(str(run))) == ["checks.json", "done/etcd.json", "facts/etcd/cluster/prod.json", "findings/etcd.json",
+                                                    "raw/etcd/host/write.stdout", "run.json"]  # fmt: skip
+    assert list(go_on(run)["done"]) == ["etcd"]
+
+
+@pytest.mark.parametrize("part", ["facts/etcd/cluster/prod.json", "findings/etcd.json", "raw/etcd/host/write.stdout", "done/etcd.json"])
+@pytest.mark.parametrize("how", ["cut", "gone", "added"])
+def test_what_was_changed_is_refused(run, part, how):
+    path = run / part
+    if how == "gone":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-3])
+    else:
+        path.with_name("more.json").write_text("{}", encoding="utf-8")
+    if part.startswith(("done", "findings")) and how == "added":
+        assert go_on(run)["done"]  # Another layer's.
+    elif part.startswith("done") and how == "gone":
+        assert not go_on(run)["done"]  # It is measured again.
+    else:
+        with pytest.raises(resume.ResumeError, match="changed|cannot be continued"):
+            go_on(run)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"run": {"profile": "soak"}}, "certify_profile"),
+        ({"run": {"time_scale": 0.1}}, "certify_time_scale"),
+        ({"run": {"hosts": {"etcd": ["etcd1", "etcd2"]}}}, "the inventory's hosts"),
+        ({"run": {"fingerprint": fingerprint.fingerprint({"Kubernetes": "v1.37.0", "nodes": 5})}}, "Kubernetes was v1.36.3, is v1.37.0"),
+        ({"plan": {"layers": ["etcd", "apiserver"]}}, "certify_layers"),
+        ({"plan": {"capacity": {"nodes": 9}}}, "certify_capacity"),
+        ({"plan": {"waivers": {"etcd_0": {}}}}, "certify_waivers"),
+        ({"checks": {"catalogue": {}}}, "the checks"),
+        ({"checks": {"settings": {"thresholds": {"etcd_0": {"target": "< 1"}}}}}, "the settings of the checks"),
+        ({"days": 0.1}, "more than certify_join_days"),
+    ],
+)
+def test_what_was_begun_otherwise_is_refused(run, changes, said):
+    given = {"run": copy.deepcopy(RUN), "plan": copy.deepcopy(PLAN), "checks": copy.deepcopy(CHECKS)}
+    for name, change in changes.items():
+        given[name] = {**given[name], **change} if isinstance(change, dict) else change
+    with pytest.raises(resume.ResumeError, match=said):
+        go_on(run, **given)
+
+
+def test_the_day_is_no_difference(run):
+    assert go_on(run, checks={**CHECKS, "settings": {"thresholds": {}, "today": "2026-11-22"}})
+
+
+def test_a_run_that_has_ended(run):
+    found = {layer: [fake.finding(layer)] for layer in PLAN["layers"]}
+    write(run / "certificate.json", engine.certificate(RUN, PLAN, found))
+    # The connection was lost: the run ended, and a layer of it broke.
+    ended(run, "apiserver"), ended(run, "dns", error="the connection was lost")
+    assert list(go_on(run)["done"]) == ["etcd", "apiserver"]
+    ended(run, "dns")
+    with pytest.raises(resume.ResumeError, match="nothing to continue"):
+        go_on(run)
+
+
+def call(capsys, which, **options):
+    with patch_module_args(options), pytest.raises(SystemExit):
+        which.main()
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_modules(run, capsys, monkeypatch):
+    monkeypatch.setattr(module.time, "gmtime", lambda: (2026, 11, 22, 2, 0, 0, 0, 0, 0))
+    documents = {"facts/dns/cluster/prod.json": {}, "findings/dns.json": [fake.finding("dns")]}
+    assert call(capsys, record_module, directory=str(run), documents=documents, ended={"layer": "dns", "record": RECORD})["changed"]
+    options = {"directory": str(run), "run": RUN, "plan": PLAN, "checks": CHECKS}
+    found = call(capsys, module, **options)
+    assert list(found["done"]) == ["etcd", "dns"] and found["moved"] == ["facts/apiserver", "raw/apiserver"]
+    (run / "checks.json").write_text("[]", encoding="utf-8")
+    refused = call(capsys, module, **options)
+    assert refused["failed"] and "Begin anew" in refused["msg"] and "exception" not in refused
+    refused = call(capsys, module, **{**options, "directory": str(run.parent / "none")})
+    assert refused["failed"] and "certify_resume" in refused["msg"]

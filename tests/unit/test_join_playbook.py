@@ -1,0 +1,27 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook join, called from the checkout as a user does; and what every role has to know of the names of a resumed run."""
+
+from __future__ import annotations
+
+import pathlib
+
+from ansible_collections.kubeproof.certify.tests.unit.plugins.module_utils.test_join import BAD, Results
+from ansible_collections.kubeproof.certify.tests.unit.test_history_playbooks import play
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_runs_are_joined_shown_and_decide(tmp_path):
+    (tmp_path / "prod").mkdir()
+    results = Results(tmp_path / "prod")
+    load, soak = results.run(20), results.run(22, "soak", ["etcd"])
+    status, said = play("join", tmp_path)
+    assert status == 0 and f"Joined: {load}, {soak}: PASS" in said and "KUBEPROOF CERTIFICATE: LOAD, JOINED" in said, said
+    [directory] = (tmp_path / "prod").glob("*-join")
+    assert {"certificate.html", "certificate.md", "certificate.xml", "certificate.prom", "summary.md"} <= {path.name for path in directory.iterdir()}
+    results.run(23, facts={"dns": BAD})
+    status, said = play("join", tmp_path, "-e", f"certify_runs={load},{soak}", "--check")
+    assert status != 0 and "Left out, so that it decides as a whole: 20261123t020000z-load" in said and "Verdict FAIL." in said, said
+    assert len(list((tmp_path / "prod").glob("*-join"))) == 1
