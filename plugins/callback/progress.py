@@ -42,7 +42,7 @@ from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as Default
 
 from ansible_collections.kubeproof.certify.plugins.plugin_utils import progress
-from ansible_collections.kubeproof.certify.plugins.plugin_utils.progress_terminal import Terminal, columns, names, speaks_unicode
+from ansible_collections.kubeproof.certify.plugins.plugin_utils.progress_terminal import Terminal, columns, speaks_unicode
 
 # The first thing that a certification does when its plan stands, and the last thing before its report.
 FIRST = "kubeproof.certify.guard"
@@ -188,7 +188,7 @@ class CallbackModule(Default):
     def _flush(self):
         """Tell the failures that were gathered: one line for all hosts that failed in the same way."""
         waiting, self.waiting = self.waiting, {}
-        self._say([progress.failed(label, names(hosts), task, message, how) for (label, task, message, how), hosts in waiting.items()])
+        self._say([progress.alike(label, told, task, how) for (label, task, dummy, how), told in waiting.items()])
 
     # What happens -------------------------------------------------------------------------------------------------------------
 
@@ -232,8 +232,8 @@ class CallbackModule(Default):
         run, plan, done = (facts.get(name) for name in ("certify_run", "certify_plan", "certify_done"))
         # The plan is whole when the state of the run is there.
         if all(isinstance(one, dict) for one in (run, plan, done)):
-            self._say(self.state.planned(run, plan))
-        if isinstance(done, dict):
+            self._say([*self.state.planned(run, plan), *self.state.taken(done)])
+        elif isinstance(done, dict):
             self._flush()
             self._say(self.state.judged(done, time.time()))
 
@@ -249,6 +249,8 @@ class CallbackModule(Default):
             return
         if self._is_step(result.result.get("ansible_loop_var")):
             self._say(self.state.told(result.result.get(result.result["ansible_loop_var"]), result.result, time.time()))
+        elif isinstance(result.result.get("ansible_facts"), dict):
+            self._learn(result.result["ansible_facts"])
         self._overlooked(result)
 
     @ours
@@ -295,8 +297,9 @@ class CallbackModule(Default):
         message = str(told.get("censored") or told.get("msg") or "no reason was given")
         # What a command wrote says more than that its exit status was not zero.
         message += f" {told['stderr']}" if isinstance(told.get("stderr"), str) and told["stderr"].strip() not in message else ""
-        key = self.state.label, result.task.get_name(), f"{item}: {message}" if isinstance(item, str) and item else message, how
-        self.waiting.setdefault(key, []).append(self.host_label(result))
+        message = f"{item}: {message}" if isinstance(item, str) and item else message
+        key = self.state.label, result.task.get_name(), progress.nameless(message, result.host.get_name()), how
+        self.waiting.setdefault(key, {})[self.host_label(result)] = message
 
     @ours
     def v2_runner_on_skipped(self, result):

@@ -33,8 +33,8 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     """Return the document of the control plane.
 
     `measured`: plan (apiserver_plan), info (apiserver_info's facts before the load), after (the same after it), hosts [inventory names of
-    control-plane hosts], schedulers [those whose scheduler is read], reboot_nodes, reboots, identity, stress, steps {name: {kind, facts, seconds, cpu_seconds, cpus,
-    windows: {api, kubelet, scheduler: {endpoint: facts}}}}, streams, clean. Only `plan` must be there.
+    control-plane hosts], schedulers [those whose scheduler is read], reboot_nodes, reboots, identity, stress, steps {name: {kind, facts, seconds,
+    cpu_seconds, cpus, windows: {api, kubelet, scheduler: {endpoint: facts}}}}, streams, clean. Only `plan` must be there.
     """
     plan, info = measured["plan"], _map(measured.get("info"))
     steps = {name: _map(step) for name, step in _map(measured.get("steps")).items()}
@@ -57,6 +57,8 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     facts["engines"] = {"k6": any(step["kind"] == "objects" for step in plan["steps"])}
     facts["density"] = _density(plan, done)
     facts["reboot"] = node_reboot.facts(measured.get("reboot_nodes") or (), _map(measured.get("reboots")))
+    if not facts["reboot"]["asked"]:
+        facts["missing"] = {**_map(facts.get("missing")), "reboot.nodes": node_reboot.UNASKED}
     facts.update(_writes_per_pod(done, instances))
     facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
     return facts

@@ -72,7 +72,8 @@ def certificate(
     `run`: id, started, user, controller, version, profile, cluster {name, uid?, kubernetes?}; finished, seconds,
     load_seconds, time_scale, command, resumed [{at, kept {layer: when}}], hosts {group: [names]}, tools {host: {tool: {version, path, source}}} where known.
     `plan`: layers [chosen]; beside [what is read beside them, such as tuning]; checklist and slas {id: {title, layer, checks, profiles?}},
-    changes [...], capacity {name: value}, expected {layer: [{name, value, source, text}]}, waivers {id: {reason, owner, expires}}, not_applicable {id: reason}, inventory, where there are any.
+    changes [...], capacity {name: value}, expected {layer: [{name, value, source, text}]}, waivers {id: {reason, owner, expires}},
+    not_applicable {id: reason}, inventory, where there are any.
     `findings_by_layer`: {layer: [finding]}; a chosen layer that is missing, damaged or has nothing judged is INCONCLUSIVE.
     `records`: {layer: {seconds?, load_seconds?, error?}}; a layer with an error is at best INCONCLUSIVE.
     CertificateError if run or plan lack a key.
@@ -255,7 +256,9 @@ def message(verdict: str, step: str, findings: Sequence) -> str:
 
 def _expected(plan: Mapping) -> Dict[str, List[dict]]:
     """Return {expected: what sized the load of each layer, and where each number comes from}, {} where that is not known."""
-    rows = [{"layer": layer, **one} for layer, inputs in (plan.get("expected") or {}).items() for one in inputs]
+    known = plan.get("expected") or {}
+    # run.json has its keys in the order of the alphabet.
+    rows = [{"layer": layer, **one} for layer in (*LAYERS, *sorted(set(known) - set(LAYERS))) for one in known.get(layer, ())]
     return {"expected": rows} if rows else {}
 
 

@@ -19,8 +19,6 @@ HELD = 0.99
 THREADS_EACH = 2
 # With so much of -q waiting for answers the server was slow, and not dnsperf.
 WAITING = 0.5
-# With these a rate is carried: loss and SERVFAIL, and P99 in seconds (the catalogue's dns.qps).
-FAILED, SLOW = 0.001, 0.050
 # Without one of these nothing is said.
 SEEN = ("sent", "completed", "lost", "interrupted", "failed", "seconds", "timeout")
 ASKED = ("rate", "count", "threads", "outstanding", "searched", "lines")
@@ -90,12 +88,6 @@ def alone(step: dict) -> dict:
         own = {"facts": _map(step.get("each")).get(name), "job": dict(job, count=1), "pods": [ran[index]] if index in ran else []}
         found[name] = lookup(dict(step, **own))
     return found
-
-
-def upper(value: Any) -> float:
-    """Return the upper end of a percentile."""
-    end = value[1] if isinstance(value, list) else value
-    return math.inf if end is None else end
 
 
 def _map(value: Any) -> dict:

@@ -148,7 +148,9 @@ def _writes(profile, load, rate, settings):
         return []
     if isinstance(load["write"], list):
         *before, last = load["write"]
-        steps = [_put(f"write_{number}_{round(one['share'] * 100)}", rate * one["share"], one["seconds"], settings, True) for number, one in enumerate(before, 1)]
+        steps = [
+            _put(f"write_{number}_{round(one['share'] * 100)}", rate * one["share"], one["seconds"], settings, True) for number, one in enumerate(before, 1)
+        ]
         return [*steps, _put("write", rate * last["share"], last["seconds"], settings, leader=True)]
     return [_put("write", rate, load["write"], settings, leader=True)]
 

@@ -20,7 +20,9 @@ COLUMNS = {"Version": "kubelets", "OS-Image": "operating systems", "Kernel-Versi
 # A server's own: they differ between servers of one cluster, and change with an address.
 OWN_FLAGS = frozenset(("advertise-address", "bind-address", "node-ip", "hostname-override"))
 # Values that say themselves; of others, such as paths and addresses, only whether they changed is told.
-SPEAKING = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?(?:[a-zA-Z%]{1,3})?(?:[0-9]+[a-z]{1,2})*|true|false|[A-Z][A-Za-z]{1,40}(?:=(?:true|false))?(?:,[A-Z][A-Za-z]{1,40}(?:=(?:true|false))?)*")
+NUMBER = r"[0-9]{1,12}(?:\.[0-9]+)?(?:[a-zA-Z%]{1,3})?(?:[0-9]+[a-z]{1,2})*"
+NAME = r"[A-Z][A-Za-z]{1,40}(?:=(?:true|false))?"
+SPEAKING = re.compile(f"{NUMBER}|true|false|{NAME}(?:,{NAME})*")
 ETCD = "etcd versions"
 SHOWN = 10
 

@@ -18,7 +18,7 @@ def report(top: str, after: Optional[str] = None, before: Optional[str] = None, 
     """Return {text, comparison or None, trends, runs, skipped, after} of the runs below `top`.
 
     `after` and `before` are names of runs below it, or paths of their directories. Without `after` it is the newest run that ended; without
-    `before`, the one before it with the same profile. HistoryError names what cannot be compared. `keep`: see history_runs.runs.
+    `before`, the one before it with the same profile and time scale. HistoryError names what cannot be compared. `keep`: see history_runs.runs.
     """
     found, skipped = history_runs.runs(top, keep)
     new = _chosen(top, after) if after else _newest(found, top)
@@ -32,11 +32,11 @@ def report(top: str, after: Optional[str] = None, before: Optional[str] = None, 
 def _report(certificate: Mapping, found: List[dict], skipped: List[dict], new: str, old: Optional[str]) -> Dict[str, Any]:
     """Return the report of a run against another, or against the one before it."""
     own, foreign = _own(found, certificate["cluster"].get("uid"))
-    same = [one for one in history_runs.finished(own, certificate["profile"]) if one["started"] < certificate["run"]["started"]]
+    same = [one for one in history_runs.finished(own, certificate) if one["started"] < certificate["run"]["started"]]
     old = old or (same[-1]["path"] if same else None)
     comparison = history_compare.compare(history_runs.load(old), certificate, same) if old else None
     names = {name: rows[0] for name, rows in by_check(certificate["findings"]).items()}
-    trends = history_text.trends(history_runs.finished(own, certificate["profile"]), names)
+    trends = history_text.trends(history_runs.finished(own, certificate), names)
     parts = [history_text.history(own, skipped + foreign, trends)]
     alone = f"{certificate['run']['id']} is the first of its profile: there is nothing to compare.\n"
     parts.append(history_text.comparison(comparison) if comparison else alone)
@@ -61,7 +61,7 @@ def trend(certificate: Mapping, top: str) -> List[dict]:
     try:
         own, dummy = _own(history_runs.runs(top)[0], certificate["cluster"].get("uid"))
         now = history_runs.summary(certificate)
-        before = [one for one in history_runs.finished(own, certificate["profile"]) if one["started"] < now["started"]]
+        before = [one for one in history_runs.finished(own, certificate) if one["started"] < now["started"]]
         return history_text.plots([*before, now], {name: rows[0] for name, rows in by_check(certificate["findings"]).items()})
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, HistoryError):
         # A picture is no reason to leave a run without its seal.

@@ -20,7 +20,7 @@ KEPT = ".history.json"
 # What is of ours beside the runs: recordings of the soak's watchers, audits, and certificates that were joined from runs.
 NO_RUN = re.compile(r"soak|audit-[0-9tz]+|[0-9tz]+-join")
 SCHEMA = 1
-SUMMARY = {"id", "started", "profile", "heading", "state", "verdict", "name", "uid", "values"}
+SUMMARY = {"id", "started", "profile", "scale", "heading", "state", "verdict", "name", "uid", "values"}
 
 
 class HistoryError(Exception):
@@ -55,9 +55,9 @@ def summary(certificate: Mapping) -> Dict[str, Any]:
         seen = next((row for row in rows if size(row["value"]) is not None), None)
         if seen is not None:
             values[identifier] = [size(seen["value"]), bool(rows[0]["judged"])]
-    return {"id": str(run["id"]), "started": str(run["started"]), "profile": certificate["profile"], "heading": certificate["heading"],
-            "state": certificate["state"], "verdict": certificate["verdict"], "name": cluster.get("name"), "uid": cluster.get("uid"),
-            "values": values}  # fmt: skip
+    return {"id": str(run["id"]), "started": str(run["started"]), "profile": certificate["profile"], "scale": run.get("time_scale", 1),
+            "heading": certificate["heading"], "state": certificate["state"], "verdict": certificate["verdict"], "name": cluster.get("name"),
+            "uid": cluster.get("uid"), "values": values}  # fmt: skip
 
 
 def size(value: Any) -> Optional[float]:
@@ -116,6 +116,7 @@ def _kept(top: str) -> Dict[str, Any]:
         return {}
 
 
-def finished(found: List[dict], profile: str) -> List[dict]:
-    """Return those runs of a profile that ended."""
-    return [one for one in found if one["state"] == "finished" and one["profile"] == profile]
+def finished(found: List[dict], certificate: Mapping) -> List[dict]:
+    """Return those runs that ended and loaded as this one did: of its profile, and of its time scale."""
+    like = summary(certificate)
+    return [one for one in found if one["state"] == "finished" and all(one[key] == like[key] for key in ("profile", "scale"))]

@@ -100,8 +100,12 @@ def parts(members: Sequence[Member]) -> Dict[Tuple[str, str], Member]:
     found: Dict[Tuple[str, str], Member] = {}
     for member in sorted(members, key=lambda one: (one.finished, one.id)):
         for layer in member.certificate["layer_verdicts"]:
-            found[(member.profile if layer in engine.LAYERS else "", layer)] = member
+            found[_part(member, layer)] = member
     return found
+
+
+def _part(member: Member, layer: str) -> Tuple[str, str]:
+    return member.profile if layer in engine.LAYERS else "", layer
 
 
 def join(run: Mapping, members: Sequence[Member], left_out: Sequence[Member] = ()) -> Dict[str, Any]:
@@ -112,8 +116,10 @@ def join(run: Mapping, members: Sequence[Member], left_out: Sequence[Member] = (
     """
     members = sorted(members, key=lambda one: (one.finished, one.id))
     _require(members)
-    newest, base = members[-1], next(base for base in BASES if any(one.profile == base for one in members))
-    chosen = parts(members)
+    newest, chosen = members[-1], parts(members)
+    base = next((base for base in BASES if any((base, layer) in chosen for layer in engine.LAYERS)), None)
+    if base is None:
+        raise JoinError(f"None of {', '.join(one.name for one in members)} measured one of the layers {', '.join(engine.LAYERS)}. Name one that did.")
     layers = [layer for layer in engine.LAYERS if (base, layer) in chosen]
     waivers = {"waivers": {}, "today": str(run["at"])[:10]}
     for member in members:
@@ -126,13 +132,14 @@ def join(run: Mapping, members: Sequence[Member], left_out: Sequence[Member] = (
     outcome = checks.verdict(findings)
     partial = engine.is_partial(layers)
     step = engine.STEP_PARTIAL if partial else engine.STEP_BY_PROFILE[base]
-    rows = [{**_head(one), "layers": [layer for layer in one.certificate["layers"] if chosen[(one.profile, layer)] is one]} for one in members]
+    rows = [{**_head(one), "layers": [layer for layer in one.certificate["layers"] if chosen[_part(one, layer)] is one]} for one in members]
     return {
         "schema": engine.SCHEMA,
         "heading": engine.heading(base, layers, joined=True),
         "verdict": outcome["verdict"],
         "state": "finished",
-        "message": f"{engine.message(outcome['verdict'], step, findings)} Joined from {', '.join(one.name for one in members)}.",
+        "message": f"{engine.message(outcome['verdict'], step, findings)} Joined from {', '.join(one.name for one in members)}; "
+        "of a layer in a profile the newest of them decides.",
         "profile": base,
         "layers": layers,
         "partial": partial,
@@ -147,6 +154,7 @@ def join(run: Mapping, members: Sequence[Member], left_out: Sequence[Member] = (
         "slas": _checklist(newest.plan.get("slas", {}), chosen, findings, partial),
         "changes": newest.certificate["changes"],
         "capacity": newest.certificate["capacity"],
+        **_expected(chosen, base, layers),
         "waivers": checks.waiver_states(findings, waivers),
         "not_applicable": _not_applicable(members, findings),
         "findings": findings,
@@ -258,6 +266,12 @@ def _checklist(items: Mapping, chosen: Mapping, findings: Sequence[Mapping], par
             row = {**row, "run": member.id, "reason": " ".join(filter(None, (row.get("reason"), f"By {member.name}.")))}
         rows.append(row)
     return rows
+
+
+def _expected(chosen: Mapping, base: str, layers: Sequence[str]) -> Dict[str, Any]:
+    """Return {expected: what sized the load of each layer, by the run that decides}, {} where that is not known."""
+    rows = [row for layer in layers for row in chosen[(base, layer)].certificate.get("expected") or () if row["layer"] == layer]
+    return {"expected": rows} if rows else {}
 
 
 def _status(row: Mapping) -> tuple:

@@ -13,7 +13,7 @@ import yaml
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import monitoring_objects as objects
 from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_dashboards import dashboards
-from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_proof import proof
+from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_proof import certificate_proof, proof
 from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_queries import MonitoringError, facts_of, fits, require_layer
 from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_rules import certificate_groups, groups
 from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_scrape import configuration
@@ -49,6 +49,7 @@ def bundle(layers: Mapping, certificate: Mapping, checks: Mapping, settings: Any
     for name in rules:
         jobs = {job: options["selectors"][job] for job in layers[name].get("jobs", [])}
         files[f"tests/{NAME}-{name}.test.yml"] = _yaml(proof([one for one in watched if one.layer == name], name, jobs, f"../rules/{NAME}-{name}.yml"))
+    files[f"tests/{NAME}-certificate.test.yml"] = _yaml(certificate_proof(f"../rules/{NAME}-certificate.yml"))
     files.update({f"dashboards/{NAME}-{name}.json": json.dumps(board, indent=1) + "\n" for name, board in boards.items()})
     files["not-monitored.yml"] = _yaml(left)
     files["access.yml"] = HEAD + "---\n" + "---\n".join(_dump(one) for one in access(options["namespace"]))
@@ -73,7 +74,7 @@ def access(namespace: str) -> List[dict]:
     ]  # fmt: skip
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
     """Without anchors, which Prometheus reads and people do not."""
 
     def ignore_aliases(self, data: Any) -> bool:

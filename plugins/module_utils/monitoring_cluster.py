@@ -26,7 +26,8 @@ def look(server: Any, options: Mapping) -> Dict[str, Any]:
     if ingress:
         pods["ingress"] = _pods(server, INGRESS[ingress]["selector"])
     endpoints = server.request("GET", "/api/v1/namespaces/default/endpoints/kubernetes").get("subsets") or []
-    places = [f"{address['ip']}:{port['port']}" for one in endpoints for address in one.get("addresses", []) for port in one["ports"] if port["name"] == "https"]
+    ports = [(address["ip"], port) for one in endpoints for address in one.get("addresses", []) for port in one["ports"]]
+    places = [f"{address}:{port['port']}" for address, port in ports if port["name"] == "https"]
     nodes = [one["metadata"]["name"] for one in server.items("/api/v1/nodes")]
     spaces = {kind: next(iter({one["metadata"]["namespace"] for one in found}), "") for kind, found in pods.items()}
     return {

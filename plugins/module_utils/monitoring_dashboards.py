@@ -40,7 +40,8 @@ def dashboards(watched: Sequence, layers: Mapping, selectors: Mapping, facts: Ma
     """Return {name: dashboard}; `certificate` is the document of the dashboard of certificates, in the form of a layer's."""
     found = {name: _layer(name, layer, [one for one in watched if one.layer == name], selectors, facts) for name, layer in layers.items()}
     words = words_of(certificate, {"certificate": 'cluster=~"$cluster"'}, PANEL_WINDOW)
-    found["certificate"] = _dashboard("certificate", certificate["title"], [_extra(panel, words) for panel in panels_of("certificate", certificate, facts)], True)
+    panels = [_extra(panel, words) for panel in panels_of("certificate", certificate, facts)]
+    found["certificate"] = _dashboard("certificate", certificate["title"], panels, True)
     return found
 
 
@@ -70,7 +71,9 @@ def _dashboard(name: str, title: str, panels: List[dict], by_cluster: bool = Fal
         "refresh": "30s",
         "time": {"from": "now-1h", "to": "now"},
         "templating": {"list": variables},
-        "annotations": {"list": [{"name": called, "datasource": SOURCE, "enable": True, "iconColor": color, "expr": expr} for called, color, expr in ANNOTATIONS]},
+        "annotations": {"list": [
+            {"name": called, "datasource": SOURCE, "enable": True, "iconColor": color, "expr": expr} for called, color, expr in ANNOTATIONS
+        ]},
         "links": [{"title": "Kubeproof", "type": "dashboards", "icon": "external link", "tooltip": "", "url": "", "tags": [TAG], "asDropdown": True,
                    "targetBlank": False, "includeVars": True, "keepTime": True}],
         "panels": _placed(panels),

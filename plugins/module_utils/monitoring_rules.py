@@ -50,7 +50,8 @@ def groups(watched: Sequence, layers: Mapping, selectors: Mapping, window: str) 
         mine = [one for one in watched if one.layer == name]
         records = [record for one in mine for record in _records(one, words)]
         alerts = [alert(one, limit) for one in mine for limit in one.limits] + [unmeasured(one) for one in mine if not one.query.sparse]
-        parts = [("records", records), ("alerts", alerts), ("targets", [target(name, job, words[job], every) for job in layer.get("jobs", []) for every in (False, True)])]
+        targets = [target(name, job, words[job], every) for job in layer.get("jobs", []) for every in (False, True)]
+        parts = [("records", records), ("alerts", alerts), ("targets", targets)]
         found[name] = [{"name": f"{PREFIX}-{name}-{part}", "rules": rules} for part, rules in parts if rules]
     return found
 
@@ -104,7 +105,8 @@ def unmeasured(one: Watched) -> dict:
     """Return the alert that a check is not recorded any more."""
     labels = {"severity": "warning", "layer": one.layer, "check": one.identifier}
     summary = f"{quoted(one.check['title'])}: not measured for an hour."
-    return _rule(UNMEASURED, f"absent({series(one.identifier)})", "1h", labels, summary, "See whether its targets are scraped, and whether their metrics are kept.")
+    text = "See whether its targets are scraped, and whether their metrics are kept."
+    return _rule(UNMEASURED, f"absent({series(one.identifier)})", "1h", labels, summary, text)
 
 
 def target(layer: str, job: str, selector: str, every: bool) -> dict:

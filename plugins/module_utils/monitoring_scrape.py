@@ -44,7 +44,8 @@ def configuration(options: Mapping) -> Dict[str, Any]:
     client = _client(api)
     if found:
         return {**_head(options), "scrape_configs": _fixed(client, api, found, options) + _all_named(options, client)}
-    jobs = [_apiservers(client, api), *_kubelets(client, api), _pods(client, api, DNS["name"], options["namespaces"]["dns"], DNS["selector"], _port(options, "dns"))]
+    dns = _pods(client, api, DNS["name"], options["namespaces"]["dns"], DNS["selector"], _port(options, "dns"))
+    jobs = [_apiservers(client, api), *_kubelets(client, api), dns]
     if options["ingress"]:
         known = INGRESS[options["ingress"]]
         jobs.append(_pods(client, api, known["name"], options["namespaces"]["ingress"], known["selector"], _port(options, "ingress")))

@@ -156,11 +156,11 @@ def _engines(settings):
 
 
 def _inputs(declared):
+    """Return what is declared, or that it is not: what goes between zones does not follow from the number of nodes."""
     found = []
     for name, text in INPUTS.items():
-        if name in declared:
-            value = _number(f"certify_capacity.{name}", declared[name], 1, LARGEST)
-            found.append({"name": name, "value": value, "source": "declared", "text": text})
+        value = _number(f"certify_capacity.{name}", declared[name], 1, LARGEST) if name in declared else None
+        found.append({"name": name, "value": value, "source": "not declared" if value is None else "declared", "text": text})
     return found
 
 

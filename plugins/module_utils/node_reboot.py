@@ -18,6 +18,7 @@ COMPONENT = "component"
 MIRROR = "kubernetes.io/config.mirror"
 ENDED = ("Succeeded", "Failed")
 SHOWN = 3
+UNASKED = "no node is named in certify_reboot_nodes"
 # Clock ticks of /proc, the same on every Linux that runs Kubernetes.
 TICKS = 100
 UPTIME = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s+[0-9.]+\s*$", re.MULTILINE)

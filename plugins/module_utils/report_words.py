@@ -42,7 +42,17 @@ def require(certificate: Any) -> Mapping:
         missing = [key for key in OF_FINDING if key not in finding] if isinstance(finding, Mapping) else list(OF_FINDING)
         if missing or finding["result"] not in RESULTS:
             raise ReportError(f"The certificate has a finding without {', '.join(missing) or 'a known result'}. Certify again.")
+    if "joined" in certificate and not _is_joined(certificate["joined"]):
+        raise ReportError("The certificate does not say which runs it was joined from. Join them again.")
     return certificate
+
+
+def _is_joined(found: Any) -> bool:
+    """Say whether a joined certificate says of each run what is shown of it."""
+    groups = [found.get(name) for name in ("runs", "left_out")] if isinstance(found, Mapping) else [None]
+    rows = [one for group in groups if isinstance(group, list) for one in group]
+    named = all(isinstance(one, Mapping) and all(isinstance(one.get(key), str) for key in ("id", "profile", "verdict")) for one in rows)
+    return named and all(isinstance(group, list) for group in groups) and all(isinstance(one.get("layers"), list) for one in groups[0])
 
 
 def word(result: Any) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Dict, List
 
 from . import fingerprint, report_seal
@@ -51,6 +51,9 @@ def resume(directory: str, run: Mapping, plan: Mapping, checks: Mapping, days: f
     there is nothing to continue, or when what it left was changed.
     """
     name = os.path.basename(os.path.normpath(directory))
+    busy = guards(os.path.abspath(directory))
+    if busy:
+        raise ResumeError(f"{name} still runs, or is being cleaned up (process {busy[0]}). Wait until that has ended, then continue it.")
     before, certificate = (_read(directory, part, name) for part in ("run.json", report_seal.CERTIFICATE))
     asked = _read(directory, report_seal.CHECKS, name)
     different = _differences(before, run, plan, asked, checks)
@@ -86,7 +89,7 @@ def _done(directory: str, layer: str, name: str) -> Dict[str, Any]:
     if not isinstance(document, dict) or document.get("digest") != report_seal.digest(document) or document.get("layer") != layer:
         raise ResumeError(f"{name} cannot be continued: {DONE}/{layer}.json was changed. Begin anew.")
     found = _hashes(directory, layer)
-    changed = sorted(path for path in {*found, *document["hashes"]} if found.get(path) != document["hashes"].get(path))
+    changed = sorted(path for path in document["hashes"] if found.get(path) != document["hashes"][path])
     if changed:
         raise ResumeError(f"{name} cannot be continued: {changed[0]} was changed after it was measured. Begin anew.")
     return document
@@ -111,16 +114,34 @@ def _differences(before: Mapping, run: Mapping, plan: Mapping, asked: Mapping, c
     return found
 
 
-def set_aside(directory: str, kept: Sequence[str], stamp: str) -> List[str]:
-    """Move what layers that are measured again have left out of the way, below interrupted/<stamp>; return what was moved."""
+def set_aside(directory: str, kept: Collection[str], stamp: str) -> List[str]:
+    """Move what is measured again out of the way, below interrupted/<stamp>; return what was moved.
+
+    That is all of the layers that are not kept, and of those that are what was added after they had ended: a second cluster's, for example.
+    """
     moved = []
     for part in ("facts", "findings", "raw", DONE):
         top = os.path.join(directory, part)
-        for name in sorted(os.listdir(top)) if os.path.isdir(top) else []:
-            if name.partition(".")[0] in kept:
-                continue
-            target = os.path.join(directory, "interrupted", stamp, part, name)
-            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-            os.rename(os.path.join(top, name), target)
-            moved.append(f"{part}/{name}")
+        moved += [f"{part}/{name}" for name in sorted(os.listdir(top) if os.path.isdir(top) else ()) if name.partition(".")[0] not in kept]
+    for layer in kept:
+        known = read_json(os.path.join(directory, DONE, f"{layer}.json"))["hashes"]
+        moved += [path for path in _hashes(directory, layer) if path not in known]
+    for path in moved:
+        target = os.path.join(directory, "interrupted", stamp, path)
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        os.rename(os.path.join(directory, path), target)
     return moved
+
+
+def guards(directory: str) -> List[int]:
+    """Return the processes that guard the run in a directory: it still runs here, or is being cleaned up."""
+    found = []
+    for entry in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as stream:
+                words = stream.read().split(b"\0")
+        except OSError:
+            continue
+        if entry.isdigit() and any(word.endswith(b"guard.py") and after == os.fsencode(directory) for word, after in zip(words, words[1:])):
+            found.append(int(entry))
+    return found

@@ -18,6 +18,8 @@ OURS = {"mutating": ("POST pods", "POST pods/binding", "PATCH pods/status", "DEL
 QUEUES = ("deployment", "replicaset", "endpoint_slice", "endpointslice", "node_lifecycle_controller", "garbage_collector_attempt_to_delete")
 CLUSTERLOADER = "clusterloader2"
 PARTS = ("fill", "latency", "churn", "drain")
+# The SLO of the start of a pod: what is asked for in the last second may need it.
+GRACE = 5.0
 SHOWN = ("count", "p50", "p95", "p99")
 
 
@@ -60,11 +62,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _named(steps: Dict[str, dict], name: str, of_step: Any) -> dict:
-    """Return {name: {size: what `of_step` says of it}}; sizes of which nothing is known are left out, and all when no size is known."""
-    found = {size: of_step(step) for size, step in steps.items()}
-    found = {size: value for size, value in found.items() if value}
-    return {name: found} if found else {}
+def _named(steps: Dict[str, dict], name: str, of_step: Any, other: bool = False) -> dict:
+    """Return {name: {size: what `of_step` says of it}}; a size of which nothing is known stays, empty, so that the judge misses it.
+
+    `other`: whether clusterloader2 measures it too.
+    """
+    return {name: {size: of_step(step) for size, step in steps.items() if other or size != CLUSTERLOADER}}
 
 
 # Before the load ------------------------------------------------------------------------------------------------------------
@@ -109,9 +112,11 @@ def _pods(steps: Dict[str, dict]) -> dict:
     """Return what happened to pods and endpoints: unready, start, scheduling, throughput, endpoints_added, endpoints_removed, generator, phases."""
     facts: Dict[str, Any] = {}
     facts.update(_named(steps, "unready", _unready))
-    facts.update(_named(steps, "start", lambda step: _map(_map(_part(step, "latency").get("phases")).get("started")) or _clusterloader_start(step)))
+    facts.update(_named(steps, "start", lambda step: _map(_map(_part(step, "latency").get("phases")).get("started")) or _clusterloader_start(step), True))
     facts.update(_named(steps, "scheduling", lambda step: _map(_map(_part(step, "fill").get("phases")).get("scheduled"))))
     facts.update(_named(steps, "throughput", _throughput))
+    rates = {size: _scheduled(step) for size, step in steps.items()}
+    facts["scheduled"] = {size: {"rate": rate} for size, rate in rates.items() if rate is not None}
     for kind in ("added", "removed"):
         facts.update(_named(steps, f"endpoints_{kind}", lambda step, kind=kind: _map(_map(_part(step, "churn").get("endpoints")).get(kind))))
     found = {f"{size}: {name}": _limited(_map(step.get(name))) for size, step in steps.items() for name in PARTS if "generator_limited" in _map(step.get(name))}
@@ -127,7 +132,7 @@ def _pods(steps: Dict[str, dict]) -> dict:
 def _clusterloader_start(step: dict) -> dict:
     """Return the start of pods as clusterloader2 saw it. It says of how many only that all were there: without a failed step those that were asked for."""
     seen = _map(step.get("clusterloader"))
-    latency = _map(_map(seen.get("pod_startup")).get("pod_startup"))
+    latency = _map(_map(seen.get("pod_startup_latency")).get("pod_startup"))
     return {**latency, "count": step["expected"]} if latency and seen.get("failed") == 0 and _is_number(step.get("expected")) else {}
 
 
@@ -146,47 +151,47 @@ def _unready(step: dict) -> dict:
 
 
 def _throughput(step: dict) -> dict:
-    """Return {scheduled, share, offered}: the busiest 5 s, and how much of the offered rate was carried to the end of the filling."""
-    fill, other = _part(step, "fill"), _map(_map(step.get("clusterloader")).get("scheduling_throughput"))
-    if other:
-        return {"scheduled": other["max"]}
+    """Return {share, offered, carried}: how much of the offered rate was carried to the end of the filling."""
+    fill = _part(step, "fill")
     if not _is_number(fill.get("throughput")) or not fill.get("rate_offered") or not _is_number(fill.get("expected")):
         return {}
     # The last pods are asked for at the end of the schedule, and need their own time to start.
     planned = fill["expected"] / fill["rate_offered"]
-    found = {"offered": fill["rate_offered"], "carried": fill["throughput"], "share": min(1.0, planned / max(planned, fill["seconds"] - GRACE))}
-    return {**found, **({"scheduled": fill["scheduled_rate"]} if "scheduled_rate" in fill else {})}
+    return {"offered": fill["rate_offered"], "carried": fill["throughput"], "share": min(1.0, planned / max(planned, fill["seconds"] - GRACE))}
 
 
-# The SLO of the start of a pod: what is asked for in the last second may need it.
-GRACE = 5.0
+def _scheduled(step: dict) -> Optional[float]:
+    """Return the highest rate at which pods got their node: of 5 s, or what clusterloader2 saw; None when unknown."""
+    return _part(step, "fill").get("scheduled_rate", _map(_map(step.get("clusterloader")).get("scheduling_throughput")).get("max"))
 
 
 # Servers --------------------------------------------------------------------------------------------------------------------
 
 
 def _servers(steps: Dict[str, dict], instances: List[str]) -> dict:
-    """Return {mutating, read, list: {size: series}, errors, terminations, …}: what the API servers measured at each size."""
-    facts: Dict[str, Any] = {}
+    """Return {mutating, read, list: {"size: series": numbers}, errors, defence: {size: …}, few, …}: what the API servers measured at each size."""
+    facts: Dict[str, Any] = {kind: {} for kind in (*OURS, "errors", "defence")}
+    read = []
     for size, step in steps.items():
         windows = _map(step.get("windows"))
         found = apiserver_facts.of_window(windows, instances)
         for kind, ours in OURS.items():
-            for name, one in _map(_map(found.get(kind)).get("series")).items():
-                if one.get("count", 0) >= apiserver_facts.LEAST or name in ours:
-                    facts.setdefault(kind, {})[f"{size}: {name}"] = one
-        for kind in ("errors", "felt"):
-            if found.get(kind):
-                facts.setdefault(kind, {})[size] = found[kind]
+            series = _map(_map(found.get(kind)).get("series"))
+            # What this load always makes is missed where it is not known.
+            known = {name: one for name, one in series.items() if one.get("count", 0) >= apiserver_facts.LEAST or name in ours}
+            facts[kind].update({f"{size}: {name}": one for name, one in {**dict.fromkeys(ours, {}), **known}.items()})
+        facts["errors"][size] = _map(found.get("errors"))
+        read += [size] if found.get("errors") else []
+        facts["defence"][size] = {name: found[name] for name in ("terminations", "watchers_ended", "rejected") if name in found}
+        restarted = api_windows.restarts(_map(windows.get("api")))
+        facts["defence"][size].update({} if restarted is None else {"restarts": restarted})
         for kind in ("watchlist", "queued", "etcd", "webhooks"):
             for name, one in _map(found.get(kind)).items():
                 facts.setdefault(kind, {})[f"{size}: {name}"] = one
-        numbers = {name: found[name] for name in ("terminations", "watchers_ended", "rejected") if name in found}
-        numbers.update({} if api_windows.restarts(_map(windows.get("api"))) is None else {"restarts": api_windows.restarts(windows["api"])})
-        facts.update({"defence": {**facts.get("defence", {}), size: numbers}} if numbers else {})
     # Every size was read, so that what is not there has few observations, and is not unknown.
-    known = bool(steps) and set(facts.get("errors", ())) == set(steps)
-    return {**facts, **({"few": {kind: kind not in facts for kind in ("read", "list")}} if known else {})}
+    few = {kind: not facts[kind] for kind in ("read", "list")} if steps and set(read) == set(steps) else {}
+    facts = {kind: value for kind, value in facts.items() if value}
+    return {**facts, **({"few": few} if few else {})}
 
 
 def _whole(step: dict, component: str, hosts: Iterable[str]) -> dict:
@@ -206,7 +211,7 @@ def _schedulers(steps: Dict[str, dict], hosts: List[str]) -> dict:
         found["pending"] = sum(waiting) if waiting and all(map(_is_number, waiting)) else None
         return {name: value for name, value in found.items() if value is not None}
 
-    return _named(steps, "scheduler", of_step)
+    return _named(steps, "scheduler", of_step, True)
 
 
 def _managers(steps: Dict[str, dict], hosts: List[str]) -> dict:
@@ -215,6 +220,8 @@ def _managers(steps: Dict[str, dict], hosts: List[str]) -> dict:
     depth: Dict[str, dict] = {}
     for size, step in steps.items():
         window = _whole(step, "manager", hosts)
+        waits.update({} if window else {f"{size}: deployment": {}})
+        depth.update({} if window else {f"{size}: deployment": {}})
         for group, parts in api_windows.entries(window, "waits").items():
             # Only the leader works; of the others the count is 0.
             shown = _shown(api_windows.merged(parts))

@@ -48,7 +48,8 @@ def selector(run_id):
 def accounts(names, clusterloader=False):
     """Return the accounts of a run, as run_access takes them; `names` of the hollow nodes. Nothing but hollow nodes can be changed or deleted.
 
-    clusterloader2 looks which namespaces and nodes there are.
+    clusterloader2 looks which namespaces and nodes there are, and follows pods, Deployments and ReplicaSets in all
+    namespaces, whatever it is told.
     """
     named = {"resourceNames": list(names)}
     load = [
@@ -57,7 +58,8 @@ def accounts(names, clusterloader=False):
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "delete"], **named},
     ]
     if clusterloader:
-        load.append({"apiGroups": [""], "resources": ["namespaces", "nodes"], "verbs": ["get", "list"]})
+        load.append({"apiGroups": [""], "resources": ["namespaces", "nodes", "pods"], "verbs": READ})
+        load.append({"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": READ})
     # What a kubelet and a kube-proxy ask for (system:node, system:node-proxier), without Secrets, and changes by name only.
     hollow = [
         {"apiGroups": [""], "resources": ["nodes", "pods", "services", "namespaces"], "verbs": READ},
@@ -68,7 +70,10 @@ def accounts(names, clusterloader=False):
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
         {"apiGroups": ["networking.k8s.io"], "resources": ["servicecidrs"], "verbs": READ},
         {"apiGroups": ["node.k8s.io"], "resources": ["runtimeclasses"], "verbs": READ},
-        {"apiGroups": ["storage.k8s.io"], "resources": ["csidrivers", "csinodes"], "verbs": READ},
+        {"apiGroups": ["storage.k8s.io"], "resources": ["csidrivers"], "verbs": READ},
+        # Without a CSINode of its own, which goes with its node, a kubelet does not become Ready.
+        {"apiGroups": ["storage.k8s.io"], "resources": ["csinodes"], "verbs": ["create", *READ]},
+        {"apiGroups": ["storage.k8s.io"], "resources": ["csinodes"], "verbs": ["update", "patch"], **named},
     ]
     observer = [
         {"nonResourceURLs": ["/metrics"], "verbs": ["get"]},

@@ -36,9 +36,8 @@ def facts(layer: str, plan: dict, views: Dict[str, dict], known: Any) -> dict:
     about = plan["stress"]
     judge = _Judge(layer, known)
     runs = {run["name"]: run for run in known.get("runs") or ()}
-    rows = [
-        _row(step, _map(views.get(step["name"])), runs[step["name"]], judge, _map(known.get("health"))) for step in stress_plan.planned(plan, list(runs))
-    ]
+    looks = _looks(_map(known.get("health")), list(runs.values()))
+    rows = [_row(step, _map(views.get(step["name"])), runs[step["name"]], judge, looks[step["name"]]) for step in stress_plan.planned(plan, list(runs))]
     rows.sort(key=lambda row: row["began"])
     found: Dict[str, Any] = {name: about[name] for name in ("unit", "expected", "closed")}
     for row in rows:
@@ -47,7 +46,7 @@ def facts(layer: str, plan: dict, views: Dict[str, dict], known: Any) -> dict:
     found["missing"] = {}
     _headroom(found, rows, about)
     _recovery(found, rows)
-    found["hysteresis"] = _hysteresis(rows, about)
+    found["hysteresis"] = _hysteresis(rows)
     rates = [row["achieved"] for row in rows if row.get("achieved") is not None]
     found.update({"most": max(rates)} if rates else {})
     found["said"] = _said(found, rows, about)
@@ -103,22 +102,32 @@ def _broken_by(finding: dict, check: dict) -> dict:
     return {**{key: finding[key] for key in keys if finding.get(key) is not None}, "bound": finding["critical"]}
 
 
+def _looks(first: dict, runs: List[dict]) -> Dict[str, tuple]:
+    """Return {step: (the first look at the health, the last that could be had before it)}."""
+    found, last = {}, first
+    for run in sorted(runs, key=lambda one: one["began"]):
+        found[run["name"]] = (first, last)
+        seen = _map(run.get("health"))
+        last = seen if seen and not seen.get("error") else last
+    return found
+
+
 # One step -------------------------------------------------------------------------------------------------------------------
 
 
-def _row(step: dict, view: dict, run: dict, judge: _Judge, before: dict) -> dict:
+def _row(step: dict, view: dict, run: dict, judge: _Judge, looks: tuple) -> dict:
     """Return a step with {held, broke_by, broke?, stop}."""
     row = {key: step[key] for key in ("name", "phase", "share")}
     row.update({key: view[key] for key in ("offered", "achieved", "p99", "errors", "seconds") if view.get(key) is not None})
     row.setdefault("offered", step.get("rate"))
     row.update(began=run["began"], ended=run["ended"], health=_map(run.get("health")))
-    worse, stop = worsened(before, row["health"])
+    worse, stop = worsened(*looks, row["health"])
     row["stop"] = stop or run.get("stop") or ""
     if run.get("aborted"):
         return dict(row, **_failed({"title": "The step was stopped", "value": run["error"]}))
     if worse:
         return dict(row, **_failed({"title": worse}))
-    blind = run.get("error") or unread(before, row["health"])
+    blind = run.get("error") or unread(looks[1], row["health"])
     if blind:
         return _open(row, blind)
     if not view:
@@ -203,7 +212,7 @@ def _recovery(found: dict, rows: List[dict]) -> None:
     found["recovery"] = {"seconds": seconds, "attempts": len(tries)}
 
 
-def _hysteresis(rows: List[dict], about: dict) -> List[str]:
+def _hysteresis(rows: List[dict]) -> List[str]:
     """Return in sentences which steps were not held although a higher or the same rate was before: what is overloaded once may stay slow."""
     said = []
     for number, row in enumerate(rows):
@@ -217,18 +226,21 @@ def _percent(row: dict) -> str:
     return f"{row['share'] * 100:.4g} %"
 
 
+def _rate(row: dict, about: dict) -> str:
+    return f"{_percent(row)} ({human(row['offered'], about['unit'])})"
+
+
 def _said(found: dict, rows: List[dict], about: dict) -> str:
     """Return the breaking point in one plain sentence."""
     best, bad = _at(rows, stress_plan.held(rows), True), _at(rows, stress_plan.broken(rows), False)
     unknown = next((row for row in _loading(rows) if row["held"] is None), None)
-    rate = lambda row: f"{_percent(row)} ({human(row['offered'], about['unit'])})"  # noqa: E731
     if not best and not bad:
         return f"The breaking point is not known: {found['missing'].get('headroom', '').rstrip('.')}."
-    held = f"held {rate(best)} of what is expected" if best else "no step was held"
+    held = f"held {_rate(best, about)} of what is expected" if best else "no step was held"
     if bad:
-        end = f"broke at {rate(bad)}: {bad['broke_by']}"
+        end = f"broke at {_rate(bad, about)}: {bad['broke_by']}"
     elif unknown:
-        end = f"{rate(unknown)} is {unknown['broke_by']}"
+        end = f"{_rate(unknown, about)} is {unknown['broke_by']}"
     else:
         end = "nothing broke, so it may carry more"
     loop = f" ({about['closed']})" if about["closed"] else ""

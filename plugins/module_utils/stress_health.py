@@ -15,12 +15,15 @@ from typing import Any, Tuple
 FULL = 0.8
 
 
-def worsened(before: Any, after: Any) -> Tuple[str, str]:
-    """Return (what became worse in a sentence or "", why no load may follow or "")."""
-    before, after = _map(before), _map(after)
-    said = _nodes(_map(before.get("nodes")), _map(after.get("nodes")))
+def worsened(first: Any, before: Any, after: Any) -> Tuple[str, str]:
+    """Return (what became worse in a sentence or "", why no load may follow or "").
+
+    What restarts or elects does so once, since the look before; what is lost stays lost until it is as at first.
+    """
+    first, before, after = _map(first), _map(before), _map(after)
+    said = _nodes(_map(first.get("nodes")), _map(after.get("nodes")))
     said += _pods(_map(before.get("pods")), _map(after.get("pods")))
-    etcd, stop = _etcd(_map(before.get("etcd")), _map(after.get("etcd")))
+    etcd, stop = _etcd(*(_map(look.get("etcd")) for look in (first, before, after)))
     return "; ".join(said + etcd), stop
 
 
@@ -51,15 +54,15 @@ def _pods(before: dict, after: dict) -> list:
     return said[:3]
 
 
-def _etcd(before: dict, after: dict) -> Tuple[list, str]:
-    first, last = _map(before.get("endpoints")), _map(after.get("endpoints"))
+def _etcd(first: dict, before: dict, after: dict) -> Tuple[list, str]:
+    members, last = _map(first.get("endpoints")), _map(after.get("endpoints"))
     said = [f"etcd {stop}" for stop in (_full(last, after.get("quota")),) if stop]
     stop = said[0] if said else ""
-    terms = [max((one.get("raft_term", 0) for one in look.values()), default=0) for look in (first, last)]
+    terms = [max((one.get("raft_term", 0) for one in look.values()), default=0) for look in (_map(before.get("endpoints")), last)]
     if terms[1] > terms[0]:
         said.append("etcd elected a leader")
-    if len(last) < len(first):
-        said.append(f"{len(first) - len(last)} of {len(first)} members of etcd do not answer")
+    if len(last) < len(members):
+        said.append(f"{len(members) - len(last)} of {len(members)} members of etcd do not answer")
     return said, stop
 
 

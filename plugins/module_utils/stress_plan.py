@@ -42,7 +42,7 @@ def ramp(make, seconds, settings, samples=0):
         # Preflight refuses such a run; its plan is still asked what it would have written.
         return [], []
     chosen = settings.get("stress") or {}
-    shares = shares_of(chosen.get("shares", SHARES))
+    shares = shares_of(SHARES if chosen.get("shares") is None else chosen["shares"])
 
     def step(phase, share, most):
         wanted = max(most, math.ceil(MARGIN * samples / max(make(share, most)["rate"], 1)))

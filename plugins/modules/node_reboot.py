@@ -158,8 +158,9 @@ def drained(server, options, deadline):
                 del left[uid]
         if left and time.monotonic() > deadline:
             first = next(iter(left.values()))
+            reason = why.get(first["metadata"]["uid"], "it is still ending")
             raise Refused(f"{name} is not rebooted: it could not be drained in {options['timeout']} s, {len(left)} pods are left, such as "
-                          f"{node_reboot.name_of(first)} ({why.get(first['metadata']['uid'], 'it is still ending')}). Raise certify_reboot_timeout.")  # fmt: skip
+                          f"{node_reboot.name_of(first)} ({reason}). Raise certify_reboot_timeout.")  # fmt: skip
         time.sleep(PAUSE if left else 0)
     return {"before": before, "evicted": len(pods)}
 

@@ -8,6 +8,7 @@ Pure: times come in, lines go out. It knows no layer: their names, steps and tim
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
@@ -157,11 +158,18 @@ class Progress:
         said = [duration(now - step.began), *summary(facts), *([why] if why else [])]
         return [Line(self.label, f"{step.name}: {', '.join(said)}", ATTENTION if why or errors(facts) else "")]
 
+    def taken(self, done: Mapping) -> List[Line]:
+        """Take over the layers that a run which is resumed had measured: they are told, but not again what they found."""
+        known = {layer: record for layer, record in done.items() if isinstance(record, Mapping)}
+        self.done.update({layer: _mark(record) for layer, record in known.items()})
+        verdicts = {layer: _map(record.get("verdict")).get("verdict") for layer, record in known.items()}
+        return [Line(layer, f"taken over: {words.word(verdict)}", TONES.get(str(verdict), "")) for layer, verdict in verdicts.items()]
+
     def judged(self, done: Mapping, now: float) -> List[Line]:
         """Return what is new in the record of each layer: its verdict, and each check that keeps it from a PASS."""
         lines: List[Line] = []
         for layer, record in done.items():
-            mark = (len(record.get("clusters") or ()), record.get("error") or "") if isinstance(record, Mapping) else ()
+            mark = _mark(record) if isinstance(record, Mapping) else ()
             if mark and self.done.get(layer) != mark:
                 lines += self.ended(now)
                 lines += _verdict(layer, record, known=layer in self.done and len(record.get("clusters") or ()) == self.done[layer][0])
@@ -170,17 +178,16 @@ class Progress:
 
     def status(self, now: float) -> List[str]:
         """Return the parts of the status, the most important first: where it is, what it does, since when, and the whole run."""
-        place = self.label
-        if self.label in self.layers:
-            place = f"{self.label} {self.layers.index(self.label) + 1}/{len(self.layers)}"
-        took = now - (self.step.began if self.step else self.task_began)
-        what = self.step.name if self.step else self.task
-        if self.step and self.step.rate:
-            what += f" {human(self.step.rate, '1/s')}"
+        # The thread that asks may be between two assignments of the one that tells.
+        label, step, layers = self.label, self.step, self.layers
+        place = f"{label} {layers.index(label) + 1}/{len(layers)}" if label in layers else label
+        what = step.name if step else self.task
+        if step and step.rate:
+            what += f" {human(step.rate, '1/s')}"
         elif self.hosts > 1:
             what += f" ({self.hosts} hosts)"
-        expected = self.step.seconds if self.step else None
-        return [place, what, clock(took, expected), f"run {clock(now - self.began, _number(self.times.get('seconds')))}"]
+        took = clock(now - (step.began if step else self.task_began), step.seconds if step else None)
+        return [place, what, took, f"run {clock(now - self.began, _number(self.times.get('seconds')))}"]
 
     def share(self, now: float) -> Optional[float]:
         """Return how much of the expected time has passed, less than 1 while it runs; None where nobody knows."""
@@ -201,6 +208,17 @@ def failed(label: str, hosts: Sequence[str], task: str, message: str, how: str =
     """Return the line of a failure that the run goes on from: every host, and the whole message."""
     where = f" at {', '.join(hosts)}" if list(hosts) != ["localhost"] else ""
     return Line(label, clean(f"{how}{where}: {task.rpartition(' | ')[2]}: {message}"), ATTENTION)
+
+
+def nameless(message: str, host: str) -> str:
+    """Return a message in which a host does not name itself, so that those of many hosts are alike."""
+    return re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)", "each", message)
+
+
+def alike(label: str, told: Mapping, task: str, how: str) -> Line:
+    """Return the line of what several hosts, {name: its message}, said in the same way."""
+    hosts = sorted(told)
+    return failed(label, hosts, task, told[hosts[0]] if len(hosts) == 1 else nameless(told[hosts[0]], hosts[0].partition(" -> ")[0]), how)
 
 
 def _verdict(layer: str, record: Mapping, known: bool) -> List[Line]:
@@ -289,6 +307,11 @@ def clock(seconds: float, expected: Optional[float] = None) -> str:
     shown = [f"{int(one) // 3600}:{int(one) // 60 % 60:02}:{int(one) % 60:02}" if one >= 3600 else f"{int(one) // 60}:{int(one) % 60:02}"
              for one in (max(0.0, seconds), *([expected] if expected else []))]  # fmt: skip
     return "/".join(shown)
+
+
+def _mark(record: Mapping) -> Tuple:
+    """Return what changes when a layer has something new to tell."""
+    return len(record.get("clusters") or ()), record.get("error") or ""
 
 
 def _map(value: Any) -> Mapping:

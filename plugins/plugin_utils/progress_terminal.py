@@ -10,7 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import cells, fit
 from ansible_collections.kubeproof.certify.plugins.plugin_utils.progress import Line
@@ -120,8 +120,3 @@ def columns(descriptor: int) -> int:
         return os.get_terminal_size(descriptor).columns or 80
     except OSError:
         return 80
-
-
-def names(hosts: Sequence[str]) -> List[str]:
-    """Return the hosts, each once, in order."""
-    return sorted(dict.fromkeys(hosts))

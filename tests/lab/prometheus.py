@@ -63,7 +63,8 @@ class Prometheus:
     def __init__(self, stack, configuration, directory):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        argv = [programs() / "prometheus", f"--config.file={configuration}", f"--storage.tsdb.path={directory}/data", f"--web.listen-address=127.0.0.1:{self.port}"]
+        argv = [programs() / "prometheus", f"--config.file={configuration}", f"--storage.tsdb.path={directory}/data"]
+        argv.append(f"--web.listen-address=127.0.0.1:{self.port}")
         self.log = directory / "prometheus.log"
         self.process = started(stack, argv, self.log)
         limit = time.monotonic() + START

@@ -52,7 +52,7 @@ def test_a_worker_is_rebooted(certify, node):
 
 def test_what_does_not_reboot(certify, node):
     """The command does nothing: the boot id stays the same, and nothing is learned."""
-    run = certify(layer="apiserver", load=OBJECTS, certify_reboot_command=["true"], **{**REBOOT, "certify_reboot_timeout": 15})
+    run = certify(layer="apiserver", load=OBJECTS, certify_reboot_command=["true"], **{**REBOOT, "certify_reboot_timeout": 30})
     assert "its boot id is the same as before" in run.error
     assert run.finding("apiserver_node_ready")["value"] is None and run.certificate["verdict"] == "INCONCLUSIVE" and node()
 

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from ansible_collections.kubeproof.certify.plugins.module_utils import resume
 from ansible_collections.kubeproof.certify.tests.lab.conftest import ANSIBLE, COLLECTION, ENVIRONMENT, NO_LOAD, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.usefixtures("untouched")]
@@ -44,6 +45,8 @@ def test_an_interrupted_run_goes_on(lab, playbook, tmp_path):
     wait_for(lambda: "The cleanup has run" in read("certificate.json")["message"])
     assert f"certify_resume: {directory.name}" in read("certificate.json")["message"]
     kept = read("done/etcd.json")
+    # Until then it would be refused: what cleans up would meet what goes on.
+    wait_for(lambda: not resume.guards(str(directory)))
 
     # Another expectation is another run; the name of the fact is explained.
     assert playbook("certify.yml", certify_resume=directory.name, certify_capacity={"dns_qps": 1}).wait(60) != 0

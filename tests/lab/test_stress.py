@@ -40,9 +40,9 @@ def fixture_stress(lab, certify):
 def test_dns_breaks_where_its_processor_ends(lab, stress, dns, note):
     settings = {"dns_service": f"{HOME}/coredns", "dns_least_rate": 100, "dns_services": 1, "dns_load": {"stress": {"pods": 2, "ramp": 8}}}
     found = {}
-    for milli in (50, 100):
+    for milli in (100, 200):
         with changed(lab, resources={"limits": {"cpu": f"{milli}m", "memory": "170Mi"}, "requests": {"cpu": "10m"}}):
-            run, found[milli] = stress("dns", certify_capacity={"dns_qps": 300}, certify_stress_shares=WIDE, **settings)
+            run, found[milli] = stress("dns", certify_capacity={"dns_qps": 3 * milli}, certify_stress_shares=WIDE, **settings)
         note(f"CoreDNS with {milli} m", run, run.finding("dns_breaking_point"))
     rates = [one["headroom"]["rate"] for one in found.values()]
     assert all("broke" in one for one in found.values()) and rates[1] / rates[0] == pytest.approx(2, rel=OFF)
@@ -51,11 +51,8 @@ def test_dns_breaks_where_its_processor_ends(lab, stress, dns, note):
 @contextlib.contextmanager
 def rate_limited(lab, rate):
     """Let the controller answer so many requests a second, and undo that."""
-    secret = lab.kubectl("get", "secret", CONTROLLER, "-n", CONTROLLER, "-o", "json")
-    secret["metadata"] = {"name": LIMITED, "namespace": CONTROLLER}
-    secret.pop("type", None)
-    default = secret["data"].pop("default.yaml")
-    secret["data"] = {**secret["data"], "default.yaml": default}
+    data = lab.kubectl("get", "secret", CONTROLLER, "-n", CONTROLLER, "-o", "json")["data"]
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": LIMITED, "namespace": CONTROLLER}, "data": data}
     secret["stringData"] = {"limit.yaml": LIMITER.format(rate=rate)}
     before = lab.kubectl("get", "deployment", CONTROLLER, "-n", CONTROLLER, "-o", "json")["spec"]["template"]["spec"]
     container = before["containers"][0]
@@ -85,7 +82,8 @@ def rolled_out(lab):
 @pytest.mark.parametrize("limit", [600, 800])
 def test_ingress_breaks_at_its_rate_limit(lab, stress, note, limit):
     with rate_limited(lab, limit):
-        run, found = stress("ingress", certify_capacity={"ingress_rps": 500}, ingress_load={"stress": {"ramp": 8}})
+        more = {"certify_stress_shares": [1.0, 1.15, 1.3, 1.45, 1.6], "certify_stress_bisect": False}
+        run, found = stress("ingress", certify_capacity={"ingress_rps": 550}, ingress_load={"stress": {"ramp": 8}}, **more)
     note(f"an ingress limited to {limit}/s", run, run.finding("ingress_breaking_point"))
     assert found["headroom"]["rate"] == pytest.approx(limit, rel=OFF) and found["broke"]["id"] == "ingress_errors"
     assert run.finding("ingress_recovered")["result"] == "PASS"

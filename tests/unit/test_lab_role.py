@@ -21,6 +21,7 @@ VARIABLES = yaml.safe_load((LAB / "vars/main.yml").read_text(encoding="utf-8"))
 LAYERS = ["etcd", "apiserver", "network", "dns", "storage", "ingress"]
 BASE = {"etcd", "containerd", "kubernetes"}
 TOOLS, VOLUMES, INGRESS = {"k6"}, {"localpath"}, {"traefik"}
+HOLLOW = {"kubemark", "kwok"}
 TASKS = """
 - ansible.builtin.command:
     argv: "{{ ['install', '-D', '/dev/null'] + [item] }}"
@@ -60,6 +61,8 @@ CASES = {
     "etcd runs": (["etcd"], True, [], set(), set()),
     "ingress is added": (LAYERS, True, ["tools", "local-path-provisioner"], INGRESS, set()),
     "all are added": (LAYERS, True, [], TOOLS | VOLUMES | INGRESS, {"tools"}),
+    "scale is added": (["scale"], True, ["tools"], HOLLOW, set()),
+    "scale, cold": (["scale"], False, [], BASE | HOLLOW, {"node", "proxy"}),
     # A lab that is booted anew has lost them.
     "marks of a lab that broke": (LAYERS, False, ["tools", "traefik"], BASE | TOOLS | VOLUMES | INGRESS, {"node", "proxy", "tools"}),
 }
@@ -95,6 +98,15 @@ def test_parts_are_whole():
         assert part["component"] in components
         assert {part["root"]} <= roots if "root" in part else True
         assert (LAB / f"templates/parts/{part['name']}.yaml.j2").exists() == ("namespace" in part)
+
+
+def test_extras_are_whole_and_no_layer_of_a_whole_run_has_them():
+    components = {one["name"] for one in VARIABLES["__lab_components"]}
+    for extra in VARIABLES["__lab_extras"]:
+        assert not set(extra["layers"]) & set(LAYERS) and extra["component"] in components and "namespace" not in extra
+    # What is a part of these keys is made anew with each change of the extras.
+    for key in ("__lab_content", "__lab_parts_content"):
+        assert "extra" not in str(VARIABLES[key])
 
 
 def test_shared_modules_have_one_version():

@@ -20,9 +20,10 @@ RENDER = report_formats.FORMATS["html"][1]
 KEPT = ("result", "verdict", "state", "profile", "status", "layers", "scope", "operator", "kind")
 # Measured in the page, whose own policy would forbid it: how much wider it is than the screen, and what is wider than it without a place to scroll.
 MEASURE = """<script>
+const screen = document.documentElement.clientWidth;
 const wide = [...document.querySelectorAll("p,h1,h2,h3,td,.card,.notice,.verdict,pre")].filter(
-  one => !one.closest(".scroll") && one.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(one => one.tagName);
-document.title = JSON.stringify({over: document.documentElement.scrollWidth - document.documentElement.clientWidth, wide: wide.length, hacked: !!window.hacked});
+  one => !one.closest(".scroll") && one.getBoundingClientRect().right > screen + 1).map(one => one.tagName);
+document.title = JSON.stringify({over: document.documentElement.scrollWidth - screen, wide: wide.length, hacked: !!window.hacked});
 </script>"""
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 RAMP = {"kind": "ramp", "layer": "dns", "title": "Ramp", "unit": "s", "said": "It broke.", "broke": 400,
@@ -41,7 +42,8 @@ def page(text):
 
 def seen(path, width):
     """Start the browser on a page; it ends by itself."""
-    options = ["--headless", "--hide-scrollbars", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", f"--user-data-dir={path}-{width}", "--dump-dom"]
+    options = ["--headless", "--hide-scrollbars", "--no-sandbox", "--disable-gpu", "--dump-dom", f"--window-size={width},900"]
+    options += [f"--user-data-dir={path}-{width}"]
     return subprocess.Popen([BROWSER, *options, path.as_uri()], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 

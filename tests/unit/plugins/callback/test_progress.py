@@ -105,8 +105,8 @@ def fixture_seen(tmp_path_factory):
     (place / "ansible.cfg").write_text("[defaults]\n")
     (place / "hosts.yml").write_text("all: {hosts: {one: {}, two: {}}}\n")
     base = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE", "LC_", "LANG")) and key != "NO_COLOR"}
-    base.update(ANSIBLE_CONFIG=str(place / "ansible.cfg"), ANSIBLE_COLLECTIONS_PATH=str(COLLECTION / ".ansible/collections"), ANSIBLE_STDOUT_CALLBACK=NAME, LANG="C.UTF-8",
-                ANSIBLE_COLLECTIONS_SCAN_SYS_PATH="False", TERM="xterm")  # fmt: skip
+    base.update(ANSIBLE_CONFIG=str(place / "ansible.cfg"), ANSIBLE_COLLECTIONS_PATH=str(COLLECTION / ".ansible/collections"), ANSIBLE_STDOUT_CALLBACK=NAME,
+                LANG="C.UTF-8", ANSIBLE_COLLECTIONS_SCAN_SYS_PATH="False", TERM="xterm")  # fmt: skip
     ways = {"pipe": ({"LANG": "C"}, False), "terminal": ({}, True)}
     argv = [str(ANSIBLE), "-i", "hosts.yml", "play.yml"]
     started = {way: start(argv, {**base, **environment}, place, at) for way, (environment, at) in ways.items()}

@@ -99,6 +99,11 @@ def other(**more):
     return {"name": "prod", "uid": fake.UID, "kubernetes": "v1.36.3", "nodes": 5, **more}
 
 
+def scaled(certificate, scale):
+    certificate["run"]["time_scale"] = scale
+    return certificate
+
+
 @pytest.mark.parametrize(
     ("first", "second", "text"),
     [
@@ -106,6 +111,7 @@ def other(**more):
         (run(1), run(2, cluster={"name": "prod"}), "are of two clusters"),
         (run(1, cluster={"name": "a"}), run(2, cluster={"name": "b"}), "are of two clusters"),
         (run(1), run(2, profile="soak"), "have the profiles load and soak"),
+        (run(1), scaled(run(2), 0.1), "have the time scales 1 and 0.1"),
         (fake.load("interrupted"), fake.load("interrupted"), "was interrupted"),
         (run(1, layers=("dns",), findings={"etcd": []}), run(2, layers=("etcd",)), "no layer in common"),
     ],
@@ -218,6 +224,15 @@ def test_the_newest_is_compared_with_the_one_before_of_its_profile(top):
     assert "COMPARISON: 1 regression\n" in made["text"] and "9.1 ms       20 ms        +120%" in made["text"]
     (trend,) = made["trends"]
     assert (trend["runs"], trend["first"], trend["last"], trend["drawn"]) == (3, 0.009, 0.02, "▁▁█")
+
+
+def test_a_shortened_run_is_compared_with_one_that_was_as_short(top):
+    for number, scale in ((3, 0.1), (4, 0.5), (5, 0.1)):
+        keep(top, f"run{number}", scaled(run(number), scale))
+    made = history_report.report(str(top), "run5")
+    assert made["comparison"]["before"]["id"] == "run3" and made["trends"] == []
+    keep(top, "run6", scaled(run(6), 1))
+    assert history_report.report(str(top), "run6")["comparison"]["before"]["id"] == "run2"
 
 
 @pytest.mark.parametrize("before", ["run0", "{top}/run0", "{top}/run0/certificate.json"])

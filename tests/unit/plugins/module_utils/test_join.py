@@ -17,7 +17,8 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import certificate as engine
-from ansible_collections.kubeproof.certify.plugins.module_utils import checks, fingerprint, history_runs, join, join_runs, report_formats, report_seal
+from ansible_collections.kubeproof.certify.plugins.module_utils import checks, fingerprint, history_runs, join, join_runs
+from ansible_collections.kubeproof.certify.plugins.module_utils import report_formats, report_seal, report_words
 from ansible_collections.kubeproof.certify.plugins.module_utils.report_verify import verify
 from ansible_collections.kubeproof.certify.plugins.modules import join as module
 from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
@@ -26,6 +27,8 @@ ROOT = pathlib.Path(__file__).parents[4]
 CHECK = {"title": "P99", "query": "p99", "scope": "cluster", "unit": "s", "target": "< 0.025", "critical": "< 0.5", "profiles": ["load", "stress", "soak"],
          "fix": "Give it a disk of its own, please.", "reference": "https://etcd.io/docs/"}  # fmt: skip
 CATALOGUE = {f"{layer}_p99": CHECK for layer in engine.LAYERS}
+# A layer that only a playbook of its own runs.
+CATALOGUE["scale_p99"] = CHECK
 CATALOGUE["etcd_soak"] = {**CHECK, "title": "Elections", "query": "elections", "unit": "count", "target": "== 0", "critical": "== 0", "profiles": ["soak"]}
 ITEMS = {"write": {"title": "Write", "layer": "etcd", "checks": ["etcd_p99"]},
          "leader": {"title": "No election", "layer": "etcd", "checks": ["etcd_soak"], "profiles": ["soak"]},
@@ -52,7 +55,8 @@ class Results:
         known = {layer: (facts or {}).get(layer, {**GOOD, **({"elections": 0} if profile == "soak" else {})}) for layer in layers}
         settings = {"today": f"2026-11-{day:02d}", "thresholds": {}, "tiers": {}, "waivers": {}, **(settings or {})}
         found = {layer: checks.judge(CATALOGUE, {"cluster": {"prod": known[layer]}}, layer, profile, {"cluster": ["prod"]}, settings) for layer in layers}
-        plan = fake.plan(layers, checklist=ITEMS, waivers=settings["waivers"])
+        expected = {layer: [{"name": "rate", "value": day, "source": "declared", "text": "requests a second"}] for layer in layers}
+        plan = fake.plan(layers, checklist=ITEMS, waivers=settings["waivers"], expected=expected)
         taken = fingerprint.fingerprint({**VALUES, **(values or {})})
         times = {"started": f"2026-11-{day:02d}T02:00:00Z", "finished": f"2026-11-{day:02d}T05:00:00Z"}
         document = {**fake.run(profile), **times, "id": name, "plan": plan, "fingerprint": taken, **of_run}
@@ -102,13 +106,14 @@ def test_load_and_soak_fill_the_checklist(results):
     assert [(one["id"], one["layers"]) for one in made["joined"]["runs"]] == [(load, list(engine.LAYERS)), (soak, ["etcd"])]
     # What only informs in one run says nothing beside the run that judged it.
     assert [(one["run"], one["result"]) for one in made["findings"] if one["id"] == "etcd_soak"] == [(soak, "PASS")]
-    assert made["message"].endswith(f"Joined from {load} (load), {soak} (soak).")
+    assert made["message"].endswith(f"Joined from {load} (load), {soak} (soak); of a layer in a profile the newest of them decides.")
 
 
 def test_layers_of_several_runs_make_a_whole(results):
     for day, layer in enumerate(engine.LAYERS, 20):
         results.run(day, layers=[layer])
     made = results.join()
+    assert [(one["layer"], one["value"]) for one in made["expected"]] == list(zip(engine.LAYERS, range(20, 26)))
     assert (made["partial"], made["heading"], made["layers"]) == (False, "LOAD, JOINED", list(engine.LAYERS))
     assert results.join("20261120t020000z-load", "20261121t020000z-load")["heading"] == "LOAD, JOINED, PARTIAL: etcd, apiserver"
 
@@ -124,6 +129,17 @@ def test_the_newest_of_a_layer_in_a_profile_decides(results):
     assert made["layer_verdicts"]["etcd"] == {"verdict": "CONDITIONAL", "seconds": 120}
     # Both fill the item: the worse of them does.
     assert by_id(made["checklist"])["write"]["result"] == "CONDITIONAL" and by_id(made["checklist"])["write"]["run"].endswith("-soak")
+
+
+def test_a_layer_of_its_own_decides_as_well(results):
+    results.run(20, layers=["scale"])
+    results.run(21, layers=["scale"], facts={"scale": FAIR})
+    with pytest.raises(join.JoinError, match="measured one of the layers"):
+        results.join()
+    results.run(22, "soak")
+    made = results.join()
+    assert (made["verdict"], made["heading"], made["layer_verdicts"]["scale"]["verdict"]) == ("CONDITIONAL", "SOAK, JOINED", "CONDITIONAL")
+    assert [one["layers"] for one in made["joined"]["runs"]] == [[], ["scale"], list(engine.LAYERS)]
 
 
 VERDICTS = {"good": GOOD, "fair": FAIR, "bad": BAD, "none": {}}
@@ -208,7 +224,8 @@ def test_another_configuration_is_refused_with_what_changed(results):
 
 def test_versions_of_etcd_are_compared_where_they_are_known(results):
     """The middle run, which knows none, does not hide that the others differ."""
-    names = [results.run(20, values={fingerprint.ETCD: "3.5.9 (3)"}), results.run(21, layers=["dns"]), results.run(22, "soak", values={fingerprint.ETCD: "3.6.8 (3)"})]
+    old, new = ({fingerprint.ETCD: "3.5.9 (3)"}, {fingerprint.ETCD: "3.6.8 (3)"})
+    names = [results.run(20, values=old), results.run(21, layers=["dns"]), results.run(22, "soak", values=new)]
     assert results.join(*names[:2]) and results.join(*names[1:])
     for chosen in (names, (names[0], names[2])):
         with pytest.raises(join.JoinError, match=r"etcd versions was 3.5.9 \(3\), is 3.6.8 \(3\)"):
@@ -296,6 +313,13 @@ def test_the_gate_refuses_what_is_not_joined_well(results):
         assert gate(directory / "other.json") != 0, changes
 
 
+@pytest.mark.parametrize("joined", [None, [], {}, {"runs": [], "left_out": None}, {"runs": [{}], "left_out": []}, {"runs": [{"id": 1}], "left_out": []},
+                                    {"runs": [{"id": "a", "profile": "load", "verdict": "PASS"}], "left_out": []}])  # fmt: skip
+def test_what_does_not_say_of_which_runs_it_is_is_not_shown(joined):
+    with pytest.raises(report_words.ReportError, match="which runs it was joined from"):
+        report_words.require({**fake.certificate(), "joined": joined})
+
+
 def test_the_certificate_follows_its_schema(results):
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((ROOT / "docs" / "certificate.schema.json").read_text(encoding="utf-8"))
@@ -320,3 +344,23 @@ def test_the_module(results, capsys):
     made = types.SimpleNamespace(**call(capsys, results=str(results.top)))
     assert made.changed and made.verdict == "PASS" and made.runs == [load, soak] and made.left_out == made.ignored == []
     assert verify(made.directory)["valid"]
+
+
+@pytest.mark.parametrize("part", ["certificate.json", "run.json"])
+def test_no_damage_is_more_than_a_sentence(results, part):
+    """Every key of a document is another thing in turn; nothing is checked twice, so that this takes no minute."""
+    load = results.run(20, layers=["etcd", "dns"])
+    results.run(22, "soak", ["etcd"])
+    path = results.top / load / part
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    known = {name: verify(str(results.top / name)) for name in (load, "20261122t020000z-soak")}
+    check = lambda directory: known[pathlib.Path(directory).name] if part == "certificate.json" else verify(directory)  # noqa: E731
+    for key, wrong in itertools.product(whole, (None, [], {}, "x")):
+        if whole[key] != wrong:
+            write(path, {**whole, key: wrong})
+            with pytest.raises(join.JoinError, match=load):
+                results.choose(check=check)
+    for document in (None, [], "x", 1):
+        write(path, document)
+        with pytest.raises(join.JoinError, match=load):
+            results.choose(check=check)

@@ -13,7 +13,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import monitorin
 from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_queries import MonitoringError
 from ansible_collections.kubeproof.certify.plugins.module_utils.owned import is_of
 
-CHECK = {"title": "Fsync, P99", "query": "a", "scope": "host", "unit": "s", "profiles": ["load"], "fix": "Give it a disk of its own.", "reference": "https://example.com/x"}
+CHECK = {"title": "Fsync, P99", "query": "a", "scope": "host", "unit": "s", "profiles": ["load"],
+         "fix": "Give it a disk of its own.", "reference": "https://example.com/x"}  # fmt: skip
 LAYER = {
     "title": "etcd", "jobs": ["etcd"], "words": {"read": 'op="get"'},
     "checks": {"etcd_x": {"quantile": 0.99, "metric": "fsync_seconds", "job": "etcd"}},
@@ -22,7 +23,10 @@ LAYER = {
         {"title": "New", "when": {"etcd": ">= 3.7"}, "targets": [{"expr": "new{$etcd}"}]},
     ],
 }  # fmt: skip
-CERTIFICATE = {"title": "Certificates", "panels": [{"title": "Verdict", "kind": "stat", "mappings": "verdicts", "targets": [{"expr": "$verdict(v{$certificate})"}]}]}
+CERTIFICATE = {
+    "title": "Certificates",
+    "panels": [{"title": "Verdict", "kind": "stat", "mappings": "verdicts", "targets": [{"expr": "$verdict(v{$certificate})"}]}],
+}
 SCRAPE = {
     "api": {"server": "https://api.example.com:6443/", "ca_file": "/p/ca", "token_file": "/p/token"}, "targets": {"etcd": {"etcd1": "10.0.0.1"}},
     "tls": {"etcd": {"ca_file": "/p/etcd.ca", "cert_file": "/p/c", "key_file": "/p/k"}}, "interval": "15s", "ingress": "traefik",
@@ -118,8 +122,10 @@ def test_tls_is_verified_unless_said():
 
 def test_static_targets_are_those_that_discovery_would_find():
     kubelet = jobs(found=FOUND)["kubelet-cadvisor"]["static_configs"]
-    assert kubelet == [{"targets": ["api.example.com:6443"], "labels": {
-        "__metrics_path__": "/api/v1/nodes/n1/proxy/metrics/cadvisor", "instance": "n1", "node": "n1", "metrics_path": "/metrics/cadvisor", "job": "kubelet"}}]  # fmt: skip
+    [path] = [one["labels"].pop("__metrics_path__") for one in kubelet]
+    assert path == "/api/v1/nodes/n1/proxy/metrics/cadvisor"
+    labels = {"instance": "n1", "node": "n1", "metrics_path": "/metrics/cadvisor", "job": "kubelet"}
+    assert kubelet == [{"targets": ["api.example.com:6443"], "labels": labels}]
     labels = jobs(found=FOUND)["traefik"]["static_configs"][0]["labels"]
     assert labels["__metrics_path__"] == "/api/v1/namespaces/edge/pods/traefik-1:8080/proxy/metrics"
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -106,8 +108,10 @@ def test_what_was_changed_is_refused(run, part, how):
         path.write_bytes(path.read_bytes()[:-3])
     else:
         path.with_name("more.json").write_text("{}", encoding="utf-8")
-    if part.startswith(("done", "findings")) and how == "added":
-        assert go_on(run)["done"]  # Another layer's.
+    if how == "added":
+        # Of a second cluster that was cut off: it goes out of the way.
+        assert go_on(run)["done"] and any(one.endswith("more.json") for one in resume.set_aside(str(run), ["etcd"], "x"))
+        assert not path.with_name("more.json").exists() and go_on(run)["done"]
     elif part.startswith("done") and how == "gone":
         assert not go_on(run)["done"]  # It is measured again.
     else:
@@ -136,6 +140,20 @@ def test_what_was_begun_otherwise_is_refused(run, changes, said):
         given[name] = {**given[name], **change} if isinstance(change, dict) else change
     with pytest.raises(resume.ResumeError, match=said):
         go_on(run, **given)
+
+
+def test_a_run_that_still_runs(run, tmp_path):
+    """Its guard does, which waits for its end and then cleans up."""
+    script = tmp_path / "guard.py"
+    script.write_text("import time\nprint(flush=True)\ntime.sleep(30)\n", encoding="utf-8")
+    with subprocess.Popen([sys.executable, str(script), str(run), "1"], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        try:
+            with pytest.raises(resume.ResumeError, match=rf"still runs, or is being cleaned up \(process {process.pid}\)"):
+                go_on(run)
+        finally:
+            process.kill()
+    assert go_on(run)
 
 
 def test_the_day_is_no_difference(run):

@@ -254,8 +254,11 @@ def test_the_worst_hour_of_fsync(quiet):
         sample["at"], slow = position * 36.0, 100 if position > 150 else 0
         sample["fsync"] = [10 * position, 10 * position, 10 * position, 10 * position + slow]
     quiet["etcd1"]["begin"].update(seconds=7200, interval=36)
-    worst = soak_facts(quiet, HOSTS)["hosts"]["etcd1"]["soak"]["fsync"]["worst_hour"]
-    assert worst == {"count": 1110, "p99": [0.004, None]}
+    fsync = soak_facts(quiet, HOSTS)["hosts"]["etcd1"]["soak"]["fsync"]
+    assert fsync["worst_hour"] == {"count": 1110, "p99": [0.004, None]}
+    # Over time a soak of two hours is looked at in twelve parts, of which one had the slow ones.
+    assert fsync["every"] == 600 and [one["at"] for one in fsync["over_time"]] == [600 * part for part in range(12)]
+    assert [one["at"] for one in fsync["over_time"] if one["p99"][1] is None] == [5400] and all(one["count"] for one in fsync["over_time"])
 
 
 DAMAGES = st.lists(

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 
@@ -65,8 +66,13 @@ def measured(views=None, names=None, settings=None, plan=None, **runs):
     return found
 
 
+@functools.lru_cache
+def load(layer, name):
+    return yaml.safe_load((ROLES / layer / f"defaults/main/{name}.yml").read_text(encoding="utf-8"))
+
+
 def layer_plan(layer, **more):
-    defaults = yaml.safe_load((ROLES / layer / "defaults/main/settings.yml").read_text(encoding="utf-8"))
+    defaults = load(layer, "settings")
     return PLANS[layer].plan("stress", {**defaults, **GIVEN, **({"engine": "fio"} if layer == "storage" else {}), **more})
 
 
@@ -79,7 +85,7 @@ def test_each_layer_takes_ten_to_thirty_minutes(layer):
 @pytest.mark.parametrize("scale", [1, 0.03])
 def test_a_step_has_the_samples_that_its_checks_ask(layer, scale):
     """Also where time is short, but for the storage, whose P99 has too many."""
-    checks = yaml.safe_load((ROLES / layer / "defaults/main/checks.yml").read_text(encoding="utf-8"))[f"{layer}_checks"]
+    checks = load(layer, "checks")[f"{layer}_checks"]
     source = (ROLES.parent / f"plugins/module_utils/{layer}_facts.py").read_text(encoding="utf-8")
     wanted = {name for name in checks if f'"{name}"' in source and "samples" in checks[name] and "each" not in checks[name]}
     found = layer_plan(layer, time_scale=scale)
@@ -154,8 +160,11 @@ def test_the_users_bounds_hold_and_a_waiver_makes_no_rate_held():
     ],
 )
 def test_what_restarts_or_is_lost_breaks_a_step(health, said):
-    found = measured(ramp_125={"health": health}, names=["ramp-100", "ramp-125", "recovery-1"])
+    names = ["ramp-100", "ramp-125", "recovery-1"]
+    found = measured(ramp_125={"health": health}, recovery_1={"health": health}, names=names)
     assert found["headroom"]["ratio"] == 1.0 and found["said"].endswith(f"broke at 125 % (1,250/s): {said}.")
+    # What restarted runs again, and a node that is lost is not back.
+    assert isinstance(found["recovery"]["seconds"], list) is ("ready" in said)
 
 
 @pytest.mark.parametrize("run", [{"health": {"error": "the server does not answer"}}, {"health": {}}, {"error": "k6 failed"}])
@@ -185,7 +194,7 @@ def endpoints(**changes):
     ],
 )
 def test_etcd_is_not_written_to_when_it_is_full(after, said, stops):
-    found, stop = stress_health.worsened(endpoints(), after)
+    found, stop = stress_health.worsened(endpoints(), endpoints(), after)
     assert found == said and bool(stop) is stops
     facts = measured(ramp_125={"health": {**HEALTH, **after}}, names=["ramp-100", "ramp-125"])
     # The look before had no etcd, so that of a second one only what is full is known.

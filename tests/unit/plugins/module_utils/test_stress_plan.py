@@ -101,6 +101,12 @@ def test_refused_shares(shares):
         stress_plan.shares_of(shares)
 
 
+@pytest.mark.parametrize("settings", [{}, {"stress": {}}, {"stress": {"shares": None, "bisect": False}}])
+def test_a_cleanup_that_knows_no_settings_has_the_usual_ramp(settings):
+    steps, spare = stress_plan.ramp(lambda share, length: {"rate": 1, "seconds": length}, 60, settings)
+    assert [step["share"] for step in steps] == [*SHARES, stress_plan.RECOVERY] and spare == []
+
+
 def test_a_cluster_that_serves_has_no_ramp():
     assert made(live=True) == {"steps": [{"name": "warm", "seconds": 1}], "spare": []}
 

@@ -105,7 +105,8 @@ def test_of_several_clusters_each_is_named():
 
 def test_results_as_they_are_judged():
     state = planned()
-    missing = [{**FINDING, "id": f"etcd_m{number}", "title": f"M{number}", "value": None, "result": "INCONCLUSIVE", "reason": "no answer"} for number in range(5)]
+    nothing = {**FINDING, "value": None, "result": "INCONCLUSIVE", "reason": "no answer"}
+    missing = [{**nothing, "id": f"etcd_m{number}", "title": f"M{number}"} for number in range(5)]
     passed = {**FINDING, "id": "etcd_p", "result": "PASS"}
     aside = {**FINDING, "id": "etcd_i", "judged": False}
     done = {"etcd": record(FINDING, {**FINDING, "host": "b"}, *missing, passed, aside, load_seconds=4)}
@@ -119,6 +120,13 @@ def test_results_as_they_are_judged():
     assert texts(state.judged(later, 3)) == ["etcd: b had no turn", "dns: no host"]
 
 
+def test_what_a_resumed_run_takes_over_is_told_once():
+    state = planned()
+    done = {"etcd": record(FINDING)}
+    assert texts(state.taken(done)) == ["etcd: taken over: FAIL"]
+    assert state.judged(done, 1) == []
+
+
 def test_many_misses_are_cut_and_counted():
     rows = [{**FINDING, "id": f"etcd_{number}"} for number in range(40)]
     lines = planned().judged({"etcd": record(*rows)}, 1)
@@ -130,6 +138,15 @@ def test_a_failure_names_every_host_and_the_whole_message():
     assert all(f"node{number}" in line.text for number in range(50)) and line.text.endswith("b" * 5000)
     assert "\x1b" not in line.text and ": Run: a" in line.text
     assert progress.failed("run", ["localhost"], "x", "y").text == "failed: x: y"
+
+
+def test_hosts_that_fail_alike_are_one_line():
+    told = {f"node{number}": f"node{number} cannot be reached: node{number}.example refused" for number in (1, 2)}
+    assert len({progress.nameless(message, host) for host, message in told.items()}) == 2, "another name is another message"
+    told = {f"node{number}": f"node{number} cannot be reached by node{number}." for number in (2, 1)}
+    assert len({progress.nameless(message, host) for host, message in told.items()}) == 1
+    assert progress.alike("etcd", told, "Load | Look", "failed").text == "failed at node1, node2: Look: each cannot be reached by each."
+    assert progress.alike("etcd", {"node1 -> a": "node1 is gone"}, "Look", "failed").text == "failed at node1 -> a: Look: node1 is gone"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +232,8 @@ class Screen:
 
     def __init__(self, moves=True):
         self.kept, self.now = [], ""
-        self.terminal = terminal.Terminal(lambda text, tone: self.kept.append(self.now + text), self.raw if moves else None, threading.RLock(), lambda: 80, True)
+        raw = self.raw if moves else None
+        self.terminal = terminal.Terminal(lambda text, tone: self.kept.append(self.now + text), raw, threading.RLock(), lambda: 80, True)
 
     def raw(self, text):
         self.now = text.rpartition(terminal.CLEAR)[2]
