@@ -141,7 +141,8 @@ def _assemble(run: Mapping, plan: Mapping, findings_by_layer: Mapping, records: 
         "verdict": outcome["verdict"],
         "state": state,
         "message": NEXT_INTERRUPTED.format(inventory=plan.get("inventory") or "<inventory>") if state == "interrupted" else
-        " ".join((message(outcome["verdict"], _step(profile, partial, scaled), findings), *_went_on(run, chosen))),
+        " ".join((message(outcome["verdict"], _step(profile, partial, scaled), findings), *_went_on(run, chosen),
+                  *([f"Then {STEP_SCALED}."] if scaled and outcome["verdict"] in checks.DECIDING[:2] else []))),
         "profile": profile,
         "layers": chosen,
         "partial": partial,

@@ -150,8 +150,8 @@ def join(run: Mapping, members: Sequence[Member], left_out: Sequence[Member] = (
         "tools": {host: tools for one in members for host, tools in one.certificate["tools"].items()},
         "counts": outcome["counts"],
         "layer_verdicts": _layer_verdicts(chosen, findings),
-        "checklist": _checklist(newest.plan.get("checklist", {}), chosen, findings, partial),
-        "slas": _checklist(newest.plan.get("slas", {}), chosen, findings, partial),
+        "checklist": _checklist(_items(newest, "checklist"), chosen, findings, partial),
+        "slas": _checklist(_items(newest, "slas"), chosen, findings, partial),
         "changes": newest.certificate["changes"],
         "capacity": newest.certificate["capacity"],
         **_expected(chosen, base, layers),
@@ -251,6 +251,12 @@ def _layer_verdicts(chosen: Mapping, findings: Sequence[Mapping]) -> Dict[str, A
         errors = [f"{member.id}: {record['error']}" for member, record in records if record.get("error")]
         found[layer].update({"error": "; ".join(errors)} if errors else {})
     return found
+
+
+def _items(member: Member, name: str) -> Dict[str, Any]:
+    """Return the items of a run's plan in the order of its certificate; run.json has them in that of the alphabet."""
+    planned = member.plan.get(name) or {}
+    return {row["id"]: planned[row["id"]] for row in member.certificate[name] if row["id"] in planned}
 
 
 def _checklist(items: Mapping, chosen: Mapping, findings: Sequence[Mapping], partial: bool) -> List[dict]:

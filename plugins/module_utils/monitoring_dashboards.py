@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Dashboards for Grafana, one for each layer and one for the certificates: the queries of the alerts with their bounds as lines. Pure.
 
-They keep to what Grafana's schema has, so that they work from Grafana 10 on: a Prometheus that is chosen at the top, no plugin, no library panel.
+They keep to what Grafana's schema has, so that they work from Grafana 10.2 on: a Prometheus that is chosen at the top, no plugin, no library panel.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ TAG = "kubeproof"
 BY_CLUSTER = "kubeproof_certificate_info"
 # Just beside a bound that only one number meets.
 BESIDE = 0.001
+# The color of a first step holds below it too. Grafana itself writes null here, which its schema has only from version 12 on.
+BASE = 0
 # The verdicts by their rank, so that a panel can give each a color.
 VERDICTS = {"PASS": GOOD, "CONDITIONAL": WARN, "INCONCLUSIVE": "purple", "FAIL": BAD}
 VERDICT_OF = re.compile(r"\$verdict\((\w+)\{([^{}]*)\}\)")
@@ -101,7 +103,7 @@ def _check(one: Watched, words: Mapping) -> dict:
 
 def _extra(panel: Mapping, words: Mapping) -> dict:
     kind = panel.get("kind", "timeseries")
-    made = _panel(kind, panel["title"], "", panel.get("unit", "short"), panel["targets"], words, [{"color": GOOD, "value": None}], panel.get("width"))
+    made = _panel(kind, panel["title"], "", panel.get("unit", "short"), panel["targets"], words, [{"color": GOOD, "value": BASE}], panel.get("width"))
     if panel.get("mappings") == "verdicts":
         names = {str(rank): {"text": verdict, "color": color, "index": rank} for rank, (verdict, color) in enumerate(VERDICTS.items())}
         made["fieldConfig"]["defaults"]["mappings"] = [{"type": "value", "options": names}]
@@ -153,12 +155,12 @@ def steps(one: Watched) -> List[dict]:
     falling = sorted((limit for limit in one.limits if limit.missed in ("<", "<=")), key=lambda limit: limit.number)
     if rising:
         marks = {limit.number: color[limit.severity] for limit in rising}
-        return [{"color": GOOD, "value": None}] + [{"color": marks[value], "value": value} for value in sorted(marks)]
+        return [{"color": GOOD, "value": BASE}] + [{"color": marks[value], "value": value} for value in sorted(marks)]
     if falling:
         upper = [color[limit.severity] for limit in falling[1:]] + [GOOD]
-        return [{"color": color[falling[0].severity], "value": None}] + [{"color": tone, "value": limit.number} for limit, tone in zip(falling, upper)]
+        return [{"color": color[falling[0].severity], "value": BASE}] + [{"color": tone, "value": limit.number} for limit, tone in zip(falling, upper)]
     limit = one.limits[-1]
-    below = [{"color": color[limit.severity], "value": None}, {"color": GOOD, "value": limit.number}] if limit.number else [{"color": GOOD, "value": None}]
+    below = [{"color": color[limit.severity], "value": BASE}, {"color": GOOD, "value": limit.number}] if limit.number else [{"color": GOOD, "value": BASE}]
     above = [] if isinstance(limit.bound.literal, bool) and limit.number else [{"color": color[limit.severity], "value": limit.number + BESIDE}]
     return below + above
 

@@ -194,7 +194,7 @@ def labelled(run_id: str) -> str:
 def facts(asked: Sequence[str], measured: Mapping) -> Dict[str, Any]:
     """Return what the checks ask: {asked, nodes?: {name: {seconds?, since_asked?, evicted?, cordoned?, not_back?, pods_failed?}}}.
 
-    `measured` {name: {drained, asked, ready, read, age, back, pods}} of the tasks; what is not known is absent.
+    `measured` {name: {drained, asked, ready, boot_id, read, age, back, pods}} of the tasks; what is not known is absent.
     """
     nodes = {name: _node_facts(measured.get(name) or {}) for name in asked}
     return {"asked": bool(asked), **({"nodes": nodes} if nodes else {})}
@@ -209,6 +209,8 @@ def _node_facts(one: Mapping) -> Dict[str, Any]:
         found["since_asked"] = round(float(one["ready"]) - float(one["asked"]), 2)
     if "ready" in one and "read" in one:
         try:
+            if str(one.get("boot_id")) not in str(one.get("age")).split():
+                raise ValueError("the host of this name in the inventory is another machine: its boot id is not that of the node")
             seconds = age(str(one.get("age"))) - (float(one["read"]) - float(one["ready"]))
             found.update({"seconds": round(seconds, 2)} if seconds > 0 else {})
         except ValueError as error:

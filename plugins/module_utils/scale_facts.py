@@ -121,10 +121,7 @@ def _pods(steps: Dict[str, dict]) -> dict:
         facts.update(_named(steps, f"endpoints_{kind}", lambda step, kind=kind: _map(_map(_part(step, "churn").get("endpoints")).get(kind))))
     found = {f"{size}: {name}": _limited(_map(step.get(name))) for size, step in steps.items() for name in PARTS if "generator_limited" in _map(step.get(name))}
     phases = {
-        f"{size}: {phase}": one
-        for size, step in steps.items()
-        for phase, one in _map(_part(step, "latency").get("phases")).items()
-        if _map(one).get("count")
+        f"{size}: {phase}": one for size, step in steps.items() for phase, one in _map(_part(step, "latency").get("phases")).items() if _map(one).get("count")
     }
     return {**facts, **({"generator": found} if found else {}), **({"phases": phases} if phases else {})}
 

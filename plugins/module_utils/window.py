@@ -124,10 +124,7 @@ def _bounded(chunks):
 
 
 def observe(endpoint, requests, keep=False, fresh=False):
-    """Scrape an endpoint and return (scene, gzip of the body or None); HttpError when that failed.
-
-    Where a Prometheus has scraped it, that is its last scrape, or with `fresh` the next one.
-    """
+    """Return (scene, gzip of the body or None) of an endpoint, or of the last, with `fresh` the next, scrape of a Prometheus; HttpError when that failed."""
     if isinstance(endpoint, window_prometheus.Stored):
         moment, start, families, body = window_prometheus.observe(endpoint, requests, keep, fresh)
     else:

@@ -52,6 +52,8 @@ def observe(stored, requests, keep=False, fresh=False):
                 families[name] = family(name, _kind(stored, name, found), found)
     except PrometheusError as error:
         raise HttpError(str(error)) from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise HttpError(f"{stored.url} does not answer as Prometheus does ({error!r}). Correct the URL; the path ends before /api/v1.") from error
     body = gzip.compress(json.dumps({"time": moment, "answers": answers}).encode(), mtime=0) if keep else None
     return moment, start, families, body
 

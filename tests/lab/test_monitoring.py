@@ -11,6 +11,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -223,6 +224,45 @@ def test_every_query_of_every_dashboard_has_an_answer(loaded):
     empty, excused, count = unanswered(loaded)
     print(f"{count} queries, {len(excused)} cannot have an answer here:", *excused, sep="\n")
     assert empty == [] and count > 150
+
+
+SDK = "grafana-foundation-sdk==1769699998!10.1.0"
+# Reads each dashboard as Grafana's published schema has it, and writes it again: what the schema does not know is lost.
+READ_AGAIN = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+register_default_plugins()
+print(json.dumps([Dashboard.from_json(json.load(open(path))) for path in sys.argv[2:]], cls=JSONEncoder))
+"""
+
+
+def lost(given, read, path=""):
+    """Return the paths of what is in the first document and not in the second."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        return [one for key, value in given.items() for one in (lost(value, read[key], f"{path}.{key}") if key in read else [f"{path}.{key}"])]
+    if isinstance(given, list) and isinstance(read, list) and len(given) == len(read):
+        return [one for place, pair in enumerate(zip(given, read)) for one in lost(*pair, f"{path}[{place}]")]
+    return [] if given == read else [path]
+
+
+def test_dashboards_are_those_of_grafanas_published_schema(place):
+    """By Grafana's own package, which is made of its schema; it is fetched for this test alone."""
+    library = beside.CACHE / "sdk"
+    if not library.is_dir():
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", library, SDK], check=True, capture_output=True)
+    made(place / "boards", monitoring_discovery="none")
+    paths = sorted((place / "boards/dashboards").glob("*.json"))
+    boards = [json.loads(path.read_text()) for path in paths]
+    odd = {**boards[0], "panels": [{**boards[0]["panels"][0], "strange": 1, "fieldConfig": {**boards[0]["panels"][0]["fieldConfig"], "colour": 1}}]}
+    (place / "odd.json").write_text(json.dumps(odd))
+    done = subprocess.run([sys.executable, "-c", READ_AGAIN, library, *paths, place / "odd.json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    read = json.loads(done.stdout)
+    assert {path.name: lost(board, again) for path, board, again in zip(paths, boards, read)} == {path.name: [] for path in paths}
+    assert sorted(lost(odd, read[-1])) == [".panels[0].fieldConfig.colour", ".panels[0].strange"]
 
 
 def test_the_run_is_marked(loaded):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -48,6 +49,18 @@ def test_a_worker_is_rebooted(certify, node):
     for check in ("cordoned", "not_back", "pods_failed"):
         assert run.finding(f"apiserver_reboot_{check}")["result"] == "PASS"
     assert node()["status"]["nodeInfo"]["bootID"] != before
+
+
+def test_told_over_ssh(certify, node):
+    """Without a command the node is told itself. Its container then ends, and is started as a machine's firmware would."""
+    name = f"kubeproof-lab-{NODE}"
+    starter = subprocess.Popen(["sh", "-c", f"podman wait {name} && podman --runtime runc start {name}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        run = certify(layer="apiserver", load=OBJECTS, **REBOOT)
+    finally:
+        starter.terminate()
+        subprocess.run(["podman", "--runtime", "runc", "start", name], check=True, capture_output=True)
+    assert run.error == "" and run.finding("apiserver_node_ready")["result"] == "PASS" and node()
 
 
 def test_what_does_not_reboot(certify, node):

@@ -11,7 +11,7 @@ import json
 import pytest
 
 from ansible_collections.kubeproof.certify.tests.lab.conftest import wait_for
-from ansible_collections.kubeproof.certify.tests.lab.test_dns import HOME, changed, fixture_dns
+from ansible_collections.kubeproof.certify.tests.lab.test_dns import HOME, TABLE, changed, fixture_dns, pods
 from ansible_collections.kubeproof.certify.tests.lab.test_ingress import CONTROLLER, is_ready
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
@@ -21,6 +21,11 @@ OFF = 0.15
 WIDE = [1.0, 1.25, 1.56, 1.95, 2.44, 3.05, 3.81, 4.77]
 LIMITED = "kubeproof-test-limited"
 LIMITER = "http:\n  middlewares:\n    kubeproof-test:\n      rateLimit: {{average: {rate}, burst: {rate}, period: 1s}}\n"
+# Drops what comes to a pod beyond a rate.
+POLICER = (
+    f"sudo nft 'add table inet {TABLE}; add chain inet {TABLE} {{chain}} {{{{ type filter hook forward priority -300; }}}};"
+    f" add rule inet {TABLE} {{chain}} ip daddr {{address}} udp dport 53 limit rate over {{rate}}/second burst 20 packets drop'"
+)
 dns = fixture_dns
 
 
@@ -46,6 +51,30 @@ def test_dns_breaks_where_its_processor_ends(lab, stress, dns, note):
         note(f"CoreDNS with {milli} m", run, run.finding("dns_breaking_point"))
     rates = [one["headroom"]["rate"] for one in found.values()]
     assert all("broke" in one for one in found.values()) and rates[1] / rates[0] == pytest.approx(2, rel=OFF)
+
+
+@contextlib.contextmanager
+def policed(lab, rate):
+    """Let so many packets a second through to the copy of CoreDNS, of each pod at its node, and undo that."""
+    places = [(pod["spec"]["nodeName"], pod["status"]["podIP"]) for pod in pods(lab).values()]
+    try:
+        for node, address in places:
+            lab.on(node, POLICER.format(chain=f"c{address.replace('.', '_')}", address=address, rate=round(rate / len(places))))
+        yield
+    finally:
+        for node in {node for node, dummy in places}:
+            lab.on(node, f"sudo nft delete table inet {TABLE}", check=False)
+
+
+@pytest.mark.parametrize("limit", [400, 800])
+def test_dns_breaks_where_its_packets_are_dropped(lab, stress, dns, note, limit):
+    settings = {"dns_service": f"{HOME}/coredns", "dns_least_rate": 100, "dns_services": 1, "dns_load": {"stress": {"pods": 0, "ramp": 8}}}
+    # On a machine with others' load it is the loss alone that counts.
+    late = {"dns_latency_p99": {"target": "< 4", "critical": "< 4.5", "reason": "Two cores, shared with others."}}
+    with policed(lab, limit):
+        run, found = stress("dns", certify_capacity={"dns_qps": 300}, certify_stress_shares=WIDE, certify_thresholds=late, **settings)
+    note(f"a DNS that gets {limit} packets a second", run, run.finding("dns_breaking_point"))
+    assert found["headroom"]["rate"] == pytest.approx(limit, rel=OFF) and found["broke"]["id"] == "dns_errors"
 
 
 @contextlib.contextmanager
@@ -79,7 +108,7 @@ def rolled_out(lab):
     return found["status"]["observedGeneration"] == found["metadata"]["generation"] and found["status"].get("updatedReplicas") == found["status"]["replicas"]
 
 
-@pytest.mark.parametrize("limit", [600, 800])
+@pytest.mark.parametrize("limit", [600, 1000])
 def test_ingress_breaks_at_its_rate_limit(lab, stress, note, limit):
     with rate_limited(lab, limit):
         more = {"certify_stress_shares": [1.0, 1.15, 1.3, 1.45, 1.6], "certify_stress_bisect": False}

@@ -106,7 +106,7 @@ def test_extras_are_whole_and_no_layer_of_a_whole_run_has_them():
         assert not set(extra["layers"]) & set(LAYERS) and extra["component"] in components and "namespace" not in extra
     # What is a part of these keys is made anew with each change of the extras.
     for key in ("__lab_content", "__lab_parts_content"):
-        assert "extra" not in str(VARIABLES[key])
+        assert "__lab_extra" not in str(VARIABLES[key])
 
 
 def test_shared_modules_have_one_version():

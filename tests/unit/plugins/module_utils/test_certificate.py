@@ -73,6 +73,10 @@ def test_a_scaled_run_says_so_and_fills_nothing(profile):
         ("indicative", None, "The run is scaled: it was shortened.")
     }
     assert built["message"].endswith("certify without certify_time_scale.")
+    short = subject.certificate(run, PLAN, {**all_good(), "dns": [finding("dns", "INCONCLUSIVE", reason="Too few samples.")]})
+    assert short["message"] == (
+        "Nothing is proven: remove the reasons for the 1 INCONCLUSIVE check and certify again. Then certify without certify_time_scale."
+    )
     partial = subject.interrupted(run, {"layers": ["etcd"]})
     VALIDATOR.validate(partial)
     assert partial["heading"] == f"{profile.upper()}, SCALED 0.02, PARTIAL: etcd, INTERRUPTED"

@@ -99,6 +99,7 @@ def test_load_and_soak_fill_the_checklist(results):
     made = results.join()
     assert (made["verdict"], made["heading"], made["profile"], made["partial"]) == ("PASS", "LOAD, JOINED", "load", False)
     rows = by_id(made["checklist"])
+    assert list(rows) == list(ITEMS)
     assert {name: (row["status"], row["run"]) for name, row in rows.items()} == {"write": ("filled", load), "leader": ("filled", soak), "dns": ("filled", load)}
     assert f"By {soak} (soak)." in rows["leader"]["reason"]
     assert made["run"] == {"id": AT["id"], "user": "ops", "controller": "bastion", "version": "0.1.0", "started": "2026-11-20T02:00:00Z",

@@ -65,13 +65,13 @@ def test_panels_do_not_lie_on_each_other():
 @pytest.mark.parametrize(
     ("check", "expected"),
     [
-        ({"target": "< 0.01", "critical": "< 0.025"}, [("green", None), ("orange", 0.01), ("red", 0.025)]),
-        ({"critical": "< 0.025"}, [("green", None), ("red", 0.025)]),
-        ({"target": "> 0.9", "critical": "> 0.8"}, [("red", None), ("orange", 0.8), ("green", 0.9)]),
-        ({"target": ">= 3"}, [("orange", None), ("green", 3)]),
-        ({"critical": "== 0"}, [("green", None), ("red", 0.001)]),
-        ({"critical": "== true"}, [("red", None), ("green", 1)]),
-        ({"critical": "== 1"}, [("red", None), ("green", 1), ("red", 1.001)]),
+        ({"target": "< 0.01", "critical": "< 0.025"}, [("green", 0), ("orange", 0.01), ("red", 0.025)]),
+        ({"critical": "< 0.025"}, [("green", 0), ("red", 0.025)]),
+        ({"target": "> 0.9", "critical": "> 0.8"}, [("red", 0), ("orange", 0.8), ("green", 0.9)]),
+        ({"target": ">= 3"}, [("orange", 0), ("green", 3)]),
+        ({"critical": "== 0"}, [("green", 0), ("red", 0.001)]),
+        ({"critical": "== true"}, [("red", 0), ("green", 1)]),
+        ({"critical": "== 1"}, [("red", 0), ("green", 1), ("red", 1.001)]),
     ],
 )
 def test_bounds_are_the_colors_of_a_panel(check, expected):

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
 
 import pytest
 import yaml
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import checks, node_reboot
 
-CHECKS = pathlib.Path(__file__).parents[4] / "roles" / "apiserver" / "defaults" / "main" / "checks.yml"
+ROLE = pathlib.Path(__file__).parents[4] / "roles" / "apiserver"
+CHECKS = ROLE / "defaults" / "main" / "checks.yml"
 # Recorded on the lab: /proc/uptime and /proc/1/stat of a container that began 922 s before.
 AGE = """30529.31 18585.86
 1 (systemd) S 0 1 1 0 -1 4194560 5944 464435 0 0 52 28 1362 1143 20 0 1 0 2960749 171438080 2956 18446744073709551615 94593562521600 94593562558701
@@ -94,7 +96,8 @@ def test_what_has_to_leave():
 
 def test_what_has_to_be_there_again():
     before = [pod("a", "w", owner="rs"), pod("b", "other", owner="rs"), pod("d", "w", "DaemonSet", owner="ds"), pod("e", "other", "DaemonSet", owner="ds"),
-              pod("broken", "w", owner="no", is_ready="False"), pod("elsewhere", "other", owner="far"), pod("job", "w", "Job", owner="job", restartPolicy="Never")]  # fmt: skip
+              pod("broken", "w", owner="no", is_ready="False"), pod("elsewhere", "other", owner="far"),
+              pod("job", "w", "Job", owner="job", restartPolicy="Never")]  # fmt: skip
     wanted = node_reboot.wanted("w", before)
     assert sorted((one["name"], one["ready"]) for one in wanted.values()) == [("DaemonSet n/ds", 1), ("ReplicaSet n/rs", 2)]
     # It may be anywhere, but one of a DaemonSet has to be on the node.
@@ -116,7 +119,8 @@ def test_an_age_that_cannot_be(text):
 
 
 BEFORE = {"boot_id": "a", "workloads": {}}
-WHOLE = {"drained": {"before": BEFORE, "evicted": 2}, "asked": "1000.0", "ready": 1030.5, "read": 1031.0, "age": AGE, "back": {"cordoned": False, "missing": []},
+WHOLE = {"drained": {"before": BEFORE, "evicted": 2}, "asked": "1000.0", "ready": 1030.5, "boot_id": "b", "read": 1031.0, "age": AGE + "b\n",
+         "back": {"cordoned": False, "missing": []},
          "pods": {"failed": 0}}  # fmt: skip
 
 
@@ -127,11 +131,31 @@ def test_facts():
     assert node_reboot.facts([], {}) == {"asked": False}
 
 
+def test_the_age_of_another_machine_is_none():
+    [found] = node_reboot.facts(["w"], {"w": {**WHOLE, "age": AGE + "other"}})["nodes"].values()
+    assert "seconds" not in found and "is another machine" in found["missing"]["seconds"]
+
+
+@pytest.mark.parametrize(("says", "obeys"), [("the-node", True), ("another", False), ("", False)])
+def test_only_the_machine_with_the_boot_id_reboots(tmp_path, says, obeys):
+    """The command of the task itself, where every program is ours: the inventory may lead anywhere, also to this machine."""
+    tasks = yaml.safe_load((ROLE / "tasks" / "reboot_ask.yml").read_text(encoding="utf-8"))
+    [command] = [task["ansible.builtin.raw"] for task in tasks if "ansible.builtin.raw" in task]
+    command = command.replace("{{ __apiserver_drained.before.boot_id | quote }}", "the-node")
+    programs = {"cat": f"echo {says}", "sleep": "exit 0", "systemctl": f"echo asked >{tmp_path}/asked", "shutdown": "exit 1", "nohup": 'exec "$@"',
+                "sh": 'exec /bin/sh "$@"'}  # fmt: skip
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(["/bin/sh", "-c", command + " wait"], env={"PATH": str(tmp_path)}, check=False)
+    assert done.returncode == (0 if obeys else 3) and (tmp_path / "asked").exists() is obeys
+
+
 @pytest.mark.parametrize("part", [*WHOLE, None])
 def test_what_is_not_known_is_not_there_and_never_makes_it_better(part):
     catalogue = {name: check for name, check in yaml.safe_load(CHECKS.read_text(encoding="utf-8"))["apiserver_checks"].items()
                  if name.startswith(("apiserver_reboot", "apiserver_node_ready"))}  # fmt: skip
-    good = {**WHOLE, "age": AGE.replace("2960749", "3050000")}
+    good = {**WHOLE, "age": WHOLE["age"].replace("2960749", "3050000")}
     results = []
     for measured in ({"w": good}, {"w": {key: value for key, value in good.items() if key != part}} if part else {}):
         facts = {"cluster": {"prod": {"reboot": node_reboot.facts(["w"], measured)}}}

@@ -107,6 +107,17 @@ def test_two_servers_are_never_one(asked):
     assert "Narrow the selector to one" in window.open_window(asked(prometheus), REQUESTS)[1]["etcd"]
 
 
+HOSTILE = [None, [], [{}], [{"metric": {}, "values": 5}], [{"values": [[1]]}], [{"values": [["a", "b"]]}], "text", {"a": 1}]
+
+
+@pytest.mark.parametrize("answer", HOSTILE, ids=repr)
+def test_an_answer_of_another_kind_is_never_a_window(asked, monkeypatch, answer):
+    endpoints = asked(Prometheus(SCRAPES, now=12.0))
+    monkeypatch.setattr(window_prometheus, "query", lambda *arguments: answer)
+    document, failed, dummy = window.open_window(endpoints, REQUESTS)
+    assert document["scenes"] == {} and "http://prometheus:9090" in failed["etcd"]
+
+
 @pytest.mark.parametrize("selector", ["", 'a="b"} or vector(1', "a[5m]"])
 def test_a_selector_that_breaks_out_is_refused(selector):
     with pytest.raises(HttpError, match="Write label matchers"):
