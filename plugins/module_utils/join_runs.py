@@ -76,14 +76,17 @@ def choose(top: str, names: Sequence[str], days: float, verify: Callable[[str], 
     members, left_out, ignored = [], [], []
     for name, one in sorted(found.items()):
         reason = _apart(one, newest, since, days)
-        if name in wanted and reason and "configuration" not in reason:
-            raise JoinError(f"{name} cannot be joined: {reason}.")
-        if name in wanted or (not wanted and not reason):
+        if name in wanted:
+            if reason:
+                raise JoinError(f"{name} cannot be joined: {reason}.")
+            # Another configuration among those named is refused where they are joined.
             members.append(one)
-        elif reason:
+            continue
+        reason = reason or _changed(one, newest)
+        if reason:
             ignored.append({"id": name, "reason": reason})
         else:
-            left_out.append(one)
+            (left_out if wanted else members).append(one)
     for one in (*members, *left_out):
         _require_whole(os.path.join(top, one.id), one, verify)
     return Choice(members, left_out, ignored)
@@ -106,7 +109,7 @@ def _found(top: str, wanted: Collection[str], days: float) -> Dict[str, Member]:
 
 
 def _apart(one: Member, newest: Member, since: datetime.datetime, days: float) -> str:
-    """Return why a run does not belong to the newest, or ""."""
+    """Return why a run cannot stand beside the newest whatever the configuration, or ""."""
     certificate = one.certificate
     if join.unfit(certificate):
         return join.unfit(certificate)
@@ -114,6 +117,11 @@ def _apart(one: Member, newest: Member, since: datetime.datetime, days: float) -
         return f"it is of another cluster, {certificate['cluster']['uid']}"
     if join.moment(one.finished) < since:
         return f"it ended at {one.finished}, more than {days:g} days (certify_join_days) before {newest.id}"
+    return ""
+
+
+def _changed(one: Member, newest: Member) -> str:
+    """Return what of the configuration is another than in the newest run, or ""."""
     changed = join.differences(one, newest)
     return f"the configuration is another than in {newest.id}: {fingerprint.told(changed)}" if changed else ""
 

@@ -32,8 +32,9 @@ VERDICTS = {"PASS": GOOD, "CONDITIONAL": WARN, "INCONCLUSIVE": "purple", "FAIL":
 VERDICT_OF = re.compile(r"\$verdict\((\w+)\{([^{}]*)\}\)")
 # The last run, from its begin to its end, wherever in the time shown it was: the values are those at the end of that time.
 RUN = (
-    'kubeproof_certificate_info @ end() and on (cluster, profile) (kubeproof_run_started_timestamp_seconds @ end() <= time())'
-    ' and on (cluster, profile) (kubeproof_run_finished_timestamp_seconds @ end() >= time())'
+    'max by (cluster, profile, heading, run) (kubeproof_certificate_info @ end()'
+    ' and on (cluster, profile) (kubeproof_run_started_timestamp_seconds @ end() <= time())'
+    ' and on (cluster, profile) (kubeproof_run_finished_timestamp_seconds @ end() >= time()))'
 )
 ANNOTATIONS = (("Certifications", "blue", RUN), ("Alerts", BAD, 'ALERTS{alertname=~"Kubeproof.+",alertstate="firing"}'))
 

@@ -19,8 +19,8 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     """Return the document of the network.
 
     `measured`: plan (network_plan), layout (network_layout), info (network_info), capacity (certify_capacity), steps {name: {runs: what
-    pod_exec returned, facts, error}}, looks {before, after: {pod: facts or {error}}}, pods {pod: what pod_group returned}, host_error, stress (see stress.facts), clean.
-    Only `plan` must be there.
+    pod_exec returned, facts, error}}, looks {before, after: {pod: facts or {error}}}, pods {pod: what pod_group returned}, host_error,
+    stress (see stress.facts), clean. Only `plan` must be there.
     """
     plan, layout, info = measured["plan"], _map(measured.get("layout")), _map(measured.get("info"))
     steps = {name: _map(step) for name, step in _map(measured.get("steps")).items()}

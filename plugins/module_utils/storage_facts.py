@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any, Dict, List, Optional
 
-from . import storage_doubt, stress, stress_plan
+from . import storage_doubt, stress
 
 # What is kept of a StorageClass as the cluster describes it.
 DESCRIBED = ("provisioner", "default", "binding", "reclaim", "expandable")

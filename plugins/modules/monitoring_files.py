@@ -33,9 +33,28 @@ options:
     type: dict
     default: {}
   cluster:
-    description: C(kubernetes), C(etcd) and C(ingress), versions and the name of the controller; and C(exporters), a list.
+    description: What the cluster has, on which names of metrics depend. Needed with O(state=present).
     type: dict
-    default: {}
+    suboptions:
+      kubernetes:
+        description: Its version.
+        type: str
+        required: true
+      etcd:
+        description: The version of etcd; where it is empty nothing is asked for that etcd 3.5 does not have.
+        type: str
+        default: ""
+      ingress:
+        description: The ingress controller; empty for another one.
+        type: str
+        choices: ["", traefik, nginx]
+        default: ""
+      exporters:
+        description: What else is scraped.
+        type: list
+        elements: str
+        choices: [node-exporter, kube-state-metrics]
+        default: []
   selectors:
     description: "The label matchers of each job, as C({etcd: 'job=\"kube-etcd\"'})."
     type: dict
@@ -48,9 +67,25 @@ options:
     description: What the scrape configuration is made of; without it there is none.
     type: dict
   objects:
-    description: C(namespace), C(dashboard_labels), C(dashboard_annotations) and C(rule_labels) of the objects that are returned.
+    description: What the objects that are returned carry.
     type: dict
-    default: {}
+    suboptions:
+      namespace:
+        description: Their namespace.
+        type: str
+        default: monitoring
+      dashboard_labels:
+        description: Labels of the ConfigMaps.
+        type: dict
+        default: {}
+      dashboard_annotations:
+        description: Annotations of the ConfigMaps.
+        type: dict
+        default: {}
+      rule_labels:
+        description: Labels of the PrometheusRules.
+        type: dict
+        default: {}
 attributes:
   check_mode:
     description: Says what it would write.
@@ -118,11 +153,28 @@ SPEC = {
     "directory": {"type": "path", "required": True},
     "roles": {"type": "path"},
     "settings": {"type": "dict", "default": {}},
-    "cluster": {"type": "dict", "default": {}},
+    "cluster": {
+        "type": "dict",
+        "options": {
+            "kubernetes": {"type": "str", "required": True},
+            "etcd": {"type": "str", "default": ""},
+            "ingress": {"type": "str", "choices": ["", "traefik", "nginx"], "default": ""},
+            "exporters": {"type": "list", "elements": "str", "choices": ["node-exporter", "kube-state-metrics"], "default": []},
+        },
+    },
     "selectors": {"type": "dict", "default": {}},
     "window": {"type": "str", "default": "10m"},
     "scrape": {"type": "dict"},
-    "objects": {"type": "dict", "default": {}},
+    "objects": {
+        "type": "dict",
+        "apply_defaults": True,
+        "options": {
+            "namespace": {"type": "str", "default": "monitoring"},
+            "dashboard_labels": {"type": "dict", "default": {}},
+            "dashboard_annotations": {"type": "dict", "default": {}},
+            "rule_labels": {"type": "dict", "default": {}},
+        },
+    },
 }
 
 
@@ -155,23 +207,23 @@ def checks_of(roles):
 
 
 def make(options):
-    """Return the result of O(state=present)."""
+    """Return ({path: text}, what the module answers)."""
+    if not options["roles"] or not options["cluster"]:
+        raise MonitoringError("roles or cluster is empty; name the directory of the roles, and what the cluster has.")
     data = os.path.join(options["roles"], "monitoring", "files")
     given = options["objects"]
-    made = monitoring_bundle.bundle(
-        named(os.path.join(data, "layers")), load(os.path.join(data, "certificate.yml")), checks_of(options["roles"]), options["settings"],
-        {**options["cluster"], "selectors": options["selectors"], "window": options["window"], "scrape": options["scrape"],
-         "namespace": given.get("namespace", "monitoring")},
-    )  # fmt: skip
-    place = (given.get("namespace", "monitoring"),)
-    maps = monitoring_objects.config_maps(made["dashboards"], *place, given.get("dashboard_labels", {}), given.get("dashboard_annotations", {}))
-    rules = monitoring_objects.prometheus_rules(made["groups"], *place, given.get("rule_labels", {}))
+    wanted = {key: options[key] for key in ("selectors", "window", "scrape")}
+    wanted.update(options["cluster"], namespace=given["namespace"])
+    certificate = load(os.path.join(data, "certificate.yml"))
+    made = monitoring_bundle.bundle(named(os.path.join(data, "layers")), certificate, checks_of(options["roles"]), options["settings"], wanted)
+    maps = monitoring_objects.config_maps(made["dashboards"], given["namespace"], given["dashboard_labels"], given["dashboard_annotations"])
+    rules = monitoring_objects.prometheus_rules(made["groups"], given["namespace"], given["rule_labels"])
     return made["files"], {"watched": made["watched"], "left": made["left"], "config_maps": maps, "rules": rules}
 
 
 def main():
     """Write the files, or remove them."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, required_if=[("state", "present", ["roles"])])
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, required_if=[("state", "present", ["roles", "cluster"])])
     if yaml is None:
         module.fail_json(msg=missing_required_lib("PyYAML"))
     options = module.params

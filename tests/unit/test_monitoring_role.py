@@ -72,7 +72,7 @@ def test_names_follow_the_version():
     old, new = (json.dumps(made(kubernetes=version)["dashboards"]) for version in ("1.33.6", "1.34.0"))
     assert "apiserver_storage_objects" in old and "apiserver_resource_objects" not in old
     assert "apiserver_resource_objects" in new and "apiserver_storage_objects" not in new
-    before, after = (json.dumps(made(etcd=version)["groups"]) for version in ("3.6.8", "3.7.3"))
+    before, after = (json.dumps(made(etcd=version)["dashboards"]) for version in ("3.6.8", "3.7.3"))
     assert "etcd_server_request_duration_seconds" in after and "etcd_server_request_duration_seconds" not in before
     assert "dns_cache_hit_ratio" in made(kubernetes="1.31.14")["watched"] and "dns_cache_hit_ratio" in made(kubernetes="1.32.0")["left"]
 

@@ -174,8 +174,8 @@ def test_windows_of_two_steps_count_together():
 def test_scheduler_and_kubelets():
     facts = facts_of(measured())
     assert facts["scheduler"] == {
-        "sli": {"count": 400, "p50": [0.0, 0.01], "p95": [0.01, 0.02], "p99": [0.01, 0.02]},
-        "attempt": {"count": 400, "p50": [0.0, 0.01], "p95": [0.01, 0.02], "p99": [0.01, 0.02]},
+        "sli": {"count": 400, "p50": [0.0, 0.01], "p95": [0.01, 0.02], "p99": [0.01, 0.02], "p999": [0.01, 0.02]},
+        "attempt": {"count": 400, "p50": [0.0, 0.01], "p95": [0.01, 0.02], "p99": [0.01, 0.02], "p999": [0.01, 0.02]},
         "pending": 0,
     }
     assert facts["kubelet"]["pod_start"]["count"] > 0 and facts["kubelet"]["pleg_relist"]["count"] > 0
