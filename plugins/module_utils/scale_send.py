@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from . import scale_objects
 from .cluster import ClusterError
 
-THREADS = 32
+# With fewer a slow API server would make the generator late, which would be taken for its own slowness.
+THREADS = 128
 AGAIN = 1.0
 LONGEST_AGAIN = 8.0
 TRIES = 6

@@ -25,10 +25,10 @@ BINS = 5.0
 class Pod:
     """One pod: when each phase was seen, when a slice had it as ready, when it was seen to go, and when no slice had it any more."""
 
-    __slots__ = ("group", "node", "phases", "listed", "going", "unlisted", "gone", "why")
+    __slots__ = ("group", "space", "node", "phases", "listed", "going", "unlisted", "gone", "why")
 
-    def __init__(self, group):
-        self.group, self.node, self.phases, self.why = group, "", {}, ""
+    def __init__(self, group, space):
+        self.group, self.space, self.node, self.phases, self.why = group, space, "", {}, ""
         self.listed = self.going = self.unlisted = self.gone = None
 
 
@@ -37,7 +37,7 @@ class Tracker:
 
     def __init__(self, served):
         """`served`: the Deployments that have a Service."""
-        self.served, self.pods, self.slices = set(served), {}, {}
+        self.served, self.pods, self.slices, self.homes = set(served), {}, {}, {}
         self.closed = False
         self._ended: Dict[str, float] = {}
         self._lock = threading.Lock()
@@ -52,7 +52,7 @@ class Tracker:
         with self._lock:
             if not uid or not group or self.closed:
                 return
-            pod = self.pods.setdefault(uid, Pod(group))
+            pod = self.pods.setdefault(uid, Pod(group, text_of(item, "metadata", "namespace")))
             pod.node = text_of(item, "spec", "nodeName") or pod.node
             for phase in reached(item):
                 pod.phases.setdefault(phase, now)
@@ -63,14 +63,11 @@ class Tracker:
                 pod.gone = pod.gone or now
             self._relist(uid, pod)
 
-    def see_pods(self, uids, now):
-        """Take the UIDs of a whole list: pods that are not in it are gone."""
-        self._missing(self.pods, uids, now)
-
-    def _missing(self, pods, uids, now):
+    def see_pods(self, space, uids, now):
+        """Take the UIDs of a whole list of a namespace: pods that are not in it are gone."""
         with self._lock:
-            for uid, pod in pods.items() if not self.closed else ():
-                if uid not in uids:
+            for uid, pod in self.pods.items() if not self.closed else ():
+                if pod.space == space and uid not in uids:
                     pod.going, pod.gone = pod.going or now, pod.gone or now
 
     def see_slice(self, kind, item, now):
@@ -80,7 +77,7 @@ class Tracker:
         with self._lock:
             if not name or self.closed:
                 return
-            before = self.slices.get(name, set())
+            before, self.homes[name] = self.slices.get(name, set()), text_of(item, "metadata", "namespace")
             self.slices[name] = ready = set() if kind == "DELETED" else ready
             for uid in ready - before:
                 self._ended.pop(uid, None)
@@ -88,10 +85,10 @@ class Tracker:
             for uid in before - ready:
                 self._unlist(uid, now)
 
-    def see_slices(self, uids, now):
-        """Take the UIDs of a whole list of slices."""
+    def see_slices(self, space, uids, now):
+        """Take the UIDs of a whole list of slices of a namespace."""
         with self._lock:
-            for name in [] if self.closed else [name for name in self.slices if name not in uids]:
+            for name in [] if self.closed else [name for name in self.slices if self.homes[name] == space and name not in uids]:
                 for uid in self.slices.pop(name):
                     self._unlist(uid, now)
 

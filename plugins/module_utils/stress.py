@@ -138,11 +138,11 @@ def _row(step: dict, view: dict, run: dict, judge: _Judge, looks: tuple) -> dict
     broke, why = judge.ask(view)
     if broke is None and errors is not None and errors > MOST_ERRORS:
         broke = {"title": "Share of errors", "value": errors, "unit": "ratio", "bound": f"<= {MOST_ERRORS}"}
-    if broke is None and not why:
-        if row.get("achieved") is None or not row["offered"]:
-            why = "the rate that was achieved is not known"
-        elif row["achieved"] < HELD * row["offered"]:
-            broke = {"title": "Achieved of offered", "value": row["achieved"] / row["offered"], "unit": "ratio", "bound": f">= {HELD}"}
+    if row.get("achieved") is None or not row["offered"]:
+        why = why or "the rate that was achieved is not known"
+    elif broke is None and row["achieved"] < HELD * row["offered"]:
+        # That is decided whatever else is not known.
+        broke = {"title": "Achieved of offered", "value": row["achieved"] / row["offered"], "unit": "ratio", "bound": f">= {HELD}"}
     if broke:
         return dict(row, **_failed(broke))
     return _open(row, why) if why else dict(row, held=True, broke_by="")

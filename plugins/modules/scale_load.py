@@ -140,6 +140,7 @@ left:
   sample: 0
 """
 
+import functools
 import threading
 import time
 
@@ -149,7 +150,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.run import caugh
 
 POLL = 0.1
 BUSY = 0.9
-CONNECTIONS = 128
+# One for each request under way, and for the watches.
+CONNECTIONS = scale_send.THREADS + 64
 SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "phase": {"type": "str", "choices": ["fill", "churn", "drain"], "default": "fill"},
@@ -181,11 +183,9 @@ class Measurement:
         for space in options["namespaces"]:
             places = scale_objects.paths(space)
             self.followers += [
-                pod_watch.Follower(server, places["pods"], query, self.tracker.see_pod),
-                pod_watch.Follower(server, places["slices"], query, self.tracker.see_slice),
+                pod_watch.Follower(server, places["pods"], query, self.tracker.see_pod, functools.partial(self.tracker.see_pods, space)),
+                pod_watch.Follower(server, places["slices"], query, self.tracker.see_slice, functools.partial(self.tracker.see_slices, space)),
             ]
-        if len(options["namespaces"]) == 1:
-            self.followers[0].see_all, self.followers[1].see_all = self.tracker.see_pods, self.tracker.see_slices
         self.began = self.ended = self.busy = 0.0
 
     def run(self):

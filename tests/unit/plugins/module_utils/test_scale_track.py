@@ -29,12 +29,12 @@ OPTIONS = {
 def pod(uid, group="g", node="", ready=False, going=False):
     conditions = [{"type": "Ready", "status": "True"}] if ready else []
     status = {"conditions": conditions, "containerStatuses": [{"state": {"running": {}}}] if ready else []}
-    metadata = {"uid": uid, "labels": {scale_objects.GROUP_LABEL: group}, **({"deletionTimestamp": "2026-11-21T04:00:00Z"} if going else {})}
+    metadata = {"uid": uid, "namespace": "a", "labels": {scale_objects.GROUP_LABEL: group}, **({"deletionTimestamp": "2026-11-21T04:00:00Z"} if going else {})}
     return {"metadata": metadata, "spec": {"containers": [{}], **({"nodeName": node} if node else {})}, "status": status}
 
 
 def piece(name, *uids, ready=True):
-    return {"metadata": {"uid": name}, "endpoints": [{"targetRef": {"uid": uid}, "conditions": {"ready": ready}} for uid in uids]}
+    return {"metadata": {"uid": name, "namespace": "a"}, "endpoints": [{"targetRef": {"uid": uid}, "conditions": {"ready": ready}} for uid in uids]}
 
 
 # What is sent ---------------------------------------------------------------------------------------------------------------
@@ -124,9 +124,13 @@ def test_a_list_after_a_lost_watch_ends_what_is_not_in_it():
     for uid in ("1", "2"):
         tracker.see_pod("ADDED", pod(uid, node="n", ready=True), 1.0)
     tracker.see_slice("ADDED", piece("s", "1", "2"), 1.0)
-    tracker.see_pods({"1"}, 5.0)
+    # The list of another namespace says nothing.
+    tracker.see_pods("b", set(), 4.0)
+    tracker.see_slices("b", set(), 4.0)
+    assert tracker.state({"g": 2}) == {"pods": 2, "ready": 2, "surplus": 0, "unlisted": 0, "stale": 0}
+    tracker.see_pods("a", {"1"}, 5.0)
     assert tracker.state({"g": 1}) == {"pods": 1, "ready": 1, "surplus": 0, "unlisted": 0, "stale": 1}
-    tracker.see_slices(set(), 6.0)
+    tracker.see_slices("a", set(), 6.0)
     assert tracker.state({"g": 1})["unlisted"] == 1
 
 

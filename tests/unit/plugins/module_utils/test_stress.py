@@ -22,7 +22,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import (
 )
 from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
 from ansible_collections.kubeproof.certify.tests.unit.plugins.stress_fake import HEALTH
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 COMMON = {"scope": "cluster", "profiles": ["load"], "fix": "Do something about it.", "reference": "https://example.com/"}
@@ -228,7 +229,7 @@ def test_bisection_is_in_the_facts():
     assert found["headroom"]["share"] == 1.0 and "was not held after 112.5 %" in found["hysteresis"][0]
 
 
-@settings(deadline=None)
+@hypothesis_settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["ramp-100", "ramp-125", "ramp-150", "recovery-1"]), st.sampled_from([
     {"p99": 0.2}, {"p99": None}, {"errors": 1.0}, {"errors": None}, {"achieved": None}, {"achieved": 0}, {"limited": "slow"}, None,
 ])))  # fmt: skip

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.kubeproof.certify.plugins.module_utils import stress_plan
 from ansible_collections.kubeproof.certify.plugins.module_utils.sizing import PlanError
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 SHARES = [1.0, 1.25, 1.5, 1.75, 2.0]
@@ -111,7 +112,7 @@ def test_a_cluster_that_serves_has_no_ramp():
     assert made(live=True) == {"steps": [{"name": "warm", "seconds": 1}], "spare": []}
 
 
-@settings(deadline=None)
+@hypothesis_settings(deadline=None)
 @given(st.lists(st.integers(71, 400), min_size=1, max_size=6, unique=True), st.lists(st.sampled_from([True, False, None]), max_size=90), st.booleans())
 def test_it_ends_whatever_happens_and_no_name_comes_twice(percents, fates, bisect):
     plan, rows, clock = made([one / 100 for one in sorted(percents)], bisect), [], 0.0
