@@ -1,7 +1,7 @@
 # Copyright (c) 2026 kubeproof authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Modules of the controller, run in Ansible's own process. The links to this file say which ones come here.
+"""Modules of the controller, run in Ansible's own process. The files that import this one say which ones.
 
 What this file reads is read once, in the process from which workers are forked: the library of the API, and all filters. To find one of
 those, Ansible reads each one of a collection, in every worker that uses any.

@@ -152,7 +152,8 @@ def runs(kinds, layout, plan, places):
     """Return the runs of these kinds of tests for pod_exec: [{name, pod, argv, timeout, parser}].
 
     `plan`: network_plan, with `step`, the one that runs, where that is one of a ramp. `places`: pods {pod: what pod_group returned}, services
-    {server: cluster IP}, host_port, looks {pod: facts of network_nodes}, pairs {pair: its facts until now}. A test whose address or rate is not known has no run.
+    {server: cluster IP}, host_port, looks {pod: facts of network_nodes}, pairs {pair: its facts until now}. A test whose address or rate is not known
+    has no run.
     """
     found = []
     for test in (test for kind in kinds for test in tests(kind, layout, plan["load"])):

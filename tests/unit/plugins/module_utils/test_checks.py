@@ -114,7 +114,8 @@ def test_what_is_no_percentile_proves_nothing():
     assert "proof" not in one({**CHECK, "query": "latency.p99", "samples": "latency.count", "min_samples": 1}, {"latency": {"p99": 1, "count": 500}})
 
 
-BESIDE = st.dictionaries(st.sampled_from(["p50", "p95", "p999", "max", "below", "errors"]), st.one_of(st.floats(), st.lists(st.floats(), max_size=2), st.none()))
+NAMES = st.sampled_from(["p50", "p95", "p999", "max", "below", "errors"])
+BESIDE = st.dictionaries(NAMES, st.one_of(st.floats(), st.lists(st.floats(), max_size=2), st.none()))
 
 
 @settings(deadline=None, max_examples=60)

@@ -18,9 +18,9 @@ TITLES = ["Name", "Status", "Roles", "Age", "Version", "Internal-IP", "External-
 
 def table(*versions):
     """Return the API server's answer to a request for nodes as a table, as recorded on the lab."""
-    return {"kind": "Table", "columnDefinitions": [{"name": title} for title in TITLES],
-            "rows": [{"cells": [f"n{number}", "Ready", "<none>", "1d", version, "10.0.0.1", "<none>", "Debian GNU/Linux 12 (bookworm)", "6.1", "containerd://2.2.1"]}
-                     for number, version in enumerate(versions)]}  # fmt: skip
+    system = ["10.0.0.1", "<none>", "Debian GNU/Linux 12 (bookworm)", "6.1", "containerd://2.2.1"]
+    rows = [{"cells": [f"n{number}", "Ready", "<none>", "1d", version, *system]} for number, version in enumerate(versions)]
+    return {"kind": "Table", "columnDefinitions": [{"name": title} for title in TITLES], "rows": rows}
 
 
 def server(name, *flags, image="registry.example.com:5000/kubernetes/kube-apiserver:v1.36.3", part="kube-apiserver"):

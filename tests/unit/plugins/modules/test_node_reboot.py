@@ -39,8 +39,9 @@ class Played(FakeCluster):
 
     def list_nodes(self, asked):
         key, is_set, value = asked.query.get("labelSelector", "").partition("=")
-        chosen = [one for one in self.nodes.values() if not key or (one["metadata"]["labels"].get(key) == value if is_set else key in one["metadata"]["labels"])]
-        return {"items": chosen}
+        labels = {one["metadata"]["name"]: one["metadata"]["labels"] for one in self.nodes.values()}
+        chosen = [name for name, its in labels.items() if not key or (its.get(key) == value if is_set else key in its)]
+        return {"items": [one for one in self.nodes.values() if one["metadata"]["name"] in chosen]}
 
     def patch(self, one, body):
         """Merge as the API server does: null takes away."""
@@ -117,7 +118,9 @@ def test_a_refusal_touches_nothing(api, call):
     assert not api.evicted and is_cordoned(api) == (False, "") and not any(asked.method != "GET" for asked in api.asked)
 
 
-@pytest.mark.parametrize(("boot", "is_ready", "said"), [("a", "True", "its boot id is the same"), ("b", "False", "it is not Ready"), ("", "True", "it is not Ready")])
+@pytest.mark.parametrize(
+    ("boot", "is_ready", "said"), [("a", "True", "its boot id is the same"), ("b", "False", "it is not Ready"), ("", "True", "it is not Ready")]
+)
 def test_a_node_that_does_not_come_back(api, call, boot, is_ready, said):
     api.nodes["w1"]["status"] = {"conditions": ready(is_ready), "nodeInfo": {"bootID": boot}}
     refused = call("ready", before={"boot_id": "a"}, timeout=0)
