@@ -9,7 +9,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, Dict, List
 
-import yaml
+try:
+    from yaml import dump
+
+    try:
+        from yaml import CSafeDumper as SafeDumper
+    except ImportError:
+        from yaml import SafeDumper
+except ImportError:  # the module that uses this says what is missing
+    SafeDumper = object
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import monitoring_objects as objects
 from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_dashboards import dashboards
@@ -74,7 +82,7 @@ def access(namespace: str) -> List[dict]:
     ]  # fmt: skip
 
 
-class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
+class _Plain(SafeDumper):
     """Without anchors, which Prometheus reads and people do not."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -82,7 +90,7 @@ class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
 
 
 def _dump(data: Any) -> str:
-    return yaml.dump(data, Dumper=_Plain, sort_keys=False, width=WIDTH, allow_unicode=True)
+    return dump(data, Dumper=_Plain, sort_keys=False, width=WIDTH, allow_unicode=True)
 
 
 def _yaml(data: Any) -> str:

@@ -41,7 +41,10 @@ def test_an_interrupted_run_goes_on(lab, playbook, tmp_path):
     wait_for(lambda: list(directory.glob("raw/dns/*")) or first.poll() is not None, 60)
     os.killpg(first.pid, signal.SIGINT)
     assert first.wait(30) != 0
-    read = lambda part: json.loads((directory / part).read_text(encoding="utf-8"))  # noqa: E731
+
+    def read(part):
+        return json.loads((directory / part).read_text(encoding="utf-8"))
+
     wait_for(lambda: "The cleanup has run" in read("certificate.json")["message"])
     assert f"certify_resume: {directory.name}" in read("certificate.json")["message"]
     kept = read("done/etcd.json")

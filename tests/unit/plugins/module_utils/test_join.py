@@ -151,7 +151,10 @@ def test_no_run_that_is_left_out_makes_it_better(results, kinds):
     """Three runs of which the first two are of one layer and profile; each subset of two is at best as good as all."""
     shapes = [(20, "load", ["etcd"]), (21, "load", ["etcd"]), (22, "soak", ["etcd"])]
     names = [results.run(*shape, facts={"etcd": {**VERDICTS[kind], "elections": 0}}) for shape, kind in zip(shapes, kinds)]
-    valid = lambda path: {"valid": True, "problems": []}  # noqa: E731
+
+    def valid(dummy):
+        return {"valid": True, "problems": []}
+
     worst = checks.DECIDING.index(results.join(check=valid)["verdict"])
     for subset in itertools.combinations(names, 2):
         made = results.join(*subset, check=valid)
@@ -355,7 +358,10 @@ def test_no_damage_is_more_than_a_sentence(results, part):
     path = results.top / load / part
     whole = json.loads(path.read_text(encoding="utf-8"))
     known = {name: verify(str(results.top / name)) for name in (load, "20261122t020000z-soak")}
-    check = lambda directory: known[pathlib.Path(directory).name] if part == "certificate.json" else verify(directory)  # noqa: E731
+
+    def check(directory):
+        return known[pathlib.Path(directory).name] if part == "certificate.json" else verify(directory)
+
     for key, wrong in itertools.product(whole, (None, [], {}, "x")):
         if whole[key] != wrong:
             write(path, {**whole, key: wrong})

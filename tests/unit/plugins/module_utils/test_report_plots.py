@@ -73,12 +73,12 @@ def test_the_bounds_over_time_are_those_of_the_check_that_judges_it():
     assert "The target is" not in report_curves.plot(plot, [{**finding, "id": "etcd_write"}, {**finding, "value": [0.1, 0.2]}])
 
 
+KEYS = st.sampled_from([*STRESS, *STRESS["steps"][0], "stress", "soak", "fsync", "over_time", "every", "at", "plan", "classes", "a -> b"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*STRESS, *STRESS["steps"][0], "stress", "soak", "fsync", "over_time", "every",
-                                                                                   "at", "plan", "classes", "a -> b"]), inner, max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=60)

@@ -19,8 +19,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.parsers.common i
 
 FIXTURES = pathlib.Path(__file__).parents[4] / "fixtures/clusterloader2"
 RECORDED = sorted(path.name for path in FIXTURES.iterdir() if path.is_dir())
-STARTUP = "PodStartupLatency_PodStartupLatency_kubeproof_2026-11-22T00:04:35Z.json"
-API = "APIResponsivenessPrometheus_simple_kubeproof_2026-11-22T00:04:35Z.json"
+STARTUP = "PodStartupLatency_PodStartupLatency_kubeproof_2026-11-22T000435Z.json"
+API = "APIResponsivenessPrometheus_simple_kubeproof_2026-11-22T000435Z.json"
 # As APIResponsivenessPrometheus writes it: upstream's source, clusterloader2/pkg/measurement/common/slos/api_responsiveness_prometheus.go.
 SERIES = {"Verb": "POST", "Resource": "pods", "Subresource": "binding", "Scope": "resource", "Count": "1200", "SlowCount": "0"}
 JUNIT = '<?xml version="1.0"?>\n<testsuite name="ClusterLoaderV2" tests="0" failures="{failures}" errors="0" time="12.5">{cases}</testsuite>'
@@ -95,7 +95,7 @@ DAMAGE = [
     ({"files": {STARTUP: perf(item((3, 2, 1)))}}, "fall"),
     ({"files": {STARTUP: perf(item(), item())}}, "pod_startup is twice"),
     ({"files": {STARTUP: perf(item(Other="x"))}}, "a metric of"),
-    ({"files": {STARTUP: perf(item()), STARTUP.replace("04:35", "05:35"): perf(item())}}, "pod_startup_latency is there twice"),
+    ({"files": {STARTUP: perf(item()), STARTUP.replace("0435Z", "0535Z"): perf(item())}}, "pod_startup_latency is there twice"),
     ({"files": {API: perf(item(**{**SERIES, "Count": "few"}))}}, "Count of POST pods/binding resource"),
 ]
 
