@@ -27,7 +27,7 @@ options:
 """
 
 EXAMPLES = r"""
-access: "{{ plan | kubeproof.certify.scale_access(lookup('ansible.builtin.file', 'kwok.yaml'), 'kubeproof-1-scale') }}"
+access: "{{ plan | kubeproof.certify.scale_access(lookup('ansible.builtin.file', 'kwok.stages'), 'kubeproof-1-scale') }}"
 """
 
 RETURN = r"""

@@ -166,7 +166,7 @@ def _ready_by_owner(name: str, pods: Iterable[Mapping]) -> Dict[str, tuple]:
         else:
             key = f"{owner.get('uid')} *"
         text = f"{owner['kind']} {pod['metadata'].get('namespace')}/{owner['name'] if owner['kind'] != 'Node' else pod['metadata']['name']}"
-        _, total, own = found.get(key, (text, 0, 0))
+        dummy, total, own = found.get(key, (text, 0, 0))
         found[key] = (text, total + 1, own + here)
     return found
 

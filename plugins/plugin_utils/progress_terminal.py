@@ -53,16 +53,16 @@ def status(parts: Sequence[str], share: Optional[float], width: int, unicode: bo
     """Return the line that moves, in less than `width` columns: what has no room is left out, the task's name is cut."""
     place, what, took, run = parts
     room = width - 1
-    bar = ""
+    drawn = ""
     if share is not None and width >= NARROW:
         full = round(share * BAR)
-        bar = f"{('━' if unicode else '=') * full}{('─' if unicode else '-') * (BAR - full)} {share:4.0%} "
+        drawn = f"{('━' if unicode else '=') * full}{('─' if unicode else '-') * (BAR - full)} {share:4.0%} "
     for ends in ([took, run], [took], []):
-        fixed = cells(bar) + cells(place) + 1 + sum(2 + cells(end) for end in ends)
+        fixed = cells(drawn) + cells(place) + 1 + sum(2 + cells(end) for end in ends)
         if room - fixed >= min(cells(what), 8):
             break
     what = fit(what, min(cells(what), max(1, room - fixed)))
-    text = fit(f"{bar}{place} {what}{''.join('  ' + end for end in ends)}", room).rstrip()
+    text = fit(f"{drawn}{place} {what}{''.join('  ' + end for end in ends)}", room).rstrip()
     return text if unicode else plain(text, False)[:room]
 
 

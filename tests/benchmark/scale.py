@@ -62,7 +62,7 @@ def judge(certificate):
 
 def measure(directory):
     """Print what was measured; return whether every bound is met."""
-    cluster = hollow.control_plane.ControlPlane(directory, ROOT / "roles/scale/files/kwok.yaml")
+    cluster = hollow.control_plane.ControlPlane(directory, ROOT / "roles/scale/files/kwok.stages")
     try:
         cluster.start()
         seconds, status, output, certificate = run(directory, cluster.kubeconfig)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 from .common import ParseError, decode_json, excerpt, integer, mapping, message, name, number, rounded, sequence
 

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # dnsperf.sh NUMBER ADDRESS,… ARGUMENT…: asks the address of this number, counted from 0, or the last one.
 # Percentiles need a histogram, which dnsperf has from 2.11.2 on; before, a line for each answer (-v), which every version can print.
 number=$1 servers=$2

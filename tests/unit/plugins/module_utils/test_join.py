@@ -74,14 +74,14 @@ class Results:
     def choose(self, *names, days=7, check=verify):
         return join_runs.choose(str(self.top), names, days, check)
 
-    def join(self, *names, at=AT, **more):
+    def join(self, *names, at=None, **more):
         """Return the joined certificate, which is not written."""
         choice = self.choose(*names, **more)
-        return join.join(at, choice.members, choice.left_out)
+        return join.join(at or AT, choice.members, choice.left_out)
 
-    def write(self, *names, at=AT):
+    def write(self, *names, at=None):
         """Write the joined certificate; return (its directory, the certificate)."""
-        directory, certificate = join_runs.write(str(self.top), at, self.choose(*names))
+        directory, certificate = join_runs.write(str(self.top), at or AT, self.choose(*names))
         return pathlib.Path(directory), certificate
 
 

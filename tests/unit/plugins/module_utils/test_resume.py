@@ -52,8 +52,8 @@ def fixture_run(tmp_path):
     return top
 
 
-def go_on(top, run=RUN, plan=PLAN, checks=CHECKS, days=7, now=NOW):
-    return resume.resume(str(top), run, plan, checks, days, now)
+def go_on(top, run=None, plan=None, checks=None, days=7, now=NOW):
+    return resume.resume(str(top), RUN if run is None else run, PLAN if plan is None else plan, CHECKS if checks is None else checks, days, now)
 
 
 def test_what_had_ended_stays(run):

@@ -24,8 +24,8 @@ MATCHERS = 'job="etcd",instance="one"'
 class Prometheus:
     """Scrapes {time: (start, {series: value})}, asked through the two functions that the module asks with."""
 
-    def __init__(self, scrapes, now=0.0, types=TYPES):
-        self.scrapes, self.now, self.types, self.servers = scrapes, now, types, 1
+    def __init__(self, scrapes, now=0.0, types=None):
+        self.scrapes, self.now, self.types, self.servers = scrapes, now, TYPES if types is None else types, 1
 
     def query(self, endpoint, expr, moment, kind):
         if kind == "scalar":
