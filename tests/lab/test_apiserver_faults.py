@@ -257,6 +257,7 @@ def test_webhook_is_shown(lab, certify, note):
     note("dead webhook, Ignore", run, finding)
 
 
+@pytest.mark.long
 def test_shed(lab, certify, note):
     with contextlib.ExitStack() as storm:
         run = certify(load=objects(16), apiserver_least_rate=RATE, during=lambda process: storm.enter_context(made(lab, *shedding(loading(lab)))))

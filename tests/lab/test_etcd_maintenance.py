@@ -183,6 +183,7 @@ def test_the_alarm_goes_with_its_cause(lab, maintain, alarmed):
     fill(lab, MIB)
 
 
+@pytest.mark.long
 def test_the_timer(lab, on, maintain):
     timed = {"etcd_maintenance_now": False, "etcd_maintenance_schedule": "timer", **COMPACTING}
     try:

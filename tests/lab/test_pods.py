@@ -292,6 +292,7 @@ def fixture_hollow(lab, kwok, tmp_path):
     assert lab.kubectl("get", "nodes", "--selector", HOLLOW, "--output", "json")["items"] == []
 
 
+@pytest.mark.long
 def test_a_thousand_pods(start, hollow):
     answer = start(count=1000, rate=40, timeout=240, nodes=hollow, tolerations=[{"key": HOLLOW, "operator": "Exists"}])
     facts = answer["facts"]

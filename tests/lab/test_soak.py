@@ -108,6 +108,7 @@ def test_a_quiet_soak_passes_and_damage_does_not(lab, on, soak):
     assert cut.status != 0 and "INCONCLUSIVE" in cut.output and "etcd2 has" in cut.output
 
 
+@pytest.mark.long
 def test_a_leader_that_moves_is_seen(lab, soak):
     assert soak("started", soak_seconds=20, soak_interval=0.5).status == 0
     time.sleep(3)
