@@ -38,6 +38,8 @@ FORM = {"heading": str, "verdict": str, "state": str, "profile": str, "layers": 
         "layer_verdicts": dict, "checklist": list, "slas": list, "changes": list, "waivers": list, "not_applicable": list, "findings": list}  # fmt: skip
 BOUND = re.compile(r"\s*(==|!=|<=|>=|<|>|in(?=[\s\[]))\s*(\S.*?)\s*", re.DOTALL)
 COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+# The image of a member of etcd, as kubeadm names it.
+ETCD_IMAGE = re.compile(r"etcd:v?(\d+\.\d+\.\d+)(?:-[^/:@]+)?(?:@.*)?$")
 # A signature, as module_utils/signature.py has it.
 SUFFIXES = {"minisign": ".minisig", "gpg": ".asc"}
 MINISIGN_KEY = re.compile(r"RW[0-9A-Za-z+/]{54}")
@@ -212,7 +214,7 @@ def stale(certificate, max_age, now):
 
 
 def void(certificate, kubeconfig):
-    """Raise Unusable when the cluster is not any more what the certificate stands on, as far as kubectl sees it."""
+    """Raise Unusable when the cluster is not any more what the certificate stands on, as far as kubectl sees it; return what it does not see."""
     told = certificate.get("voided_by")
     now = {}
     try:
@@ -220,13 +222,29 @@ def void(certificate, kubeconfig):
         now["kubernetes"] = _seen(kubeconfig, "/version")["gitVersion"]
         page = _seen(kubeconfig, "/api/v1/nodes?limit=1")
         now["nodes"] = len(page["items"]) + (page["metadata"].get("remainingItemCount") or 0)
+        etcd = _etcd(kubeconfig) if isinstance(told, dict) and "etcd" in told else None
     except (Unsigned, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unusable(f"cannot be compared with the cluster of {kubeconfig}: {error} (--live)") from error
+    if etcd:
+        now["etcd"] = etcd
     for key, value in now.items():
         if not isinstance(told, dict) or key not in told:
             raise Unusable(f"cannot be compared with the cluster: it does not say which {key} it stands on (--live)")
         if told[key] != value or _kind(told[key]) is not _kind(value):
             raise Unusable(f"is void: {key} was {told[key]!r} and is {value!r}; certify again (--live)")
+    return [f"not compared: the version of etcd ({told['etcd']}), which the cluster does not tell (--live)"] if "etcd" in told and not etcd else []
+
+
+def _etcd(kubeconfig):
+    """Return the versions of etcd in the images of its pods; None where it runs outside of the cluster, or its pods may not be seen."""
+    try:
+        pods = _seen(kubeconfig, "/api/v1/namespaces/kube-system/pods?labelSelector=component%3Detcd")["items"]
+    except ValueError as error:
+        if "(Forbidden)" in str(error):
+            return None
+        raise
+    found = [ETCD_IMAGE.search(one["image"]) for pod in pods for one in pod["spec"]["containers"] if one["name"] == "etcd"]
+    return ", ".join(sorted({one.group(1) for one in found})) if found and all(found) else None
 
 
 def _seen(kubeconfig, path):
@@ -337,8 +355,7 @@ def decide(certificate, options, now):
     uid = certificate["cluster"].get("uid")
     if options.cluster is not None and (not isinstance(uid, str) or uid != options.cluster):
         raise Unusable(f"is of another cluster: its uid is {uid!r}, wanted is {options.cluster!r}")
-    if options.live is not None:
-        void(certificate, options.live)
+    unseen = void(certificate, options.live) if options.live is not None else []
     if verdict in ("PASS", "CONDITIONAL"):
         # What is good has to prove that nothing of it was lost.
         if not isinstance(certificate.get("digest"), str):
@@ -350,7 +367,7 @@ def decide(certificate, options, now):
         if missing:
             return LACKING, [f"{verdict}, but it proves less than was asked for:"] + missing
     open_items = [str(item.get("title")) for item in certificate["checklist"] if isinstance(item, dict) and item.get("status") != "filled"]
-    sentences = [verdict] + [str(certificate.get("message", ""))] + [f"checklist, not filled: {title}" for title in open_items]
+    sentences = [verdict] + [str(certificate.get("message", ""))] + [f"checklist, not filled: {title}" for title in open_items] + unseen
     if verdict == "CONDITIONAL" and options.allow_conditional:
         return EXIT["PASS"], sentences + ["accepted: --allow-conditional"]
     return EXIT[verdict], sentences
@@ -371,7 +388,7 @@ def parser():
     parsed.add_argument("--cluster", metavar="UID", help="the UID of the namespace kube-system of the cluster that is meant")
     parsed.add_argument("--public-key", metavar="KEY", help="refuse what this key did not sign: a minisign key or its file, or a file of gpg --export")
     parsed.add_argument("--signature", metavar="FILE", help="the signature (certificate.json.minisig or .asc, beside the certificate)")
-    parsed.add_argument("--live", metavar="KUBECONFIG", help="refuse it when UID, version or number of nodes of the cluster are others now; asks kubectl")
+    parsed.add_argument("--live", metavar="KUBECONFIG", help="refuse it when UID, versions or number of nodes of the cluster are others now; asks kubectl")
     parsed.add_argument("--max-age", metavar="DAYS", type=days, default=90.0, help="refuse what was finished earlier (90)")
     parsed.add_argument("--profile", choices=("smoke", "load", "stress", "soak"), default="load", help="the profile that is wanted (load)")
     parsed.add_argument("--allow-conditional", action="store_true", help="exit 0 for CONDITIONAL too")

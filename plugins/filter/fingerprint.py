@@ -18,7 +18,7 @@ options:
     type: dict
     required: true
   run:
-    description: The run, with V(version), V(hosts), V(settings) of the checks, and V(more) values by name.
+    description: The run, with V(version), V(hosts), V(settings) of the checks, V(profile), V(loads) of its layers, and V(more) values by name.
     type: dict
     required: true
 """

@@ -55,7 +55,7 @@ _value:
 
 from typing import Any, Dict
 
-from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import cell
+from ansible_collections.kubeproof.certify.plugins.module_utils.human import cell
 
 
 class FilterModule:

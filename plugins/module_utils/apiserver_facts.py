@@ -15,6 +15,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import api_gener
 # The least number of observations behind a P99 (one-sided 95 %: 299 without any above the bound prove it). A series with fewer is
 # listed as rare and judged only where a check names it.
 LEAST = 299
+# How the load of a ramp reads and changes single objects.
+SORTS = {f"{verb} {kind}" for verb in ("GET", "PATCH", "PUT", "POST", "DELETE") for kind in ("configmaps", "secrets", "leases")} - {"PUT leases"}
 PATIENCE = 300
 # The share of failed requests up to which the latencies of the others are those of the work.
 FAILED = 0.01
@@ -185,8 +187,11 @@ def _view(step: dict, instances: List[str]) -> dict:
     if not generator or not window:
         return {}
     document: Dict[str, Any] = {"errors": _errors([window], {"error_ratio": seen.get("error_ratio")}) or {}}
+    short = []
     for name, chosen in (("mutating", _is_mutating), ("read", _is_read), ("list", _is_list)):
-        document[name] = {"series": {key: one for key, one in _series(window, chosen).items() if one["count"] >= LEAST}}
+        every = _series(window, chosen)
+        document[name] = {"series": {key: one for key, one in every.items() if one["count"] >= LEAST}}
+        short += [key for key, one in every.items() if one["count"] < LEAST and key in SORTS]
     slow = [one["p99"] for name in ("mutating", "read") for one in document[name]["series"].values() if "p99" in one]
     return {
         "offered": step["rate"],
@@ -196,6 +201,7 @@ def _view(step: dict, instances: List[str]) -> dict:
         "p99": max(slow, key=lambda one: bounds.badness(one, "< 1"), default=None),
         "errors": document["errors"].get("ratio"),
         "document": document,
+        **({"short": sorted(short)} if short else {}),
         # Lists are rare, and their SLO is far away: they count in a step that is long enough for them.
         "wanted": (
             *("apiserver_errors", "apiserver_mutating_latency_p99", "apiserver_read_latency_p99"),

@@ -21,8 +21,13 @@ QPS_FACTOR = 1.1
 POD_SECONDS = 10
 # What certify_time_scale shortens.
 DURATIONS = ("objects", "qps", "kube_burner", "ramp")
-# The least requests that a step of the ramp may have: of our load every 18th changes the same kind of objects in the same way, 299 of which are a P99.
-SAMPLES = 6000
+# The share of our load (files/k6/objects.js) that changes objects of the same kind in the same way: PATCH, which does most, and POST, which does least.
+PATCHED, POSTED = 0.15 / 3, 0.025 / 3
+# So many requests a step of the ramp needs for the P99 of every way; a try of recovery, and what is shortened, for the P99 of one way.
+SAMPLES = stress_plan.samples(0.99, POSTED)
+FEWEST = stress_plan.samples(0.99, PATCHED)
+# The least rate of a ramp: at it 300 s have so many.
+RAMP_RATE = 135
 
 
 def plan(profile, settings):
@@ -109,12 +114,12 @@ def _ramp(load, expected, settings):
     """Return the steps of a stress run; where so little is expected that a step has too few requests, all of them offer more."""
     if not load["ramp"]:
         return [], []
-    base = max(expected["qps"], settings["apiserver_least_rate"])
+    base = max(expected["qps"], settings["apiserver_least_rate"], RAMP_RATE)
 
     def step(share, seconds):
         return {"kind": "objects", "rate": stress_plan.rate_of(base, share), "seconds": seconds, "window": True}
 
-    return stress_plan.ramp(step, load["ramp"], settings, SAMPLES)
+    return stress_plan.ramp(step, load["ramp"], settings, SAMPLES if settings.get("time_scale", 1) == 1 else FEWEST, FEWEST)
 
 
 def _qps(load, settings):
@@ -130,7 +135,7 @@ def _kube_burner(load, expected, settings):
     if not one["seconds"]:
         return []
     steps = _ramp(load, expected, settings)[0] if load["ramp"] else _objects(load, expected, settings)
-    rates = [step["rate"] for step in steps if step["window"] and step.get("phase") != stress_plan.RECOVER]
+    rates = [step["rate"] for step in steps if step["window"] and step.get("phase") not in (stress_plan.RECOVER, stress_plan.PROBE)]
     pod_rate = _pod_rate(expected, settings)
     pods = _count(one["pods"], pod_rate, settings)
     return [

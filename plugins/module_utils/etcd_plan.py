@@ -212,7 +212,7 @@ def plan(profile, settings):
     steps += ramp
     grace = _number("etcd_grace", settings.get("etcd_grace"), 1)
     # Of the steps of bisection only so many are taken.
-    written = [step for step in steps + spare[-stress_plan.MOST_BISECTED :] if step.get("bytes")]
+    written = [step for step in steps + stress_plan.costliest(spare) if step.get("bytes")]
     per_second = max([step["bytes"] / step["seconds"] for step in written], default=0)
     total = sum(step["bytes"] for step in written)
     for step in steps + spare:

@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Dict, List
 
+from . import load_settings
+
 # Columns of the API server's table of nodes -> name.
 COLUMNS = {"Version": "kubelets", "OS-Image": "operating systems", "Kernel-Version": "kernels", "Container-Runtime": "container runtimes"}
 # A server's own: they differ between servers of one cluster, and change with an address.
@@ -23,7 +25,13 @@ OWN_FLAGS = frozenset(("advertise-address", "bind-address", "node-ip", "hostname
 NUMBER = r"[0-9]{1,12}(?:\.[0-9]+)?(?:[a-zA-Z%]{1,3})?(?:[0-9]+[a-z]{1,2})*"
 NAME = r"[A-Z][A-Za-z]{1,40}(?:=(?:true|false))?"
 SPEAKING = re.compile(f"{NUMBER}|true|false|{NAME}(?:,{NAME})*")
+# How a layer is loaded is known of the layers and the profile of a run alone.
+LOAD = "load of "
 ETCD = "etcd versions"
+ETCD_PODS = "etcd pods"
+# One counted member, and one counted image such as etcd:3.6.8-0.
+MEMBER = re.compile(r"(\d+\.\d+\.\d+\S*) \(\d+\)")
+IMAGE = re.compile(r"etcd:v?(\d+\.\d+\.\d+)(?:-\S+)? \(\d+\)")
 SHOWN = 10
 
 
@@ -43,7 +51,7 @@ def of_run(identity: Mapping, run: Mapping) -> Dict[str, Any]:
     """Return the fingerprint that preflight takes.
 
     `identity`: what cluster_info returns, {} without a kubeconfig; `run`: version, hosts {group: [names]}, settings {thresholds, capacity, tiers},
-    and what else changes the meaning of numbers, {name: text or number} in `more`.
+    profile and loads {layer: <layer>_load}, and what else changes the meaning of numbers, {name: text or number} in `more`.
     """
     values: Dict[str, Any] = {"kubeproof.certify": run["version"]}
     names = {"uid": "cluster uid", "kubernetes": "Kubernetes", "nodes": "nodes"}
@@ -55,14 +63,30 @@ def of_run(identity: Mapping, run: Mapping) -> Dict[str, Any]:
     values.update({f"tier of {name}": value for name, value in (settings.get("tiers") or {}).items()})
     for check, changed in (settings.get("thresholds") or {}).items():
         values.update({f"threshold {check} {bound}": _text(value) for bound, value in changed.items() if bound != "reason"})
+    loads = load_settings.entries(run.get("loads") or {}, run.get("profile", ""))
+    values.update({f"{LOAD}{layer} in {run['profile']}": _text(entry) for layer, entry in loads.items()})
     values.update(run.get("more") or {})
     return fingerprint(values)
+
+
+def unshared(before: Mapping, after: Mapping) -> List[str]:
+    """Return the names of loads that one of two fingerprints alone has: it ran other layers, or another profile."""
+    return sorted(name for name in {*before["values"]} ^ {*after["values"]} if name.startswith(LOAD))
 
 
 def with_etcd(found: Mapping, hosts: Mapping) -> Dict[str, Any]:
     """Return a fingerprint with the versions that members of etcd run, from the facts of the layer etcd {host: facts}."""
     versions = counted(str(facts["version"]) for facts in hosts.values() if isinstance(facts, Mapping) and facts.get("version"))
     return fingerprint({**found["values"], **({ETCD: versions} if versions else {})})
+
+
+def etcd_versions(values: Mapping) -> str:
+    """Return the versions of etcd that a fingerprint's values name, such as `3.6.8`: of the members that were asked, else of their pods; "" for neither."""
+    for name, form in ((ETCD, MEMBER), (ETCD_PODS, IMAGE)):
+        found = [form.fullmatch(one) for one in str(values[name]).split(", ")] if values.get(name) else []
+        if found and all(found):
+            return ", ".join(sorted({one.group(1) for one in found}))
+    return ""
 
 
 def of_nodes(table: Mapping) -> Dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Optional
 
 from . import bounds
 from .checks import DECIDING, RESULTS
-from .history_runs import HistoryError, size
+from .history_runs import HistoryError, size, summary, unlike, unmeasured
 from .report_words import by_check, parsed
 
 SHARE = 0.2
@@ -30,7 +30,7 @@ EXACT_UNITS = (None, "", "count")
 
 
 def compare(before: Mapping, after: Mapping, earlier: Sequence[Mapping] = ()) -> Dict[str, Any]:
-    """Return {before, after, rows, tuning, attribution, others} of two certificates; `earlier`: summaries of runs before `after`.
+    """Return {before, after, layers, unmeasured, rows, tuning, attribution, others} of two certificates; `earlier`: summaries of runs before `after`.
 
     rows: {id, layer, title, unit, host, entry, before, after, results, change (share or None), noise (sentence), beyond, direction, regression}, the
     regressions first, and then what became better. HistoryError when the two cannot be compared.
@@ -47,6 +47,7 @@ def compare(before: Mapping, after: Mapping, earlier: Sequence[Mapping] = ()) ->
         "before": _head(before),
         "after": _head(after),
         "layers": common,
+        "unmeasured": unmeasured(before, after),
         "rows": sorted(rows, key=_order),
         "tuning": settings,
         "attribution": _attribution(settings),
@@ -55,20 +56,15 @@ def compare(before: Mapping, after: Mapping, earlier: Sequence[Mapping] = ()) ->
 
 
 def require_comparable(before: Mapping, after: Mapping) -> None:
-    """HistoryError unless the two runs have one cluster, one profile, an end, and a layer in common."""
+    """HistoryError unless the two runs have one cluster, one profile and time scale, an end, and a layer in common."""
+    reason = unlike(summary(before), summary(after))
     names = f"{before['run']['id']} and {after['run']['id']}"
-    uids = [one["cluster"].get("uid") for one in (before, after)]
-    if uids[0] != uids[1] or (uids[0] is None and before["cluster"].get("name") != after["cluster"].get("name")):
-        raise HistoryError(f"{names} are of two clusters ({uids[0]} and {uids[1]}). Compare runs of one.")
-    if before["profile"] != after["profile"]:
-        raise HistoryError(f"{names} have the profiles {before['profile']} and {after['profile']}, which load differently. Compare runs of one profile.")
-    scales = [one["run"].get("time_scale", 1) for one in (before, after)]
-    if scales[0] != scales[1]:
-        raise HistoryError(f"{names} have the time scales {scales[0]} and {scales[1]}, which load for other times. Compare runs of one scale.")
-    for one in (before, after):
-        if one["state"] != "finished":
-            raise HistoryError(f"{one['run']['id']} was interrupted, so there is nothing to compare. Name a run that ended.")
-    if not set(before["layers"]) & set(after["layers"]):
+    if reason:
+        advice = "Name a run of the same cluster, profile and time scale that ended."
+        raise HistoryError(f"{names} cannot be compared. Of {before['run']['id']}: {reason}. {advice}")
+    if after["state"] != "finished":
+        raise HistoryError(f"{after['run']['id']} was interrupted, so there is nothing to compare. Name a run that ended.")
+    if len(unmeasured(before, after)) == len(after["layers"]):
         raise HistoryError(f"{names} have no layer in common. Compare runs that measured the same.")
 
 
@@ -179,6 +175,7 @@ def _others(before: Mapping, after: Mapping) -> List[dict]:
         "layers": [", ".join(one["layers"]) for one in (before, after)],
         "tools": [_tools(one) for one in (before, after)],
         "capacity": [", ".join(f"{name} {value}" for name, value in sorted(one["capacity"].items())) for one in (before, after)],
+        "changed loads": [", ".join(f"{row['setting']} {row['value']}" for row in one.get("loads") or ()) for one in (before, after)],
         "changed bounds": [", ".join(f"{row['id']} {row['bound']} {row['to']}" for row in one["changes"]) for one in (before, after)],
     }
     return [{"what": what, "before": values[0], "after": values[1]} for what, values in pairs.items() if values[0] != values[1]]
@@ -189,18 +186,23 @@ def _tools(certificate: Mapping) -> str:
 
 
 def regressions(compared: Mapping, mode: str, cluster: str) -> List[dict]:
-    """Return the regressions as findings of the layer `regression`: CONDITIONAL with the mode warn, FAIL with fail; one that is good without any."""
+    """Return the regressions as findings of the layer `regression`: CONDITIONAL with the mode warn, FAIL with fail; one that is good without any.
+
+    Layers that the baseline did not measure are one more, which is INCONCLUSIVE: nobody knows whether they became worse.
+    """
     if mode not in MODES:
         raise HistoryError(f"certify_regression is {mode!r}. Write {' or '.join(MODES)}.")
     found = [row for row in compared["rows"] if row["regression"]]
-    return [_finding(row, compared, mode, cluster) for row in found] or [_finding(None, compared, mode, cluster)]
+    made = [_finding(row, compared, mode, cluster) for row in found] or [_finding(None, compared, mode, cluster)]
+    missing = ", ".join(compared["unmeasured"])
+    return made + ([uncompared(f"{missing}, which {compared['before']['id']} did not measure.", cluster)] if missing else [])
 
 
 def uncompared(reason: str, cluster: str) -> Dict[str, Any]:
     """Return the finding that a run could not be compared with its baseline."""
     return {"id": f"{LAYER}_measured", "layer": LAYER, "title": "Compared with the baseline", "scope": "cluster", "host": cluster, "value": None,
             "target": None, "critical": None, "bounds": "default", "result": "INCONCLUSIVE", "judged": True, "blocking": True,
-            "reason": f"Not compared: {reason}", "fix": "Correct certify_baseline, or leave it out."}  # fmt: skip
+            "reason": f"Not compared: {reason}", "fix": "Name a run in certify_baseline that measured the same, or leave it out."}  # fmt: skip
 
 
 def _finding(row: Optional[Mapping], compared: Mapping, mode: str, cluster: str) -> Dict[str, Any]:

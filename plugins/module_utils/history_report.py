@@ -15,10 +15,11 @@ from .report_words import by_check
 
 
 def report(top: str, after: Optional[str] = None, before: Optional[str] = None, keep: bool = True) -> Dict[str, Any]:
-    """Return {text, comparison or None, trends, runs, skipped, after} of the runs below `top`.
+    """Return {text, comparison or None, trends, runs, skipped, passed_over, after} of the runs below `top`.
 
     `after` and `before` are names of runs below it, or paths of their directories. Without `after` it is the newest run that ended; without
-    `before`, the one before it with the same profile and time scale. HistoryError names what cannot be compared. `keep`: see history_runs.runs.
+    `before`, the newest before it that has its profile, its time scale and all of its layers; those in between are passed over. HistoryError names
+    what cannot be compared. `keep`: see history_runs.runs.
     """
     found, skipped = history_runs.runs(top, keep)
     new = _chosen(top, after) if after else _newest(found, top)
@@ -33,15 +34,19 @@ def _report(certificate: Mapping, found: List[dict], skipped: List[dict], new: s
     """Return the report of a run against another, or against the one before it."""
     own, foreign = _own(found, certificate["cluster"].get("uid"))
     same = [one for one in history_runs.finished(own, certificate) if one["started"] < certificate["run"]["started"]]
-    old = old or (same[-1]["path"] if same else None)
+    passed: List[dict] = []
+    if old is None:
+        chosen, passed = history_runs.run_before(own, certificate)
+        old = chosen["path"] if chosen else None
     comparison = history_compare.compare(history_runs.load(old), certificate, same) if old else None
     names = {name: rows[0] for name, rows in by_check(certificate["findings"]).items()}
     trends = history_text.trends(history_runs.finished(own, certificate), names)
     parts = [history_text.history(own, skipped + foreign, trends)]
-    alone = f"{certificate['run']['id']} is the first of its profile: there is nothing to compare.\n"
-    parts.append(history_text.comparison(comparison) if comparison else alone)
+    alone = f"{certificate['run']['id']} is the first of its profile, time scale and layers: there is nothing to compare.\n"
+    parts.append((history_text.comparison(comparison) if comparison else alone) + history_text.passed_over(passed))
     listed = [{key: one[key] for key in ("id", "started", "heading", "verdict", "path")} for one in own]
-    return {"text": "\n".join(parts), "comparison": comparison, "trends": trends, "runs": listed, "skipped": skipped + foreign, "after": new}
+    return {"text": "\n".join(parts), "comparison": comparison, "trends": trends, "runs": listed, "skipped": skipped + foreign,
+            "passed_over": passed, "after": new}  # fmt: skip
 
 
 def findings(certificate: Mapping, top: str, baseline: str, mode: str) -> List[dict]:

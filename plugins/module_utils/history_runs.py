@@ -20,7 +20,7 @@ KEPT = ".history.json"
 # What is of ours beside the runs: recordings of the soak's watchers, audits, and certificates that were joined from runs.
 NO_RUN = re.compile(r"soak|audit-[0-9tz]+|[0-9tz]+-join")
 SCHEMA = 1
-SUMMARY = {"id", "started", "profile", "scale", "heading", "state", "verdict", "name", "uid", "values"}
+SUMMARY = {"id", "started", "profile", "scale", "layers", "heading", "state", "verdict", "name", "uid", "values"}
 
 
 class HistoryError(Exception):
@@ -56,8 +56,8 @@ def summary(certificate: Mapping) -> Dict[str, Any]:
         if seen is not None:
             values[identifier] = [size(seen["value"]), bool(rows[0]["judged"])]
     return {"id": str(run["id"]), "started": str(run["started"]), "profile": certificate["profile"], "scale": run.get("time_scale", 1),
-            "heading": certificate["heading"], "state": certificate["state"], "verdict": certificate["verdict"], "name": cluster.get("name"),
-            "uid": cluster.get("uid"), "values": values}  # fmt: skip
+            "layers": list(certificate["layers"]), "heading": certificate["heading"], "state": certificate["state"], "verdict": certificate["verdict"],
+            "name": cluster.get("name"), "uid": cluster.get("uid"), "values": values}  # fmt: skip
 
 
 def size(value: Any) -> Optional[float]:
@@ -120,3 +120,38 @@ def finished(found: List[dict], certificate: Mapping) -> List[dict]:
     """Return those runs that ended and loaded as this one did: of its profile, and of its time scale."""
     like = summary(certificate)
     return [one for one in found if one["state"] == "finished" and all(one[key] == like[key] for key in ("profile", "scale"))]
+
+
+def unlike(before: Mapping, after: Mapping) -> str:
+    """Return why a later run is not to be compared with an earlier one, both as summaries, as the end of a sentence; "" where it may be."""
+    if before["uid"] != after["uid"] or (before["uid"] is None and before["name"] != after["name"]):
+        return f"it is of another cluster ({before['uid'] or before['name']}, not {after['uid'] or after['name']})"
+    if before["state"] != "finished":
+        return "it was interrupted"
+    if before["profile"] != after["profile"]:
+        return f"its profile is {before['profile']}, not {after['profile']}, which loads differently"
+    if before["scale"] != after["scale"]:
+        return f"its time scale is {before['scale']}, not {after['scale']}, so that it loaded for other times"
+    return ""
+
+
+def unmeasured(before: Mapping, after: Mapping) -> List[str]:
+    """Return the layers of a run that another did not measure; summaries or certificates."""
+    return [layer for layer in after["layers"] if layer not in before["layers"]]
+
+
+def run_before(found: List[dict], certificate: Mapping) -> Tuple[Optional[dict], List[Dict[str, str]]]:
+    """Return (the newest earlier run that loaded as this one did and measured all of its layers, or None; [{id, path, reason}] of those in between).
+
+    `found`: summaries, the oldest first.
+    """
+    own = summary(certificate)
+    passed: List[Dict[str, str]] = []
+    for one in reversed([one for one in found if one["started"] < own["started"]]):
+        reason = unlike(one, own)
+        if not reason and unmeasured(one, own):
+            reason = f"it did not measure {', '.join(unmeasured(one, own))}"
+        if not reason:
+            return one, passed
+        passed.append({"id": one["id"], "path": one["path"], "reason": reason})
+    return None, passed

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Dict, List
 
-from .certificate import clean, fit, human
+from .human import clean, fit, human
 from .report_words import parsed, word
 
 WIDTH = 100
@@ -33,6 +33,7 @@ def comparison(compared: Mapping) -> str:
         "",
         *(f"{name:8} " + clean(f"{one['id']}, {one['heading']}, {word(one['verdict'])}") for name, one in (("Before", before), ("After", after))),
         "Layers   " + clean(", ".join(compared["layers"])),
+        *([f"         Not compared, since the run before did not measure them: {clean(', '.join(compared['unmeasured']))}"] if compared["unmeasured"] else []),
     ]
     lines += _rows("REGRESSIONS", worse) + _rows("CHANGED BEYOND NOISE", moved)
     lines += ["", f"{same} checks are unchanged, or changed within noise."]
@@ -42,6 +43,15 @@ def comparison(compared: Mapping) -> str:
     lines += ["", "ALSO DIFFERENT"] if compared["others"] else []
     lines += [f"  {row['what']}: {human(row['before'])} to {human(row['after'])}" for row in compared["others"]]
     return _text(lines)
+
+
+def passed_over(rows: Sequence[Mapping]) -> str:
+    """Return the runs between the two that were not the one before, and why, or ""."""
+    lines = ["", "PASSED OVER"] if rows else []
+    for one in rows[:MOST]:
+        lines += textwrap.wrap(clean(f"{one['id']}: {one['reason']}"), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    lines += [f"and {len(rows) - MOST} more"] if len(rows) > MOST else []
+    return _text(lines) if lines else ""
 
 
 def _rows(title: str, rows: Sequence[Mapping]) -> List[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import api_generators, bounds, stress, stress_plan
+from ansible_collections.kubeproof.certify.plugins.module_utils import api_generators, bounds, ingress_runs, stress, stress_plan
 
 OURS = "our backend"
 # k6's codes of connections that failed for TLS.
@@ -32,7 +32,8 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     steps {name: {facts, seconds, cpu_seconds, error}}, skipped {name of a step: why}, cpus (that a generator may use), critical {p99, errors}: the
     bounds that a rate has to meet, backends [names of their pods], clean, stress (see stress.facts). Only `plan` must be there.
     """
-    plan, info, after = measured["plan"], _map(measured.get("info")), _map(measured.get("after"))
+    info, after = _map(measured.get("info")), _map(measured.get("after"))
+    plan = {**measured["plan"], "tls": ingress_runs.uses_tls(measured["plan"], _map(info.get("path")))}
     facts: Dict[str, Any] = {"plan": {name: plan[name] for name in ("inputs", "expected", "steps")}, "tls": {"used": plan["tls"]}, "missing": {}}
     facts["plan"]["limited"] = plan["limited"]
     _before(facts, info, _map(measured.get("probe")))
@@ -66,9 +67,9 @@ def _is_number(value: Any) -> bool:
 
 def _before(facts: dict, info: dict, probe: dict) -> None:
     """Add what the gates ask: whether there is a controller, and what answers at the host names of the run."""
-    known = ("found", "classes", "ingress_class", "gateway", "controller", "service", "pods")
+    known = ("found", "classes", "ingress_class", "gateway", "kind", "host", "controller", "service", "pods")
     facts["controller"] = {name: info[name] for name in known if name in info}
-    facts.update({"path": info["path"]} if "path" in info else {})
+    facts.update({name: info[name] for name in ("path", "route") if name in info})
     if info.get("problem"):
         facts["missing"][""] = info["problem"]
     answers = {name: _map(one) for name, one in _map(probe.get("answers")).items()}

@@ -12,6 +12,7 @@ DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 REACHABLE = ("LoadBalancer", "NodePort")
 # Words in the name of a controller that say nothing about which one it is.
 COMMON = {"io", "com", "org", "net", "dev", "k8s", "www", "v1", "ingress", "controller", "controllers", "kubernetes", "default"}
+COMMON |= {"gateway", "gateways", "gatewayclass", "networking"}
 PORTS = {"http": (80, ("http", "web")), "https": (443, ("https", "websecure", "http2-tls", "tls"))}
 NAME_IT = "Name its address in ingress_address, or its Service in ingress_service."
 
@@ -37,21 +38,6 @@ def choose_class(classes, wanted):
         which = "default classes" if defaults else "IngressClasses, none of which is the default"
         raise PathError(f"The cluster has {len(found)} {which}. Name one in ingress_class: {', '.join(sorted(found)[:5])}.")
     return named[found[0]] if found else None
-
-
-def choose_gateway(gateways, wanted):
-    """Return the Gateway that is wanted (namespace/name), else the only one that is programmed, and None when there is none at all."""
-    named = {full_name(one): one for one in gateways}
-    if wanted:
-        if wanted not in named:
-            raise PathError(f"ingress_gateway is {wanted}, and the cluster has {listed('Gateway', named)}. Name one that there is, as namespace/name.")
-        return named[wanted]
-    if not named:
-        return None
-    ready = [name for name, one in named.items() if holds(one, "Programmed")]
-    if len(ready) != 1:
-        raise PathError(f"{len(ready)} of {len(named)} Gateways are programmed. Name one in ingress_gateway: {', '.join(sorted(named)[:5])}.")
-    return named[ready[0]]
 
 
 def name_of(item):
@@ -98,10 +84,20 @@ def is_named(service, words):
     return any(word in text for word in words)
 
 
-def balanced(service):
-    """Return the addresses that a load balancer has for this Service, IP addresses and names."""
-    entries = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    return [one.get("ip") or one.get("hostname") for one in entries if one.get("ip") or one.get("hostname")]
+def balanced(item):
+    """Return the addresses that a load balancer has for this Service or Ingress, IP addresses and names; none that it says it cannot serve a port of."""
+    return [one.get("ip") or one.get("hostname") for one in _entries(item)]
+
+
+def proxied(service):
+    """Return those of them that kube-proxy leads to the Service by itself, so that no request from within the cluster sees the load balancer."""
+    return [one["ip"] for one in _entries(service) if one.get("ip") and one.get("ipMode", "VIP") == "VIP"]
+
+
+def _entries(item):
+    entries = ((item.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    broken = [one for one in entries if any(port.get("error") for port in one.get("ports") or ())]
+    return [one for one in entries if (one.get("ip") or one.get("hostname")) and one not in broken]
 
 
 def ports_of(service):
@@ -113,16 +109,17 @@ def ports_of(service):
     return found
 
 
-def by_service(service, nodes, behind):
+def by_service(service, nodes, behind, ports=None):
     """Return {via, addresses, http, https} of a Service: its load balancer, else a port of a node.
 
-    `nodes` {name: InternalIP} of those that are Ready; `behind` the nodes on which pods of the controller are ready. PathError without an address.
+    `nodes` {name: InternalIP} of those that are Ready; `behind` the nodes on which pods of the controller are ready; `ports` {http, https} of the Service
+    where it is known which ones they are. PathError without an address.
     """
-    name, ports, addresses = full_name(service), ports_of(service), balanced(service)
-    if not behind:
-        raise PathError(f"No pod behind the Service {name} of the ingress controller is ready. Repair the controller first.", absent=True)
+    name, ports, addresses = full_name(service), ports or ports_of(service), balanced(service)
+    require_pods(service, behind)
     if addresses:
-        return {"via": "load balancer", "addresses": addresses, **{scheme: port and port["port"] for scheme, port in ports.items()}}
+        numbers = {scheme: port and port["port"] for scheme, port in ports.items()}
+        return {"via": "load balancer", "addresses": addresses, "kube_proxy": set(addresses) <= set(proxied(service)), **numbers}
     # With externalTrafficPolicy Local only nodes that have such a pod answer, and with Cluster they are as good as others.
     node = next((one for one in sorted(behind) if one in nodes), None)
     if node is None and service["spec"].get("externalTrafficPolicy") != "Local":
@@ -133,21 +130,20 @@ def by_service(service, nodes, behind):
     return {"via": "node port", "addresses": [nodes[node]], "node": node, **numbers}
 
 
-def by_gateway(gateway):
-    """Return {via, addresses, http, https} of a Gateway; PathError when it has no address or takes no route of ours."""
-    name = full_name(gateway)
-    addresses = [one["value"] for one in (gateway.get("status") or {}).get("addresses") or () if one.get("value")]
-    if not addresses:
-        raise PathError(f"The Gateway {name} has no address. Repair it, or name its address in ingress_address.")
-    found = {"via": "gateway", "addresses": addresses, "http": None, "https": None}
-    for listener in gateway["spec"].get("listeners") or ():
-        allowed = ((listener.get("allowedRoutes") or {}).get("namespaces") or {}).get("from", "Same")
-        scheme = str(listener.get("protocol", "")).lower()
-        if scheme in PORTS and allowed != "Same" and (listener.get("tls") or {}).get("mode", "Terminate") == "Terminate":
-            found[scheme] = found[scheme] or listener.get("port")
-    if not found["http"] and not found["https"]:
-        raise PathError(f"No listener of the Gateway {name} takes routes of other namespaces. Set allowedRoutes.namespaces.from to All, or name another one.")
-    return found
+def require_pods(service, behind):
+    """Raise PathError when no pod behind a Service is ready."""
+    if not behind:
+        raise PathError(f"No pod behind the Service {full_name(service)} of the ingress controller is ready. Repair the controller first.", absent=True)
+
+
+def by_status(ingress):
+    """Return {via, addresses, http, https} of what the status of our Ingress says; None while it has no address."""
+    entries = _entries(ingress)
+    if not entries:
+        return None
+    told = {port.get("port") for one in entries for port in one.get("ports") or ()}
+    numbers = {scheme: number if not told or number in told else None for scheme, (number, dummy) in PORTS.items()}
+    return {"via": "ingress status", "addresses": balanced(ingress), **numbers}
 
 
 def by_owner(address, tls):
@@ -173,6 +169,16 @@ def require(path, tls):
         raise PathError(f"The {path['via']} has no port for https. Set ingress_tls to none where production uses no TLS, or name the port in ingress_address.")
     if not tls and not path["http"]:
         raise PathError(f"The {path['via']} has no port for http. Set ingress_tls to the certificate that it has, or name the port in ingress_address.")
+
+
+def said(path, tls):
+    """Return the way in a few words, for the certificate."""
+    if path["via"] == "ingress_url":
+        return "ingress_url" + (f" at {path['addresses'][0]}" if path["addresses"] else "")
+    address, port = path["addresses"][0], path["https"] if tls and path["https"] else path["http"]
+    where = f"{path.get('node') or (f'[{address}]' if ':' in address else address)}:{port}"
+    # Who reads it must know that no request has seen the load balancer.
+    return f"{path['via']} {where}" + (", led there by kube-proxy" if path.get("kube_proxy") else "")
 
 
 def endpoints(slices):

@@ -25,14 +25,14 @@ def runs(plan, setup):
 
     A run is {name, argv, environment, timeout, parser?, result?}, pods are as pod_group takes them: backends of our own, and the client.
 
-    `setup`: host, url (the owner's own, or ""), path (ingress_info's), mark (what our backend's answers begin with, the host follows), marker (what
-    the answers of the owner's URL contain, or ""), nodes, backends, ca (whether there is a file of the authority), connections, cpus, generators,
-    request_timeout, ready_timeout, grace, answers (the probe's, {} before it).
+    `setup`: host, plain (the host name without TLS), url (the owner's own, or ""), path (ingress_info's), mark (what our backend's answers begin with,
+    the host follows), marker (what the answers of the owner's URL contain, or ""), nodes, backends, ca (whether there is a file of the authority),
+    connections, cpus, generators, request_timeout, ready_timeout, grace, answers (the probe's, {} before it).
     """
     urls, aliases, markers = _urls(plan, setup)
     steps, skipped = [], {}
     for step in plan["steps"]:
-        why = _skipped(step["to"], urls, plan, setup["answers"])
+        why = _skipped(step["to"], urls, plan, setup)
         if why:
             skipped[step["name"]] = why
             continue
@@ -69,9 +69,9 @@ def _urls(plan, setup):
     if setup["url"]:
         name = urlsplit(setup["url"]).hostname
         return {"main": setup["url"]}, {one: [name] for one in path["addresses"]}, {"main": setup["marker"]}
-    plain, stranger = f"plain-{host}", f"stranger-{host}"
+    plain, stranger = setup["plain"], f"stranger-{host}"
     urls = {"straight": _url("http", "backend", {"http": 80})}
-    if plan["tls"]:
+    if uses_tls(plan, path):
         urls.update(main=_url("https", host, path), tls=_url("https", host, path))
         urls.update({"plain": _url("http", plain, path)} if path["http"] else {})
     else:
@@ -79,7 +79,12 @@ def _urls(plan, setup):
     # Without TLS where that is possible, so that no certificate stands in for the host name that nobody knows.
     urls["stranger"] = _url("http" if path["http"] else "https", stranger, path)
     markers = {"straight": setup["mark"], "main": setup["mark"] + host, "tls": setup["mark"] + host, "plain": setup["mark"] + plain}
-    return urls, {one: [host, plain, stranger] for one in path["addresses"]}, markers
+    return urls, {one: list(dict.fromkeys([host, plain, stranger])) for one in path["addresses"]}, markers
+
+
+def uses_tls(plan, path):
+    """Say whether TLS is measured: as it is planned, but for a way that has none. Where TLS is needed, such a way is refused before."""
+    return plan["tls"] and path.get("https", True) is not None
 
 
 def _url(scheme, host, path):
@@ -87,12 +92,13 @@ def _url(scheme, host, path):
     return f"{scheme}://{host}:{path[scheme]}/"
 
 
-def _skipped(to, urls, plan, answers):
+def _skipped(to, urls, plan, setup):
     """Return in a sentence why a step is left out, or ""."""
+    answers = setup["answers"]
     if to not in urls:
-        return "The way to the ingress has no port for http."
+        return f"The way to the ingress has no port for {'https' if to == 'tls' else 'http'}."
     # A redirect to https is as it should be, and no rate of answers.
-    if to == "plain" and plan["tls"] and answers.get("plain", {}).get("answer", "our backend") != "our backend":
+    if to == "plain" and uses_tls(plan, setup["path"]) and answers.get("plain", {}).get("answer", "our backend") != "our backend":
         return f"Without TLS the ingress answers: {answers['plain']['answer']}."
     return ""
 

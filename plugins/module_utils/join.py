@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from . import certificate as engine
-from . import checks, fingerprint, report_seal, time_scale
+from . import checks, fingerprint, load_settings, next_step, report_seal, time_scale
+from .human import human
 
 # What decides what the certificate is one of, the first that there is.
 BASES = ("load", "soak", "stress")
@@ -78,8 +79,9 @@ def differences(one: Member, other: Member) -> List[Dict[str, Any]]:
     """Return what of the configuration changed from the older of two runs to the newer, [{what, before, after}]."""
     older, newer = sorted((one, other), key=lambda member: (member.finished, member.id))
     before, after = older.certificate, newer.certificate
-    # Versions of etcd are known where the layer etcd ran.
+    # Versions of etcd are known where the layer etcd ran. A layer that both runs loaded in one profile has to have had the same load.
     unknown = [fingerprint.ETCD] if any(fingerprint.ETCD not in each["fingerprint"]["values"] for each in (before, after)) else []
+    unknown += fingerprint.unshared(before["fingerprint"], after["fingerprint"])
     found = fingerprint.changes(before["fingerprint"], after["fingerprint"], unknown)
     return found + _settings(before, after)
 
@@ -92,7 +94,7 @@ def _settings(before: Mapping, after: Mapping) -> List[Dict[str, Any]]:
 
 
 def _text(value: Any) -> Optional[str]:
-    return None if value is None else engine.human(value)
+    return None if value is None else human(value)
 
 
 def parts(members: Sequence[Member]) -> Dict[Tuple[str, str], Member]:
@@ -131,14 +133,14 @@ def join(run: Mapping, members: Sequence[Member], left_out: Sequence[Member] = (
     findings.sort(key=engine.order(findings))
     outcome = checks.verdict(findings)
     partial = engine.is_partial(layers)
-    step = engine.STEP_PARTIAL if partial else engine.STEP_BY_PROFILE[base]
+    step = next_step.step(base, partial)
     rows = [{**_head(one), "layers": [layer for layer in one.certificate["layers"] if chosen[_part(one, layer)] is one]} for one in members]
     return {
         "schema": engine.SCHEMA,
         "heading": engine.heading(base, layers, joined=True),
         "verdict": outcome["verdict"],
         "state": "finished",
-        "message": f"{engine.message(outcome['verdict'], step, findings)} Joined from {', '.join(one.name for one in members)}; "
+        "message": f"{next_step.message(outcome['verdict'], step, findings)} Joined from {', '.join(one.name for one in members)}; "
         "of a layer in a profile the newest of them decides.",
         "profile": base,
         "layers": layers,
@@ -155,6 +157,7 @@ def join(run: Mapping, members: Sequence[Member], left_out: Sequence[Member] = (
         "changes": newest.certificate["changes"],
         "capacity": newest.certificate["capacity"],
         **_expected(chosen, base, layers),
+        **_loads(chosen),
         "waivers": checks.waiver_states(findings, waivers),
         "not_applicable": _not_applicable(members, findings),
         "findings": findings,
@@ -265,13 +268,27 @@ def _checklist(items: Mapping, chosen: Mapping, findings: Sequence[Mapping], par
     for name, item in items.items():
         able = [member for (profile, layer), member in chosen.items() if layer == item["layer"] and profile]
         # A check that only informs in one run was left to the run that judged it.
-        made = [(checks.checklist({name: item}, [one for one in findings if one.get("run") == member.id], member.profile, partial, [item["layer"]])[0], member)
-                for member in able] or [(checks.checklist({name: item}, [], BASES[0], partial, [])[0], None)]  # fmt: skip
+        made: List[tuple] = [(_row(name, item, findings, member, partial), member) for member in able]
+        made = made or [(checks.checklist({name: item}, [], BASES[0], partial, [])[0], None)]
         row, member = min(made, key=lambda one: (_status(one[0]), one[1].profile if one[1] else "", one[1].id if one[1] else ""))
         if member and row["status"] != "not measured":
             row = {**row, "run": member.id, "reason": " ".join(filter(None, (row.get("reason"), f"By {member.name}.")))}
         rows.append(row)
     return rows
+
+
+def _row(name: str, item: Mapping, findings: Sequence[Mapping], member: Member, partial: bool) -> dict:
+    """Return an item as one run fills it, with what it says of its load."""
+    own = [one for one in findings if one.get("run") == member.id]
+    rows = checks.checklist({name: item}, own, member.profile, partial, [item["layer"]])
+    return load_settings.marked(rows, member.certificate.get("loads") or ())[0]
+
+
+def _loads(chosen: Mapping) -> Dict[str, Any]:
+    """Return {loads: what of the load of each layer was not the default, with the run that decides}, {} where all was."""
+    rows = [{**row, "run": member.id} for (profile, layer), member in sorted(chosen.items(), key=lambda part: part[0]) if profile
+            for row in member.certificate.get("loads") or () if row["layer"] == layer]  # fmt: skip
+    return {"loads": rows} if rows else {}
 
 
 def _expected(chosen: Mapping, base: str, layers: Sequence[str]) -> Dict[str, Any]:

@@ -105,7 +105,7 @@ def _ramp(load, pairs, settings):
         whole = round(max(1, pairs) * (each + 2 * OVERHEAD))
         return {"kind": "pairs", "tests": ["ramp"], "rates": rates, "rate": rates[NODES], "streams": RAMP_STREAMS, "each": each, "seconds": whole}
 
-    return stress_plan.ramp(step, load["ramp"], settings)
+    return stress_plan.ramp(step, load["ramp"], settings, probed=False)
 
 
 def _step(name, kind, tests, seconds):

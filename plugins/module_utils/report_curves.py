@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Dict, List, Optional, Tuple
 
-from .certificate import human
+from .human import human
 from .report_markup import Html, join, table, tag
 from .report_svg import bounds_in, ends_of, pairs, percentiles, svg
 from .report_words import cut, number

@@ -14,7 +14,7 @@ from . import report_svg as svg
 from . import report_words as words
 from . import time_scale
 from . import tuning_page
-from .certificate import human
+from .human import human
 from .report_markup import SYMBOLS, Html, badge, code, escape, join, link, page, table, tag
 
 TUNING = "tuning"
@@ -270,12 +270,14 @@ def _exceptions(certificate: Mapping) -> Html:
     waivers = [[row["id"], row["state"], row["owner"], row["expires"], row["reason"]] for row in certificate["waivers"]]
     declared = [[name, human(size)] for name, size in sorted(certificate["capacity"].items())]
     expected = [[row["layer"], row["name"], human(row["value"]), row["source"], row.get("text", "")] for row in certificate.get("expected") or []]
+    loads = [[row["layer"], row["setting"], human(row["value"]), human(row["default"])] for row in certificate.get("loads") or []]
     parts = [
         join([tag("h3", "Changed bounds"), table(["Check", "Bound", "From", "To", "Direction", "Reason"], changes)]) if changes else "",
         join([tag("h3", "Waivers"), table(["Check", "State", "Owner", "Expires", "Reason"], waivers)]) if waivers else "",
         join([tag("h3", "Declared capacity"), table(["Name", "Value"], declared)]) if declared and not expected else "",
         join([tag("h3", "Expected capacity, by which the load was sized"), table(["Layer", "Name", "Value", "From", "What it is"], expected)])
         if expected else "",
+        join([tag("h3", "Load that is not the default"), table(["Layer", "Setting", "Value", "Default"], loads)]) if loads else "",
     ]
     return _section("What was changed, waived and declared", "exceptions", join(parts) or tag("p", "Nothing: every bound is the default."))
 

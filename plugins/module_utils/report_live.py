@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, List, Tuple
 
-from .certificate import human
+from . import fingerprint
+from .human import human
 from .report_seal import configuration
 
 NAMES = {
@@ -21,14 +22,24 @@ NAMES = {
 }
 # Of these, a cluster that answers says all.
 ALWAYS = ("uid", "kubernetes", "nodes")
-HOW = {"configuration": " It is when verify_audit names the directory of today's audit."}
+BY_AUDIT = " It is when verify_audit names the directory of today's audit."
+HOW = {"configuration": BY_AUDIT, "etcd": f" The cluster does not tell: no pods of kube-system are its members.{BY_AUDIT}"}
 
 
-def seen(cluster: Mapping, hosts: int, findings: Any = None) -> dict:
-    """Return what is known now: of the cluster {uid, kubernetes, nodes}, of the inventory, and of the findings of an audit."""
+def seen(cluster: Mapping, hosts: int, findings: Any = None, facts: Any = None) -> dict:
+    """Return what is known now: of the cluster {uid, kubernetes, nodes, configuration}, of the inventory, and of the findings and facts of an audit.
+
+    Versions of etcd are those that an audit read of every member, else those in the images of its pods.
+    """
     now = {"hosts": hosts, **{key: cluster[key] for key in ALWAYS if key in cluster}}
     if findings is not None:
         now["configuration"] = configuration(findings) or "nothing was read"
+    members = (facts or {}).get("etcd") or {}
+    versions = [one.get("version") for one in members.values()]
+    read = {fingerprint.ETCD: fingerprint.counted(versions)} if versions and all(versions) else cluster.get("configuration") or {}
+    etcd = fingerprint.etcd_versions(read)
+    if etcd:
+        now["etcd"] = etcd
     return now
 
 

@@ -76,7 +76,7 @@ def sealed(certificate: Mapping, found: Mapping, plots: list, valid_days: float,
     `print_of`: the fingerprint of the configuration, where the run took one.
     """
     plain = {key: value for key, value in certificate.items() if key not in KEYS}
-    plain.update(hashes=dict(found), voided_by=_voided_by(certificate))
+    plain.update(hashes=dict(found), voided_by=_voided_by(certificate, print_of or {}))
     if print_of:
         plain["fingerprint"] = dict(print_of)
     if plots:
@@ -92,14 +92,14 @@ def sealed(certificate: Mapping, found: Mapping, plots: list, valid_days: float,
     return plain
 
 
-def _voided_by(certificate: Mapping) -> Dict[str, Any]:
+def _voided_by(certificate: Mapping, print_of: Mapping) -> Dict[str, Any]:
     """Return the facts that the certificate stands on: when one of them changes, it says nothing any more."""
     cluster = certificate.get("cluster", {})
-    versions = sorted({f"{tool} {facts['version']}" for tool, facts in _etcd_tools(certificate) if facts.get("version")})
     known = {key: cluster[key] for key in ("uid", "kubernetes", "nodes") if key in cluster}
     known["hosts"] = sum(len(names) for names in certificate.get("hosts", {}).values())
+    versions = fingerprint.etcd_versions(print_of.get("values", {}))
     if versions:
-        known["etcd"] = ", ".join(versions)
+        known["etcd"] = versions
     settings = configuration(certificate.get("findings", ()))
     if settings:
         known["configuration"] = settings
@@ -115,10 +115,6 @@ def configuration(findings: Iterable[Mapping]) -> Optional[str]:
 def is_setting(finding: Mapping) -> bool:
     """Say whether somebody wrote it, so that there is a place and there are lines to write; what was measured changes by itself."""
     return finding.get("layer") == "tuning" and bool(finding.get("where")) and bool(finding.get("write")) and finding["id"] not in MEASURED
-
-
-def _etcd_tools(certificate: Mapping) -> list:
-    return [(tool, facts) for tools in certificate.get("tools", {}).values() for tool, facts in tools.items() if tool == "etcdctl"]
 
 
 def seal(directory: str, valid_days: float) -> Dict[str, Any]:

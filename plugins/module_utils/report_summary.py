@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, List
 
 from . import report_words as words
-from .certificate import human
+from .human import human
 from .report_markup import SYMBOLS, escape
 
 # A comment of GitHub holds 65,536 characters; whoever reads it wants less.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, Dict, List, Optional
 
 from . import bounds
-from .certificate import human
+from .human import human
 from .report_markup import Html, escape, join, table, tag
 from .report_plots import POINTS
 from .report_words import cut, number, parsed, word

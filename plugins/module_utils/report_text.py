@@ -18,7 +18,7 @@ except ImportError:
 else:
     IMPORT_ERROR = None
 
-from .certificate import cell
+from .human import cell
 from .report_words import PROOF_LEGEND, samples
 from .tuning_page import groups
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Dict, List, Optional
 
 from . import bounds, time_scale
-from .certificate import clean, human
 from .checks import RESULTS
+from .human import clean, human
 
 WORDS = {"CONDITIONAL": "CONDITIONAL PASS", "NOT_APPLICABLE": "N/A", "INFO": "info"}
 OPEN = ("FAIL", "INCONCLUSIVE", "CONDITIONAL")

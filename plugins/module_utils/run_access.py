@@ -1,7 +1,7 @@
 # Copyright (c) 2026 kubeproof authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run may do in the cluster: its objects, its kubeconfigs, its directory, how long a token holds, and what keeps an object from going."""
+"""What a run may do in the cluster: its objects, its kubeconfigs, its directory, and what keeps an object from going."""
 
 from __future__ import annotations
 
@@ -128,13 +128,6 @@ def kubeconfig(account, namespace, token, cluster):
     return json.dumps(config, indent=2) + "\n"
 
 
-def lifetime(answer, now):
-    """Return for how many seconds the token in a TokenRequest holds, None if that is not said; `now` stands in for the server's own clock."""
-    expires = seconds_of((answer.get("status") or {}).get("expirationTimestamp"))
-    created = seconds_of((answer.get("metadata") or {}).get("creationTimestamp"))
-    return None if expires is None else expires - (now if created is None else created)
-
-
 def why_left(kind, item, now):
     """Return in a sentence why an object is still there."""
     metadata = item.get("metadata", {})
@@ -233,32 +226,3 @@ def place_of(server):
         except OSError as error:
             raise AccessError(f"The CA file {settings.ssl_ca_cert} of the kubeconfig cannot be read: {error.strerror}.") from error
     return {"server": server.server, "ca": ca, "tls_server_name": getattr(settings, "tls_server_name", None) or "", "proxy": proxy or ""}
-
-
-def doubt(server, account, namespace):
-    """Return why an account cannot do what it should, or None. What the server cannot be asked is no doubt."""
-    expected = f"system:serviceaccount:{namespace}:{account['name']}"
-    wanted = {rule_text(rule) for rule in [*account["rules"], *account["cluster_rules"]]}
-    try:
-        who = review(server, "/apis/authentication.k8s.io/v1/", "SelfSubjectReview")
-        rights = review(server, "/apis/authorization.k8s.io/v1/", "SelfSubjectRulesReview", namespace=namespace)
-    except cluster.ClusterError as error:
-        where = ". Where a proxy authenticates the users, name the API server's own address in the kubeconfig" if error.status == 401 else ""
-        return f"the server refuses its token: {error}{where}"
-    found = (who.get("userInfo") or {}).get("username", expected)
-    if found != expected:
-        return f"the server takes its token for {found!r}: something before the API server puts its own credentials in, name the server's own address instead"
-    missing = wanted - rules_of(rights)
-    # Authorizers other than RBAC cannot list what they allow, and say so.
-    return f"the right {min(missing)} is not in force" if missing and rights and not rights.get("incomplete") else None
-
-
-def review(server, group, kind, **spec):
-    """Return the status of a review of ourselves; {} where the server is too old to be asked (404) or forbids it (403)."""
-    body = {"apiVersion": group.replace("/apis/", "", 1).rstrip("/"), "kind": kind, **({"spec": spec} if spec else {})}
-    try:
-        return document(server.request("POST", f"{group}{kind.lower()}s", body)).get("status") or {}
-    except cluster.ClusterError as error:
-        if error.status in (403, 404):
-            return {}
-        raise

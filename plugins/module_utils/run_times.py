@@ -17,18 +17,32 @@ AROUND = 25
 MINUTE = 60
 # So many layers are named as those to shorten: the longest ones.
 NAMED = 2
+# A reboot of a node, at most: drained within certify_reboot_timeout; Ready within critical of apiserver_node_ready (roles/apiserver/defaults/main/checks.yml),
+# what takes longer is a FAIL; and as long as that again for the machine's firmware before, and for three pods and the node's own workloads afterwards.
+REBOOTS = "apiserver"
+READY = 240
+REBOOT = 2 * READY
 
 
-def run_times(loads, profile="load", budget=""):
-    """Return {layers: [{layer, load, seconds}], load, seconds, over} of {layer: seconds of its load}, in that order.
+def run_times(loads, profile="load", budget="", kept=None, clusters=None, reboots=0, reboot_timeout=0):
+    """Return {layers: [{layer, load, seconds, kept}], load, seconds, reboot, over} of {layer: seconds of its load}, in that order.
 
+    Only what is still to be measured counts. `kept` {layer: [clusters]} is what a run that goes on has measured already, of the number `clusters` {layer: n}
+    that it has (1); a layer of which all is there is `kept`. `reboots`: nodes that are rebooted after the load of the API servers, each drained
+    within `reboot_timeout`; `reboot` is how long they all take, at most.
     `over` says why `budget`, certify_budget in minutes or "", does not allow for it and what to change, or is "". PlanError on a bad budget.
     """
-    layers = [{"layer": layer, "load": round(load), "seconds": round(load + BESIDE.get(layer, BESIDE_OTHERS))} for layer, load in loads.items()]
+    reboot = reboots * (reboot_timeout + REBOOT) if REBOOTS in loads and not (kept or {}).get(REBOOTS) else 0
+    layers = []
+    for layer, load in loads.items():
+        of_all = max(1, int((clusters or {}).get(layer, 1)))
+        left = max(0, of_all - len((kept or {}).get(layer) or ())) / of_all
+        beside = BESIDE.get(layer, BESIDE_OTHERS) + (reboot if layer == REBOOTS else 0)
+        layers.append({"layer": layer, "load": round(load * left), "seconds": round((load + beside) * left), "kept": not left})
     seconds = sum(one["seconds"] for one in layers) + AROUND
     allowed = _minutes(budget)
-    over = "" if allowed is None or seconds <= allowed * MINUTE else _over(layers, seconds, allowed, profile)
-    return {"layers": layers, "load": sum(one["load"] for one in layers), "seconds": seconds, "over": over}
+    over = "" if allowed is None or seconds <= allowed * MINUTE else _over(layers, seconds, allowed, profile, reboot)
+    return {"layers": layers, "load": sum(one["load"] for one in layers), "seconds": seconds, "reboot": reboot, "over": over}
 
 
 def _minutes(budget):
@@ -44,13 +58,15 @@ def _minutes(budget):
     return minutes
 
 
-def _over(layers, seconds, allowed, profile):
+def _over(layers, seconds, allowed, profile, reboot):
+    layers = [one for one in layers if not one["kept"]]
     parts = ", ".join(f"{one['layer']} {_shown(one['seconds'])}" for one in layers)
     longest = sorted(layers, key=lambda one: -one["seconds"])[:NAMED]
     shorten = " and ".join(f"{one['layer']}_load.{profile}" for one in longest)
+    fewer = " reboot fewer nodes (certify_reboot_nodes)," if reboot else ""
     return (
         f"certify_budget is {allowed:g} minutes, and this run would take about {_shown(seconds)}: {parts}, and {_shown(AROUND)} around them. Raise "
-        f"certify_budget, choose fewer layers (certify_layers), or shorten what takes longest ({shorten}). Nothing was loaded."
+        f"certify_budget, choose fewer layers (certify_layers),{fewer} or shorten what takes longest ({shorten}). Nothing was loaded."
     )
 
 

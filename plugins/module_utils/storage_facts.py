@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any, Dict, List, Optional
 
-from . import storage_doubt, stress
+from . import storage_doubt, storage_fio, storage_kbench, stress, stress_plan
 
 # What is kept of a StorageClass as the cluster describes it.
 DESCRIBED = ("provisioner", "default", "binding", "reclaim", "expandable")
@@ -17,21 +17,14 @@ RATES = {"random_read": "rate", "random_write": "rate", "workload": "rate", "seq
 # A rate that was offered and is not reached by this share grows a queue, and with it every latency.
 HELD = 0.95
 WORKS = "works"
-# What a round of kbench measures for each job of ours: the key, and the two names in its summary. Its requests are 4 KiB and 128 KiB, 64 at a time.
-KBENCH = {
-    "random_read": ("iops", "random", "read"),
-    "random_write": ("iops", "random", "write"),
-    "sequential_read": ("bandwidth", "sequential", "read"),
-    "sequential_write": ("bandwidth", "sequential", "write"),
-}
-KBENCH_SECONDS = {"quick": 5, "full": 20}
 
 
 def cluster_facts(measured: Dict[str, Any]) -> dict:
     """Return the document of the storage.
 
     `measured`: plan (storage_plan), info (storage_info's facts), volumes {step name: {facts: volume_run's}}, disks {node: fio's facts},
-    stress (see stress.facts; instead of runs `after`, the look after all volumes), clean. Only `plan` must be there.
+    stress {class: as stress.facts takes it}, ran {class: {step: {volume: {facts: fio's}}}}, ramping (the class whose ramp goes on, whose next step
+    is said), clean. Only `plan` must be there.
     """
     plan, info = measured["plan"], _map(measured.get("info"))
     volumes, disks = {name: _map(_map(one).get("facts")) for name, one in _map(measured.get("volumes")).items()}, _map(measured.get("disks"))
@@ -41,9 +34,13 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
         facts["defaults"] = sum(1 for one in known.values() if _map(one).get("default") is True)
     facts.update({name: info[name] for name in ("volumes",) if name in info})
     names = {step["class"]: None for step in plan["steps"] if step["class"]}
+    ran = _map(measured.get("ran"))
+    volumes = {name: _stressed(name, one, [_map(steps) for steps in ran.values()]) for name, one in volumes.items()}
     facts["classes"] = {name: _class(name, plan, known, volumes, disks) for name in names}
     for name in names:
-        _ramp(facts["classes"][name], name, plan, volumes, disks, _map(measured.get("stress")))
+        _ramp(facts["classes"][name], name, plan, volumes, disks, _map(_map(measured.get("stress")).get(name)))
+    if measured.get("ramping"):
+        facts["stress"] = {"next": facts["classes"][measured["ramping"]]["stress"]["next"]}
     facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
     return {name: value for name, value in facts.items() if value != {}}
 
@@ -63,6 +60,7 @@ def _class(name: str, plan: dict, known: Optional[dict], volumes: dict, disks: d
     """Return the facts of one StorageClass; `missing` {path: sentence} says why some are not there."""
     declared = _map(plan["classes"].get(name))
     facts: Dict[str, Any] = {key: declared[key] for key in ("tier", "required_iops") if declared.get(key) is not None}
+    facts["engine"] = plan["engine"]
     facts["missing"] = _undeclared(declared, plan)
     if known is not None:
         described = _map(known.get(name))
@@ -98,7 +96,7 @@ def _undeclared(declared: dict, plan: dict) -> dict:
     for name in RATES if not jobs else [name for name in (*RATES, "mixed") if name not in jobs and "kbench" not in jobs]:
         found.setdefault(name, "the load of this profile has no such job, or certify_live leaves it out")
     if "kbench" in jobs:
-        found.update(dict.fromkeys(("mixed", "workload"), "kbench knows no percentiles and no workload of yours; certify_storage_engine: fio has them"))
+        found.update(dict.fromkeys(("mixed", "workload"), "kbench has no fixed rate and no workload of yours; certify_storage_engine: fio has both"))
     return found
 
 
@@ -139,9 +137,9 @@ def _is_number(value: Any) -> bool:
 
 def _numbers(mine: list, disks: dict, declared: dict) -> tuple:
     """Return ({job: what it measured} for every job that all volumes have run in all rounds, {job: why its numbers do not count})."""
-    if any(job["job"] == "kbench" for job in mine[0][0]["jobs"]):
-        return _kbench(mine), {}
-    worst = min((_proof(step, volume) for step, volume in mine), key=lambda one: one["proven"])
+    kbench = mine[0][0]["engine"] == storage_kbench.KBENCH
+    worst = min((_proof(*(storage_kbench.proving(*one) if kbench else one)) for one in mine), key=lambda one: one["proven"])
+    mine = [storage_kbench.as_fio(*one) for one in mine] if kbench else mine
     files = [volume.get("file") for dummy, volume in mine]
     facts: Dict[str, Any] = {"direct": worst, "file": min(size if _is_number(size) else 0 for size in files)}
     doubts = {}
@@ -197,30 +195,32 @@ def _is_part(value: Any) -> bool:
 # The ramp -------------------------------------------------------------------------------------------------------------------
 
 
+def _stressed(name: str, volume: dict, ran: List[dict]) -> dict:
+    """Return the facts of a volume with what the steps of a ramp measured in it."""
+    jobs, errors = dict(_map(volume.get("jobs"))), 0
+    for step, runs in [item for steps in ran for item in steps.items()]:
+        if name in _map(runs):
+            try:
+                jobs[step] = storage_fio.result(step, _map(_map(runs[name]).get("facts")))
+            except storage_fio.VolumeError:
+                errors += 1
+    return {**volume, "jobs": jobs, "errors": (volume.get("errors") or 0) + errors} if ran and volume else volume
+
+
 def _ramp(facts: dict, name: str, plan: dict, volumes: dict, disks: dict, known: dict) -> None:
-    """Add the ramp of a StorageClass, of all its volumes together; it runs to its end in each of them, whatever comes of a step."""
+    """Add the ramp of a StorageClass, of all its volumes together."""
     steps = [step for step in plan["steps"] if step["class"] == name]
     jobs = [job for job in steps[0]["jobs"] if "phase" in job]
     if not jobs:
         return
-    views, runs, clock = {}, [], 0.0
-    for job in jobs:
-        ran = [(_at(volumes, step["name"], "jobs") is not None, _volume_run(step, job, volumes, disks)) for step in steps]
-        clock += job["ramp"]
-        if any(tried for tried, dummy in ran):
-            views[job["name"]] = _view(name, job, [run for dummy, run in ran])
-            runs.append({"name": job["name"], "began": clock, "ended": clock + job["seconds"], "error": "", "health": _map(known.get("after"))})
-        clock += job["seconds"]
     expected = plan["classes"][name]["required_iops"]
     closed = f"a closed loop: {jobs[0]['queue_depth']} requests at most wait for their answers"
-    whole = {"steps": jobs, "spare": [], "stress": {"expected": expected, "unit": "1/s", "closed": closed, "scale": plan["scale"]}}
-    stress.add(facts, "storage", whole, views, {**known, "runs": runs})
-
-
-def _volume_run(step: dict, job: dict, volumes: dict, disks: dict) -> Optional[dict]:
-    volume = _map(volumes.get(step["name"]))
-    found = next((one for one in step["jobs"] if one["name"] == job["name"]), None)
-    return _run(step, volume, found, _map(disks.get(volume.get("node")))) if found and volume else None
+    whole = {"steps": jobs, "spare": steps[0]["spare"], "stress": {"expected": expected, "unit": "1/s", "closed": closed, "scale": plan["scale"]}}
+    views = {}
+    for job in stress_plan.ran(whole, [run["name"] for run in known.get("runs") or ()]):
+        seen = [(_map(volumes.get(step["name"])), step) for step in steps]
+        views[job["name"]] = _view(name, job, [_run(step, volume, job, _map(disks.get(volume.get("node")))) for volume, step in seen])
+    stress.add(facts, "storage", whole, views, known)
 
 
 def _view(name: str, job: dict, runs: List[Optional[dict]]) -> dict:
@@ -271,15 +271,3 @@ def _p99(run: dict) -> Any:
         return run["p99"]
     # Whoever asks at that rate waits for what was not done yet: at the end of the run for this share of its seconds.
     return [round(max(run["p99"], 0.98 * run["seconds"] * (1 - run["rate"] / offered)), 6), None]
-
-
-def _kbench(mine: list) -> dict:
-    """Return what kbench measured, where every volume has every round."""
-    runs = [_at(volume, "jobs", job["name"]) for step, volume in mine for job in step["jobs"]]
-    seconds = KBENCH_SECONDS[mine[0][0]["mode"]]
-    facts: Dict[str, Any] = {}
-    for name, (kind, order, direction) in KBENCH.items():
-        values = [_at(run, kind, order, direction) for run in runs]
-        if all(_is_number(value) and value > 0 for value in values):
-            facts[name] = {RATES[name]: min(values), "rounds": len(values), "seconds": seconds * len(values), "steadiness": round(min(values) / max(values), 3)}
-    return facts

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List
 
+from .parsers.kbench import PREFIX
+
 PLACE = "/volume"
 FILE = f"{PLACE}/kubeproof.fio"
 PROOF = f"{PLACE}/kubeproof.verify"
@@ -140,9 +142,10 @@ def _run(name: str, path: str, size: int, argv: List[str], seconds: float) -> di
 
 
 def kbench(job: dict, mode: str, size: int) -> dict:
-    """Return a run of kbench. Its file is on the volume, which was seen to be one, and its own files are where it runs."""
-    environment = {"MODE": mode, "FILE_NAME": FILE, "SIZE": f"{size // 2**20}M", "CPU_IDLE_PROF": "disabled", "OUTPUT": "./test_device"}
-    return {"name": job["name"], "argv": ["bash", "/fio/run.sh"], "timeout": round(2 * job["seconds"]), "parser": "kbench", "environment": environment}
+    """Return a run of kbench. Its file is on the volume, which was seen to be one; it writes fio's results where it runs, and they come back with its log."""
+    environment = {"MODE": mode, "FILE_NAME": FILE, "SIZE": f"{size // 2**20}M", "CPU_IDLE_PROF": "disabled", "OUTPUT": f"./{PREFIX}"}
+    run = {"name": job["name"], "argv": ["bash", "/fio/run.sh"], "timeout": round(2 * job["seconds"]), "environment": environment}
+    return {**run, "parser": "kbench_files", "result": "."}
 
 
 def resident(text: str, size: int) -> Any:

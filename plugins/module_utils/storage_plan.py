@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
-from . import stress_plan, time_scale
+from . import storage_kbench, stress_plan, time_scale
 from .sizing import PlanError
 from .sizing import number as _number
+from .storage_kbench import KBENCH
 
 # No entry of certify_capacity sizes this load: what is required of a StorageClass is declared beside it.
 INPUTS: Dict[str, str] = {}
@@ -25,9 +26,6 @@ SHAPES = {
     "sequential_write": {"rw": "write", "block_size": 2**20, "queue_depth": 8},
     "sequential_read": {"rw": "read", "block_size": 2**20, "queue_depth": 8},
 }
-KBENCH = "kbench"
-# Seconds of one run of kbench by its mode: twelve jobs, each with its ramp.
-KBENCH_SECONDS = {"quick": 90, "full": 400}
 # What is tried on the disk under a node as well.
 DISK_JOBS = ("random_read", "random_write", "sequential_write", "sequential_read")
 # What certify_time_scale shortens; kbench has durations of its own.
@@ -35,8 +33,8 @@ DURATIONS = (*SHAPES, "precondition", "ramp", "baseline", "stress")
 LOAD_KEYS = (*DURATIONS, "repeats", "file")
 # The least requests behind a P99 that a step of the ramp may have: what the check asks. So many seconds are waited for them at most.
 SAMPLES, MOST_SECONDS = 100_000, 300
-# A ramp runs in one volume to its end, so that its recovery is looked at so often, whatever came before.
-TRIES = 3
+# What recovery and bisection may take beyond what is planned, so long a pod lives longer.
+MORE_SECONDS = 3600
 # Rounds that a verdict on numbers needs, of which the worst counts.
 LEAST_ROUNDS = 3
 # Bytes a second that an estimate takes for filling a file, and the share of a volume that a file may take.
@@ -54,8 +52,9 @@ def plan(profile: str, settings: Dict[str, Any]) -> dict:
     """Return {classes: {name: declared}, steps: [step], disk: {jobs, file, seconds} or {}, missing: [sentence], engine, function_only, bytes, seconds}.
 
     `settings`: engine (auto, fio, kbench), live, default_class ("" while the cluster was not asked), and the role's storage_*.
-    A step is one volume: {name, object, class, node, size, file, engine, mode, jobs: [job], fill_rate, seconds}; a job is {name, job, round,
-    rw, block_size, queue_depth, seconds, ramp, rate: {read, write} or {}, read_share}. PlanError on a bad setting.
+    A step is one volume: {name, object, class, node, size, file, engine, mode, jobs: [job], spare, fill_rate, seconds, beside}; a job is {name, job, round,
+    rw, block_size, queue_depth, seconds, ramp, rate: {read, write} or {}, read_share}. In a stress run jobs and spare (those of bisection) are what
+    stress_plan takes; each is run when it is chosen, in all volumes of its class, which are there for `beside` seconds more. PlanError on a bad setting.
     """
     engine = "fio" if settings["engine"] == "auto" else settings["engine"]
     load = time_scale.shortened(_load(profile, settings), settings.get("time_scale", 1), DURATIONS)
@@ -73,13 +72,17 @@ def plan(profile: str, settings: Dict[str, Any]) -> dict:
         _step(one, node, number, profile, {**settings, "load": load, "engine": engine, "measured": bool(declared)})
         for number, (one, node) in enumerate([(one, node) for one in chosen for node in nodes], 1)
     ]
+    for step in steps:
+        # The volumes of a class are ramped together.
+        others = sum(1 for one in steps if one["class"] == step["class"]) - 1
+        step["beside"] = MORE_SECONDS + others * step["seconds"] if any("phase" in job for job in step["jobs"]) else 0
     disk = _disk(load, min(step["file"] for step in steps), settings) if any(step["jobs"] for step in steps) and engine != KBENCH else {}
     return {
         "classes": {one["name"]: one for one in declared},
         "steps": steps,
         "disk": disk,
         "inputs": [_input(one) for one in declared],
-        "missing": _missing(declared, settings, engine),
+        "missing": _missing(declared, {**settings, "load": load, "profile": profile}, engine),
         "engine": engine,
         "scale": settings.get("time_scale", 1),
         "function_only": not declared,
@@ -167,7 +170,7 @@ def _step(declared: dict, node: str, number: int, profile: str, settings: Dict[s
     mode = "full" if profile == "load" else "quick"
     jobs = _jobs(declared, load, settings) if settings["measured"] and not kbench else []
     if settings["measured"] and kbench and not settings["live"]:
-        jobs = _kbench(mode, load)
+        jobs = storage_kbench.rounds(mode, load["repeats"])
     size = min(load["file"], int(declared["size"] * SHARE)) // 2**20 * 2**20
     if jobs and size < LEAST_FILE:
         raise PlanError(f"The size of {declared['name']} in storage_classes is {declared['size']} bytes. Write more, for a test file of {LEAST_FILE} bytes.")
@@ -185,6 +188,7 @@ def _step(declared: dict, node: str, number: int, profile: str, settings: Dict[s
         "engine": settings["engine"],
         "mode": mode,
         "jobs": jobs,
+        "spare": [] if kbench or not settings["measured"] else _ramp(declared, load, settings)[1],
         "fill_rate": fill_rate,
         "precondition": precondition,
         "seconds": round(FUNCTION_SECONDS + filling + precondition + sum(job["seconds"] + job["ramp"] for job in jobs)),
@@ -211,14 +215,14 @@ def _jobs(declared: dict, load: dict, settings: Dict[str, Any]) -> List[dict]:
         if wanted and load[name]:
             made.append(job)
     rounds = [{**job, "round": number, "name": f"{job['job']}-{number}"} for number in range(1, load["repeats"] + 1) for job in made]
-    return rounds + _ramp(declared, load, settings)
+    return rounds + _ramp(declared, load, settings)[0]
 
 
-def _ramp(declared: dict, load: dict, settings: Dict[str, Any]) -> List[dict]:
-    """Return the jobs of a stress run: the declared workload at shares of its rate, then that of the recovery."""
-    required = declared["required_iops"]
+def _ramp(declared: dict, load: dict, settings: Dict[str, Any]) -> Tuple[List[dict], List[dict]]:
+    """Return the jobs of a stress run, the declared workload at shares of its rate, and those that bisection may take."""
+    required = declared.get("required_iops")
     if not load["stress"] or not required:
-        return []
+        return [], []
 
     def job(share: float, seconds: float) -> dict:
         own = {key: declared[key] for key in ("block_size", "read_share", "queue_depth")}
@@ -226,13 +230,16 @@ def _ramp(declared: dict, load: dict, settings: Dict[str, Any]) -> List[dict]:
         return {"job": "stress", **shape, "seconds": seconds, "round": 1}
 
     def made(share: float, seconds: float) -> dict:
-        return {"job": job(share, seconds), "rate": share * required, "seconds": seconds}
+        return {**job(share, seconds), "rate": share * required}
+
+    def jobs(steps: List[dict]) -> List[dict]:
+        return [{**step, "rate": job(step["share"], 0)["rate"]} for step in steps]
 
     # A volume cannot be measured in less time than its samples take, unless the run says that it proves nothing.
     samples = SAMPLES if settings.get("time_scale", 1) == 1 else 0
-    ramp = stress_plan.ramp(made, load["stress"], settings, min(samples, required * MOST_SECONDS))[0]
-    again = [dict(ramp[-1], name=f"{stress_plan.RECOVER}-{number}") for number in range(2, TRIES + 1)] if ramp else []
-    return [{**step["job"], **{key: step[key] for key in ("name", "phase", "share")}} for step in [*ramp, *again]]
+    # fio ends at the first request that fails, so that nothing has to be tried first.
+    ramp, spare = stress_plan.ramp(made, load["stress"], settings, min(samples, required * MOST_SECONDS), probed=False)
+    return jobs(ramp), jobs(spare)
 
 
 def _disk(load: dict, size: int, settings: Dict[str, Any]) -> dict:
@@ -247,14 +254,6 @@ def _split(rate: float, share: float) -> dict:
     """Return requests a second by direction; a direction without any is left out."""
     parts = {"read": round(rate * share), "write": round(rate * (1 - share))}
     return {name: value for name, value in parts.items() if value}
-
-
-def _kbench(mode: str, load: dict) -> List[dict]:
-    """Return the runs of kbench; what each does is its own affair."""
-    seconds = KBENCH_SECONDS[mode]
-    return [
-        {"job": KBENCH, "name": f"{KBENCH}-{number}", "round": number, "seconds": seconds, "ramp": 0, "rate": {}} for number in range(1, load["repeats"] + 1)
-    ]
 
 
 def _rates(settings: Dict[str, Any]) -> dict:
@@ -279,10 +278,7 @@ def _missing(declared: List[dict], settings: Dict[str, Any], engine: str) -> Lis
                 f"{one['name']}: {' and '.join(lacking)} {'are' if len(lacking) > 1 else 'is'} missing in storage_classes, so its numbers cannot be judged"
             )
     if engine == KBENCH:
-        said.append(
-            "kbench knows no percentiles and no fixed rate, and measures for 20 s a round: latency and the declared workload stay open, and its numbers "
-            "have too few samples to be judged; certify_storage_engine: fio has all of them"
-        )
+        said.append(storage_kbench.missing(settings["profile"], settings["load"]["repeats"]))
     if settings["live"]:
         left = "kbench, which has no fixed rate, is left out" if engine == KBENCH else "only the declared workload is offered, at its required_iops"
         said.append(f"certify_live: {left}; what goes to the limit of a volume is not measured")

@@ -16,7 +16,8 @@ from .pod_exec import Exec
 from .pod_group import Group
 from .storage_facts import WORKS
 from .storage_fio import VolumeError
-from .storage_plan import KBENCH, quantity
+from .storage_kbench import KBENCH
+from .storage_plan import quantity
 
 POD = "fio"
 PAUSE = 0.5
@@ -41,16 +42,30 @@ class Volume(Group):
 
     def measure(self):
         """Make the volume, use it and let it grow. What goes wrong with it is in `facts`: outcome, and errors when it is its I/O."""
+        self.attempt(self.begin, self.use, self.compare, self.grow)
+
+    def hold(self):
+        """Make the volume and fill its file, for others to use. It works when it was let go well, too."""
+        self.attempt(self.begin)
+        if self.facts["outcome"] == WORKS:
+            del self.facts["outcome"]
+
+    def let_go(self):
+        """Take over a volume that was held, and let it grow."""
+        self.facts = dict(self.options["facts"])
+        self.created = [f"{self.path('persistentvolumeclaims')}/{self.claim}"]
+        self.volume = (self.look_at_claim().get("spec") or {}).get("volumeName")
+        self.attempt(self.compare, self.grow)
+
+    def attempt(self, *parts):
+        """Do one after the other, as far as that goes; no file of ours stays in the volume unless it is going to be used."""
         try:
-            self.make()
-            self.facts["provision"]["ready"] = round(time.monotonic() - self.begun, 2)
-            self.facts["node"] = self.pods()[POD]["node"]
-            self.use()
-            self.grow()
+            for part in parts:
+                part()
             self.facts["outcome"] = WORKS
         except (JobError, VolumeError) as error:
             self.facts["outcome"] = str(error).rstrip(".")
-        if "space" in self.facts:
+        if "space" in self.facts and parts != (self.begin,):
             # A volume that was there before us is there afterwards, without anything of ours.
             with contextlib.suppress(JobError, VolumeError):
                 self.shell("remove", storage_fio.REMOVE)
@@ -81,24 +96,35 @@ class Volume(Group):
 
     # Its use ----------------------------------------------------------------------------------------------------------------
 
-    def use(self):
-        """Look at the volume, and run on it what the plan says; VolumeError when it cannot be used."""
+    def begin(self):
+        """Make the volume, look at it, and fill its file where the plan measures; VolumeError when it cannot be used."""
+        self.make()
+        self.facts["provision"]["ready"] = round(time.monotonic() - self.begun, 2)
+        self.facts["node"] = self.pods()[POD]["node"]
         space = storage_fio.look(self.shell("look", storage_fio.LOOK), self.step["size"])
         self.facts["space"] = space
         size = storage_fio.file_size(self.step, space["free"])
         self.prove()
-        jobs = self.step["jobs"]
-        if not jobs:
+        if not self.step["jobs"]:
             return
         self.facts["file"] = size
-        if self.step["engine"] == KBENCH:
-            for job in jobs:
-                self.facts["jobs"][job["name"]] = self.run(storage_fio.kbench(job, self.step["mode"], size))
-            return
         for run in storage_fio.fills(self.step, size):
             self.run(run)
-        for job in jobs:
-            self.facts["jobs"][job["name"]] = storage_fio.result(job["name"], self.run(storage_fio.measuring(job, size)))
+
+    def use(self):
+        """Run what the plan says; VolumeError when that fails."""
+        size = self.facts.get("file")
+        for job in self.step["jobs"]:
+            if self.step["engine"] == KBENCH:
+                self.facts["jobs"][job["name"]] = self.run(storage_fio.kbench(job, self.step["mode"], size))
+            else:
+                self.facts["jobs"][job["name"]] = storage_fio.result(job["name"], self.run(storage_fio.measuring(job, size)))
+
+    def compare(self):
+        """See what memory would have given."""
+        size = self.facts.get("file")
+        if not size:
+            return
         self.facts["resident"] = storage_fio.resident(self.shell("resident", storage_fio.RESIDENT), size)
         self.facts["cached"] = {"rate": storage_fio.result("cached", self.run(storage_fio.cached(size)))["read"]["rate"]}
 
@@ -114,7 +140,7 @@ class Volume(Group):
 
     def run(self, run):
         """Return the facts of one run; VolumeError says how it failed."""
-        outcome = self.exec.run({**run, "pod": self.pod, "result": ""}, os.path.join(self.options["raw"], run["name"]))
+        outcome = self.exec.run({"result": "", **run, "pod": self.pod}, os.path.join(self.options["raw"], run["name"]))
         if outcome["error"]:
             self.facts["errors"] += 1
             raise VolumeError(f"{run['name']}: {outcome['error']}")

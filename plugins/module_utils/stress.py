@@ -6,6 +6,7 @@
 A step is held when all of its rate was answered, what gates the layer is within critical, and nothing restarted, ran out of memory, was not ready or
 elected a leader (scale.md, section 4). The bounds are those of the layer's own checks, with what the user says about them: each step is a small
 document of the layer's facts, and the checks are asked of it. What is not known is neither held nor broken, and ends the ramp: at least so much.
+A probe that showed more errors than may be is the step that it was for; one that did not says nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import bounds, stress_plan
-from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import human
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import own_settings
+from ansible_collections.kubeproof.certify.plugins.module_utils.human import human
 from ansible_collections.kubeproof.certify.plugins.module_utils.question import Question
 from ansible_collections.kubeproof.certify.plugins.module_utils.stress_health import unread, worsened
 
@@ -22,14 +23,14 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.stress_health im
 HELD = 0.99
 MOST_ERRORS = 0.10
 ANSWERED = ("PASS", "CONDITIONAL", "FAIL", "NOT_APPLICABLE")
-SHOWN = ("name", "phase", "share", "offered", "achieved", "p99", "errors", "held", "broke_by", "seconds")
+SHOWN = ("name", "phase", "share", "offered", "achieved", "p99", "errors", "held", "broke_by", "seconds", "short")
 
 
 def facts(layer: str, plan: dict, views: Dict[str, dict], known: Any) -> dict:
     """Return {unit, expected, closed, steps, headroom?, broke?, recovery?, hysteresis, most, said, missing, next}.
 
     `plan`: the layer's, with steps, spare and stress {expected, unit, closed, scale}. `views` {step: {offered, achieved, seconds, p99?, errors?,
-    limited (why the generator was what limited), document (the layer's facts, of this step alone), wanted (ids of the checks that must have an
+    limited (why the generator was what limited), short (what had too few samples, beside what decides), document (the layer's facts, of this step alone), wanted (ids of the checks that must have an
     answer)}}. `known`: checks, settings (those of the judge), health (before the ramp), runs [{name, began, ended, error, stop, health}].
     """
     known = _map(known)
@@ -42,6 +43,7 @@ def facts(layer: str, plan: dict, views: Dict[str, dict], known: Any) -> dict:
     found: Dict[str, Any] = {name: about[name] for name in ("unit", "expected", "closed")}
     for row in rows:
         row["offered"] = row["offered"] or 0
+    tried, rows = rows, [row for row in rows if row["phase"] != stress_plan.PROBE]
     found["steps"] = [{key: row[key] for key in SHOWN if row.get(key) is not None or key == "held"} for row in rows]
     found["missing"] = {}
     _headroom(found, rows, about)
@@ -49,8 +51,8 @@ def facts(layer: str, plan: dict, views: Dict[str, dict], known: Any) -> dict:
     found["hysteresis"] = _hysteresis(rows)
     rates = [row["achieved"] for row in rows if row.get("achieved") is not None]
     found.update({"most": max(rates)} if rates else {})
-    found["said"] = _said(found, rows, about)
-    found["next"] = stress_plan.following(plan, rows, judge.limit(f"{layer}_recovered") * about["scale"])
+    found["said"] = _said(found, rows, about) + _short(rows)
+    found["next"] = stress_plan.following(plan, tried, judge.limit(f"{layer}_recovered") * about["scale"])
     return found
 
 
@@ -116,9 +118,14 @@ def _looks(first: dict, runs: List[dict]) -> Dict[str, tuple]:
 
 
 def _row(step: dict, view: dict, run: dict, judge: _Judge, looks: tuple) -> dict:
-    """Return a step with {held, broke_by, broke?, stop}."""
+    """Return a step with {held, broke_by, broke?, stop}; a probe that was not passed is the step that it was for."""
+    row = _judged(step, view, run, judge, looks)
+    return row if row["held"] or "whole" not in step else dict(row, name=step["whole"], phase=step["whole"].partition("-")[0])
+
+
+def _judged(step: dict, view: dict, run: dict, judge: _Judge, looks: tuple) -> dict:
     row = {key: step[key] for key in ("name", "phase", "share")}
-    row.update({key: view[key] for key in ("offered", "achieved", "p99", "errors", "seconds") if view.get(key) is not None})
+    row.update({key: view[key] for key in ("offered", "achieved", "p99", "errors", "seconds", "short") if view.get(key) is not None})
     row.setdefault("offered", step.get("rate"))
     row.update(began=run["began"], ended=run["ended"], health=_map(run.get("health")))
     worse, stop = worsened(*looks, row["health"])
@@ -132,9 +139,14 @@ def _row(step: dict, view: dict, run: dict, judge: _Judge, looks: tuple) -> dict
         return _open(row, blind)
     if not view:
         return _open(row, "the step was not measured")
+    errors = view.get("errors")
+    if step["phase"] == stress_plan.PROBE:
+        if errors is None or errors <= MOST_ERRORS:
+            return dict(row, held=True, broke_by="")
+        title = f"Share of errors in the first {step['seconds']:g} s"
+        return dict(row, **_failed({"title": title, "value": errors, "unit": "ratio", "bound": f"<= {MOST_ERRORS}"}))
     if view.get("limited"):
         return _open(row, view["limited"])
-    errors = view.get("errors")
     broke, why = judge.ask(view)
     if broke is None and errors is not None and errors > MOST_ERRORS:
         broke = {"title": "Share of errors", "value": errors, "unit": "ratio", "bound": f"<= {MOST_ERRORS}"}
@@ -228,6 +240,13 @@ def _percent(row: dict) -> str:
 
 def _rate(row: dict, about: dict) -> str:
     return f"{_percent(row)} ({human(row['offered'], about['unit'])})"
+
+
+def _short(rows: List[dict]) -> str:
+    """Return in a sentence which steps were too short for each of their percentiles."""
+    few = sorted({name for row in rows for name in row.get("short") or ()})
+    names = [row["name"] for row in rows if row.get("short")]
+    return f" Too short for a percentile of {', '.join(few[:3])}{' and others' if few[3:] else ''}: {', '.join(names)}." if names else ""
 
 
 def _said(found: dict, rows: List[dict], about: dict) -> str:

@@ -7,6 +7,9 @@ First the ramp, each share of the expected rate higher than the one before, unti
 layer recovers, again and again until a step of it is held or `limit` seconds have passed. Then, where that is asked for, bisection between the last
 step that was held and the first that was not, and the highest one that was held once more: what held once and another time not is not held.
 
+No tool says on its way how much of it failed. So a step that is long is tried for some seconds first, and that probe takes its place where more than
+the tolerable share of it failed: an overload is not kept up for minutes to learn what seconds have shown.
+
 A step is what the layer makes of a share, with {name, phase, share}; a row is a step that ran: {name, phase, share, held, began, ended, stop}. `held`
 is None where that is not known; `stop` says that no load may follow.
 """
@@ -26,17 +29,21 @@ MOST_TRIES = 40
 MARGIN = 1.1
 # So many steps bisection takes at most, and the last of them a second time.
 MOST_BISECTED = 4
+# A step of so many seconds is tried first, for so many; what fails is known when the tools have given up, which takes them 5 to 10 s at most.
+PROBED = 60
+PROBE_SECONDS = 15
 SHARES = (1.0, 1.25, 1.5, 1.75, 2.0)
-RAMP, BISECT, AGAIN, RECOVER = "ramp", "bisect", "again", "recovery"
+RAMP, BISECT, AGAIN, RECOVER, PROBE = "ramp", "bisect", "again", "recovery", "probe"
 # Phases that load beyond the expected rate.
 LOADING = (RAMP, BISECT, AGAIN)
 
 
-def ramp(make, seconds, settings, samples=0):
+def ramp(make, seconds, settings, samples=0, few=None, probed=True):
     """Return (steps of the ramp and the first of the recovery, steps that bisection may take); PlanError says what to write.
 
     `make(share, seconds)` is the layer's step at a share of the expected rate, with its rate. `settings`: live, and stress {shares, bisect} (certify_stress_*).
-    A step is longer than `seconds` where its rate needs that for so many samples.
+    A step is longer than `seconds` where its rate needs that for so many samples, a try of recovery for `few` of them. `probed`: long ones are tried
+    first, which needs a tool that counts errors and goes on; such a probe has the name of its `whole` step.
     """
     if settings.get("live"):
         # Preflight refuses such a run; its plan is still asked what it would have written.
@@ -44,14 +51,31 @@ def ramp(make, seconds, settings, samples=0):
     chosen = settings.get("stress") or {}
     shares = shares_of(SHARES if chosen.get("shares") is None else chosen["shares"])
 
-    def step(phase, share, most):
-        wanted = max(most, math.ceil(MARGIN * samples / max(make(share, most)["rate"], 1)))
+    def step(phase, share, most, least=samples):
+        wanted = max(most, math.ceil(MARGIN * least / max(make(share, most)["rate"], 1)))
         return {**make(share, wanted), "name": f"{phase}-{round(share * 100)}", "phase": phase, "share": share}
 
+    def tried(phase, share):
+        whole = step(phase, share, seconds)
+        if not probed or whole["seconds"] < PROBED:
+            return [whole]
+        return [{**make(share, PROBE_SECONDS), "name": f"{PROBE}-{round(share * 100)}", "phase": PROBE, "share": share, "whole": whole["name"]}, whole]
+
     taken = {round(share * 100) for share in shares}
-    between = [step(BISECT, share, seconds) for share in _between([RECOVERY, *shares]) if round(share * 100) not in taken] if chosen.get("bisect") else []
-    recovery = dict(step(RECOVER, RECOVERY, min(seconds, RECOVERY_SECONDS)), name=f"{RECOVER}-1")
-    return [*(step(RAMP, share, seconds) for share in shares), recovery], between
+    between = [share for share in _between([RECOVERY, *shares]) if round(share * 100) not in taken] if chosen.get("bisect") else []
+    recovery = dict(step(RECOVER, RECOVERY, min(seconds, RECOVERY_SECONDS), samples if few is None else few), name=f"{RECOVER}-1")
+    return [*(one for share in shares for one in tried(RAMP, share)), recovery], [one for share in between for one in tried(BISECT, share)]
+
+
+def samples(quantile, share=1.0, doubt=0.05):
+    """Return of how many requests a share is so many that they prove a percentile when none of them is beyond its bound (one-sided, 95 %): 299 for P99."""
+    return math.ceil(math.ceil(math.log(doubt) / math.log(quantile)) / share)
+
+
+def costliest(spare):
+    """Return as many steps as bisection takes, those at the highest rates, with their probes."""
+    shares = sorted({step["share"] for step in spare})[-MOST_BISECTED:]
+    return [step for step in spare if step["share"] in shares]
 
 
 def rate_of(expected, share):
@@ -124,7 +148,7 @@ def following(plan, rows, limit):
     for step in plan["steps"]:
         if step.get("phase") == RAMP:
             if step["name"] not in ran:
-                return step
+                return _probe(plan, step, ran)
             if ran[step["name"]]["held"] is not True:
                 break
     tries = [row for row in rows if row["phase"] == RECOVER]
@@ -139,11 +163,18 @@ def _refined(plan, rows, ran):
     if any(row["held"] is None for row in rows if row["phase"] in LOADING):
         return None
     low, high = held(rows), broken(rows)
-    between = [step for step in plan["spare"] if (low or RECOVERY) < step["share"] < (high or 0) and step["name"] not in ran]
+    inside = [step for step in plan["spare"] if (low or RECOVERY) < step["share"] < (high or 0)]
+    between = [step for step in inside if step["phase"] == BISECT and step["name"] not in ran]
     if between and high / (low or RECOVERY) > RESOLUTION:
-        return min(between, key=lambda step: abs(2 * step["share"] - (low or RECOVERY) - high))
+        return _probe(plan, min(between, key=lambda step: abs(2 * step["share"] - (low or RECOVERY) - high)), ran)
     name = f"{AGAIN}-{round(low * 100)}"
     return next(iter(planned(plan, [name])), None) if low and name not in ran else None
+
+
+def _probe(plan, step, ran):
+    """Return the probe of a step that has one which did not run, else the step."""
+    probes = [one for one in [*plan["steps"], *plan.get("spare", ())] if one.get("whole") == step["name"] and one["name"] not in ran]
+    return probes[0] if probes else step
 
 
 def held(rows):

@@ -9,7 +9,8 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any, Dict, List, Optional
 
-from . import certificate, checks
+from . import checks
+from .human import clean, human
 
 WIDTH = 100
 MARGIN = " " * 15
@@ -80,7 +81,7 @@ def page(findings: Iterable, cluster: str, problems: Iterable = ()) -> str:
     findings = list(findings)
     outcome = checks.verdict(findings)
     counts = ", ".join(f"{count} {result}" for result, count in outcome["counts"].items() if count and result in checks.DECIDING)
-    lines = [f"TUNING OF {certificate.clean(cluster)}: {outcome['verdict']} ({counts or 'nothing was judged'})"]
+    lines = [f"TUNING OF {clean(cluster)}: {outcome['verdict']} ({counts or 'nothing was judged'})"]
     grouped = groups(findings)
     unread = _unread(grouped)
     for group in grouped:
@@ -96,7 +97,7 @@ def page(findings: Iterable, cluster: str, problems: Iterable = ()) -> str:
     lines += ["", "FOR YOUR INFORMATION (not judged)"] if informing else []
     for name, fix in informing:
         lines += _short(name, fix)
-    told = list(dict.fromkeys(certificate.clean(one) for one in problems))
+    told = list(dict.fromkeys(clean(one) for one in problems))
     lines += ["", "NOT READ"] if told else []
     lines += [line for one in told for line in _wrapped(one, "  ")]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -120,7 +121,7 @@ def _without(fix: Mapping, unread: Mapping) -> dict:
 
 def _full(fix: Mapping) -> List[str]:
     """Return the lines of a finding that is judged."""
-    lines = [f"{fix['result']:<14} {certificate.clean(fix['title'])}"]
+    lines = [f"{fix['result']:<14} {clean(fix['title'])}"]
     for sentence in fix["places"]:
         lines += _wrapped(sentence, MARGIN)
     if fix["result"] == "INCONCLUSIVE":
@@ -152,13 +153,13 @@ def _seen(seen: Mapping) -> str:
     if wanted is None:
         return seen["reason"] or _value(seen["value"], seen)
     reason = f" ({seen['reason'].rstrip('.')})" if seen["reason"] else ""
-    return f"{_value(seen['value'], seen)}, wanted {certificate.human(wanted, seen['unit'])}{reason}"
+    return f"{_value(seen['value'], seen)}, wanted {human(wanted, seen['unit'])}{reason}"
 
 
 def _value(value: Any, seen: Mapping) -> str:
     if value == []:
         return "none"
-    return "; ".join(certificate.clean(str(one)) for one in value) if isinstance(value, list) else certificate.human(value, seen["unit"]) or '""'
+    return "; ".join(clean(str(one)) for one in value) if isinstance(value, list) else human(value, seen["unit"]) or '""'
 
 
 def _short(name: str, fix: Mapping) -> List[str]:
@@ -168,10 +169,10 @@ def _short(name: str, fix: Mapping) -> List[str]:
     text = f"{fix['title']}: {_value(seen['value'], seen)}{where}." + (f" {seen['reason']}" if seen["reason"] else "")
     text += f" Advice: {fix['write'].splitlines()[0]}" if fix.get("write") else f" {fix['fix']}"
     return textwrap.wrap(
-        f"{name:<14} {certificate.clean(text)}", WIDTH, subsequent_indent=MARGIN, break_long_words=False, break_on_hyphens=False
+        f"{name:<14} {clean(text)}", WIDTH, subsequent_indent=MARGIN, break_long_words=False, break_on_hyphens=False
     )
 
 
 def _wrapped(text: str, first: str, rest: Optional[str] = None) -> List[str]:
     rest = first + "  " if rest is None else rest
-    return textwrap.wrap(certificate.clean(text), WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(clean(text), WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)

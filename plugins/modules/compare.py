@@ -25,7 +25,9 @@ options:
     description: The newer run, a name below O(results) or a path. Without it, the newest one that ended.
     type: str
   before:
-    description: The older run, the baseline. Without it, the one before O(after) that has the same profile.
+    description:
+      - The older run, the baseline. Without it, the newest before O(after) that has its profile, its time scale and all of its layers.
+      - Runs in between that have not are named with the reason.
     type: str
   regression:
     description: Whether a regression is a finding with the result CONDITIONAL (V(warn)) or FAIL (V(fail)).
@@ -74,6 +76,14 @@ skipped:
   returned: success
   type: list
   elements: dict
+passed_over:
+  description:
+    - Runs between the two that were not taken as the one before, each with C(id), C(path) and C(reason), the newest first.
+    - Empty with O(before).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{id: 20261120t040000z-1a2b, path: results/prod/20261120t040000z-1a2b, reason: "it did not measure network, dns"}]
 """
 
 import os
@@ -101,11 +111,12 @@ def main():
         comparison = made["comparison"]
         findings = regressions(comparison, given["regression"], os.path.basename(os.path.normpath(given["results"]))) if comparison else []
         if not module.check_mode:
-            write_json(os.path.join(made["after"], "comparison.json"), {key: made[key] for key in ("comparison", "trends", "skipped")})
+            write_json(os.path.join(made["after"], "comparison.json"), {key: made[key] for key in ("comparison", "trends", "skipped", "passed_over")})
     except (DataFileError, HistoryError) as error:
         module.fail_json(msg=str(error))
     worse = sum(row["regression"] for row in comparison["rows"]) if comparison else 0
-    module.exit_json(changed=not module.check_mode, text=made["text"], comparison=comparison, findings=findings, regressions=worse, skipped=made["skipped"])
+    told = {key: made[key] for key in ("text", "skipped", "passed_over")}
+    module.exit_json(changed=not module.check_mode, comparison=comparison, findings=findings, regressions=worse, **told)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ author: "kubeproof authors (@kubeproof)"
 description:
   - Finds the IngressClass, or the Gateway where there is no IngressClass or one is named, the controller's Service and pods, and the addresses and ports
     by which requests come in.
-  - The way is O(address), otherwise the load balancer of the controller's Service, otherwise a port of that Service on a node that is Ready.
+  - With an IngressClass the way is O(address), otherwise the load balancer of the controller's Service, otherwise a port of that Service on a node that is
+    Ready, otherwise what the status of our Ingress will say (C(pending)).
+  - With a Gateway it is O(address), otherwise an address of the Gateway's status, otherwise the load balancer or a node's port of its Service.
   - What stands in the way is a sentence in C(problem). It is no failure of the module.
 options:
   kubeconfig:
@@ -25,11 +27,13 @@ options:
     type: str
     default: ""
   gateway:
-    description: The Gateway, as namespace/name. Empty for the only one that is programmed, where the cluster has no IngressClass.
+    description: The Gateway, as namespace/name. Empty for the only one that takes our route, where the cluster has no IngressClass.
     type: str
     default: ""
   service:
-    description: The controller's Service, as namespace/name. Empty for the one of type LoadBalancer or NodePort that is called like the controller.
+    description:
+      - The controller's Service, as namespace/name. Empty for the one that carries the Gateway's name, or is of type LoadBalancer or NodePort and called
+        like the controller.
     type: str
     default: ""
   address:
@@ -44,15 +48,27 @@ options:
     description: Whether TLS is measured.
     type: bool
     default: true
+  tls_needed:
+    description: Whether a Gateway without a listener for HTTPS stands in the way. Otherwise it is measured without TLS.
+    type: bool
+    default: false
+  host:
+    description: The host name of our backend. Empty for one of the run, below what a listener of the Gateway is for.
+    type: str
+    default: ""
+  run_id:
+    description: The run. Its objects are no one else's.
+    type: str
+    required: true
   tolerations:
     description: Tolerations of the pods of the load, in the form of Kubernetes. A node with a taint that none tolerates takes none.
     type: list
     elements: dict
     default: []
   namespace:
-    description: The namespace of the run, whose pods that carry O(backends) are counted.
+    description: The namespace of the layer. Listeners of a Gateway must take routes of it, and its pods that carry O(backends) are counted.
     type: str
-    default: ""
+    required: true
   backends:
     description: Label selector of the run's own backends.
     type: str
@@ -69,6 +85,8 @@ EXAMPLES = r"""
 - name: Look for the ingress controller
   kubeproof.certify.ingress_info:
     kubeconfig: ~/.kube/prod
+    run_id: 20261121t040000z-1a2b
+    namespace: kubeproof-20261121t040000z-1a2b-ingress
     ingress_class: nginx
   register: before
 """
@@ -105,8 +123,23 @@ facts:
       returned: when there is one
       type: str
       sample: gateways/public
+    kind:
+      description: What leads to the backends, V(Ingress), V(HTTPRoute) or V(URL).
+      returned: when known
+      type: str
+      sample: Ingress
+    host:
+      description: The host name of our backend.
+      returned: when known
+      type: str
+      sample: 20261121t040000z-1a2b.ingress.kubeproof.test
+    pending:
+      description: Why the way is not known before the status of our Ingress says it.
+      returned: when that is so
+      type: str
+      sample: "Of the controller ingress.k8s.aws/alb no Service of type LoadBalancer or NodePort looks like it."
     controller:
-      description: What the class or the Gateway calls its controller.
+      description: What the class, or that of the Gateway, calls its controller.
       returned: when known
       type: str
       sample: traefik.io/ingress-controller
@@ -116,10 +149,13 @@ facts:
       type: str
       sample: traefik/traefik
     path:
-      description: C(via) (load balancer, node port, gateway, ingress_address or ingress_url), C(addresses) and C(http) and C(https), its ports or null.
+      description:
+        - C(via) (load balancer, node port, gateway, ingress status, ingress_address or ingress_url), C(addresses) and C(http) and C(https), its ports or null;
+          C(said), that in a few words.
+        - C(kube_proxy) of a load balancer says whether kube-proxy leads its address to the Service by itself (C(ipMode)), so that it is not on the way.
       returned: when known
       type: dict
-      sample: {via: node port, addresses: [192.0.2.31], node: worker1, http: 30080, https: 30443}
+      sample: {via: node port, addresses: [192.0.2.31], node: worker1, http: 30080, https: 30443, said: "node port worker1:30443"}
     pods:
       description: The controller's pods, and how often their containers have restarted.
       returned: when known
@@ -138,13 +174,10 @@ facts:
       sample: [worker1, worker2]
 """
 
-import ipaddress
-import socket
-
-from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, cluster_module, ingress_path
+from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, cluster_module, ingress_gateway, ingress_path, ingress_resolve
 
 CLASSES = "/apis/networking.k8s.io/v1/ingressclasses"
-GATEWAY_API = "/apis/gateway.networking.k8s.io/v1"
+GATEWAY_API = ingress_gateway.API
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
 TEXT = {"type": "str", "default": ""}
 SPEC = {
@@ -155,8 +188,11 @@ SPEC = {
     "address": TEXT,
     "url": TEXT,
     "tls": {"type": "bool", "default": True},
+    "tls_needed": {"type": "bool", "default": False},
+    "host": TEXT,
+    "run_id": {"type": "str", "required": True},
     "tolerations": {"type": "list", "elements": "dict", "default": []},
-    "namespace": TEXT,
+    "namespace": {"type": "str", "required": True},
     "backends": TEXT,
 }
 
@@ -166,7 +202,7 @@ class Look:
 
     def __init__(self, server, options):
         self.server, self.options = server, options
-        self.facts, self.addresses = {"problem": ""}, {}
+        self.facts, self.addresses, self.targets = {"problem": ""}, {}, {}
 
     def all(self):
         """Return every fact; ClusterError when the cluster cannot be read."""
@@ -175,7 +211,9 @@ class Look:
             found = self.server.items(f"/api/v1/namespaces/{self.options['namespace']}/pods", labelSelector=self.options["backends"])
             self.facts["backends"] = {ingress_path.name_of(one): ingress_path.holds(one, "Ready") for one in found}
         try:
-            self.facts["path"] = resolved(self.path())
+            path = self.path()
+            if path:
+                self.facts["path"] = {**ingress_resolve.resolved(path), "said": ingress_path.said(path, self.options["tls"])}
         except ingress_path.PathError as error:
             self.facts["problem"] = str(error)
             if error.absent:
@@ -195,84 +233,91 @@ class Look:
             raise cluster.ClusterError("no node takes pods of the load; give them tolerations in ingress_tolerations")
 
     def path(self):
-        """Return the way to the controller, and add what it is; PathError when it is not known."""
+        """Return the way to the controller, and add what it is; None when the status of our Ingress will say it, PathError when it is not known."""
         options = self.options
         given = ingress_path.by_owner(options["address"], options["tls"]) if options["address"] else None
         if options["url"]:
+            self.facts["kind"] = "URL"
             return {"via": "ingress_url", "addresses": given["addresses"] if given else []}
-        gateway = self.controller()
+        gateway, taken = self.controller()
+        self.facts.update(kind="HTTPRoute" if gateway else "Ingress", host=taken["host"] if gateway else options["host"] or self.default_host())
         try:
-            seen = self.by_service() if gateway is None else ingress_path.by_gateway(gateway)
-        except ingress_path.PathError:
-            # The owner's address is enough; what is behind it is then not known.
-            if not given or options["service"]:
+            seen = self.by_gateway(gateway, taken) if gateway else self.by_service()
+        except ingress_path.PathError as error:
+            if options["service"] or (not given and (gateway or error.absent)):
                 raise
+            if not given:
+                self.facts["pending"] = str(error)
+                return None
+            # The owner's address is enough; what is behind it is then not known.
             seen = {}
         self.facts["found"] = True
         path = given or seen
-        ingress_path.require(path, options["tls"])
+        if gateway:
+            # No listener, no port.
+            path = {**path, **{scheme: path[scheme] if taken[scheme] else None for scheme in ("http", "https")}}
+        ingress_path.require(path, options["tls"] and bool(not gateway or taken["https"]))
         return path
+
+    def default_host(self):
+        return ingress_gateway.default_host(self.options["run_id"])
 
     def by_service(self):
         """Return the way by the controller's Service, and add what is behind it."""
         service = ingress_path.choose_service(self.server.items("/api/v1/services"), self.options["service"], self.facts["controller"])
-        self.facts["service"] = ingress_path.full_name(service)
         return ingress_path.by_service(service, self.addresses, self.behind(service))
 
+    def by_gateway(self, gateway, taken):
+        """Return the way to a Gateway, and add what is behind it where that is known."""
+        service = ingress_gateway.service_of(list(self.server.items("/api/v1/services")), self.options["service"], gateway, self.facts["controller"])
+        behind = self.behind(service) if service else []
+        return ingress_gateway.way(gateway, taken, service, self.targets, self.addresses, behind)
+
     def controller(self):
-        """Add what the controller is; return the Gateway, or None with an IngressClass. PathError when the cluster has neither."""
+        """Add what the controller is; return (Gateway, its listeners), both None with an IngressClass. PathError when the cluster has neither."""
         options = self.options
         classes = list(self.server.items(CLASSES))
         self.facts["classes"] = sorted(map(ingress_path.name_of, classes))
         chosen = None if options["gateway"] else ingress_path.choose_class(classes, options["ingress_class"])
         if chosen:
             self.facts.update(ingress_class=ingress_path.name_of(chosen), controller=(chosen.get("spec") or {}).get("controller") or "")
-            return None
-        gateway = ingress_path.choose_gateway(self.gateways(), options["gateway"])
-        if gateway is None:
+            return None, None
+        asked = ingress_gateway.ours(options["run_id"], options["namespace"], options["host"], options["tls"], options["tls_needed"])
+        found = ingress_gateway.choose(self.known("gateways"), options["gateway"], asked)
+        if found is None:
             text = "The cluster has no IngressClass and no Gateway, so no ingress controller. Install one, or leave ingress out of certify_layers."
             raise ingress_path.PathError(text, absent=True)
-        self.facts.update(gateway=ingress_path.full_name(gateway), controller=gateway["spec"].get("gatewayClassName") or "")
-        return gateway
+        gateway, taken = found
+        rival = ingress_gateway.rival(gateway, self.known("httproutes"), taken["host"], options["run_id"]) if options["host"] else None
+        if rival:
+            raise ingress_path.PathError(
+                f"ingress_host is {taken['host']}, which the HTTPRoute {rival} has: a route of ours would take its requests. "
+                "Write a host name that nobody has, or measure what is there by ingress_url."
+            )
+        name = gateway["spec"].get("gatewayClassName") or ""
+        controllers = {ingress_path.name_of(one): (one.get("spec") or {}).get("controllerName") for one in self.known("gatewayclasses")}
+        self.facts.update(gateway=ingress_path.full_name(gateway), controller=controllers.get(name) or name)
+        return gateway, taken
 
-    def gateways(self):
-        """Return all Gateways; none where the cluster does not know them."""
+    def known(self, plural):
+        """Return all objects of a kind of the Gateway API; none where the cluster does not know it."""
         try:
-            return list(self.server.items(f"{GATEWAY_API}/gateways"))
+            return list(self.server.items(f"{GATEWAY_API}/{plural}"))
         except cluster.ClusterError as error:
             if error.status == 404:
                 return []
             raise
 
     def behind(self, service):
-        """Return the nodes with a pod behind a Service that is ready, and add the controller's pods."""
+        """Return the nodes with a pod behind a Service that is ready, and add the controller's Service and pods, and keep the ports of those."""
         namespace, name = service["metadata"]["namespace"], ingress_path.name_of(service)
-        ready = ingress_path.endpoints(self.server.items(SLICES.format(namespace), labelSelector=f"kubernetes.io/service-name={name}"))
+        self.facts["service"] = ingress_path.full_name(service)
+        slices = list(self.server.items(SLICES.format(namespace), labelSelector=f"kubernetes.io/service-name={name}"))
+        self.targets = {port.get("name") or "": port.get("port") for one in slices for port in one.get("ports") or ()}
         selector = ",".join(f"{key}={value}" for key, value in (service["spec"].get("selector") or {}).items())
         if selector:
             self.facts["pods"] = ingress_path.restarts(self.server.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector))
-        return list(ready.values())
-
-
-def resolved(path):
-    """Return the path with IP addresses for its names, as this machine resolves them; PathError for a name that it does not know."""
-    found = []
-    for one in path["addresses"]:
-        try:
-            ipaddress.ip_address(one)
-            found.append(one)
-        except ValueError:
-            found += addresses_of(one)
-    return {**path, "addresses": list(dict.fromkeys(found))}
-
-
-def addresses_of(name):
-    """Return the IP addresses of a name, those of IPv4 first."""
-    try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise ingress_path.PathError(f"{name} cannot be resolved on this machine ({error.strerror}). Name an IP address in ingress_address.") from error
-    return [one[4][0] for one in sorted(found, key=lambda one: one[0] != socket.AF_INET)]
+        return list(ingress_path.endpoints(slices).values())
 
 
 def main():

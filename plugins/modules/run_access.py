@@ -206,13 +206,9 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, files, owned, run_access, run_removal
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, files, owned, run_access, run_removal, run_tokens
 
-IN_FORCE_PAUSE = 0.2
-IN_FORCE = 30.0
 MINIMUM = 600
-# Whole seconds are cut off both stamps of a token.
-ROUNDING = 2
 RULES = {"type": "list", "elements": "dict", "default": []}
 SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -302,38 +298,6 @@ def furnish(server, objects, namespace, run_id):
     return {name: found[name] for name in named}
 
 
-def token_of(server, account, namespace, seconds):
-    """Return (token, when it expires) of a ServiceAccount; AccessError when it holds for less than `seconds`."""
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
-    try:
-        answer = run_access.document(server.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", body))
-    except cluster.ClusterError as error:
-        raise run_access.AccessError(f"accounts: {account}: the API server gives no token: {error}.") from error
-    state = answer.get("status") or {}
-    token, holds = state.get("token"), run_access.lifetime(answer, time.time())
-    if not token or holds is None:
-        raise run_access.AccessError(f"accounts: {account}: the API server's answer has no token or does not say when it expires.")
-    if holds < seconds - ROUNDING:
-        raise run_access.AccessError(
-            f"accounts: {account}: the token holds for {holds:g} s, but the run needs {seconds} s: the API server shortens it. "
-            "Raise its --service-account-max-token-expiration, or make the run shorter."
-        )
-    return token, state["expirationTimestamp"]
-
-
-def prove(path, account, namespace, timeout):
-    """Ask the server with a kubeconfig that was written who that is, and wait until the rights are in force; AccessError when it is not so."""
-    server = cluster.Cluster(path)
-    deadline = time.monotonic() + min(timeout, IN_FORCE)
-    while True:
-        problem = run_access.doubt(server, account, namespace)
-        if not problem:
-            return
-        if time.monotonic() >= deadline:
-            raise run_access.AccessError(f"accounts: {account['name']}: {problem}.")
-        time.sleep(IN_FORCE_PAUSE)
-
-
 def give(server, options, check_mode):
     """Give a run its access and return the answer of the module."""
     run_id, namespace, directory, accounts = (options[key] for key in ("run_id", "namespace", "directory", "accounts"))
@@ -356,9 +320,9 @@ def give(server, options, check_mode):
     if ca:
         files.write_bytes(ca, place["ca"])
     for account in accounts:
-        token, expires = token_of(server, account["name"], namespace, options["token_seconds"])
+        token, expires = run_tokens.token_of(server, account["name"], namespace, options["token_seconds"])
         paths = run_access.write_account(directory, account["name"], namespace, token, place)
-        prove(paths["kubeconfig"], account, namespace, options["timeout"])
+        run_tokens.prove(paths["kubeconfig"], account, namespace, options["timeout"])
         answer["accounts"][account["name"]] = {**paths, "expires": expires}
     return answer
 

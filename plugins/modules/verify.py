@@ -35,7 +35,7 @@ options:
     type: dict
     suboptions:
       cluster:
-        description: UID, version and number of nodes, as M(kubeproof.certify.cluster_info) returns them.
+        description: UID, version, number of nodes and configuration, as M(kubeproof.certify.cluster_info) returns them.
         type: dict
         required: true
       hosts:
@@ -43,7 +43,7 @@ options:
         type: int
         required: true
       audit:
-        description: Directory of an audit of today, for the fingerprint of the configuration.
+        description: Directory of an audit of today, for the fingerprint of the configuration and the versions of etcd's members.
         type: path
 attributes:
   check_mode:
@@ -102,8 +102,8 @@ def check_signature(made, path, public_key):
 
 def check_live(made, path, live):
     """Add to what was verified what has changed since."""
-    findings = read_json(os.path.join(live["audit"], "findings.json")) if live["audit"] else None
-    now = report_live.seen(live["cluster"], live["hosts"], findings)
+    findings, facts = (read_json(os.path.join(live["audit"], name)) if live["audit"] else None for name in ("findings.json", "facts.json"))
+    now = report_live.seen(live["cluster"], live["hosts"], findings, facts)
     problems, notes = report_live.compare(read_json(path).get("voided_by"), now)
     made["problems"] += problems
     made["notes"] += notes

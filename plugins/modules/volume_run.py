@@ -13,6 +13,7 @@ description:
   - Makes a PersistentVolumeClaim and a pod that uses it, and waits until the pod is ready, which also binds a claim that waits for its first consumer.
   - Looks whether what is mounted is a volume, writes with checksums and reads back, fills a file and runs fio on it, or kbench.
   - Lets the volume grow where O(expand) says so, until the pod sees it, and deletes all of it, until the volume is gone.
+  - With O(state=present) the volume stays, for M(kubeproof.certify.pod_exec) to use, and O(state=absent) is its end.
   - What goes wrong with the volume is no failure of this module but in C(facts.outcome), a sentence in place of V(works).
 author: kubeproof authors (@kubeproof)
 options:
@@ -36,6 +37,17 @@ options:
     description: A step of P(kubeproof.certify.storage_plan#filter).
     type: dict
     required: true
+  state:
+    description:
+      - V(measured) is all of it. V(present) ends when the file is filled; RV(pod) is where it is. A volume that cannot be used does not stay.
+      - V(absent) goes on after V(present), with its O(facts), looks what memory would give, lets the volume grow, and deletes it.
+    type: str
+    choices: [measured, present, absent]
+    default: measured
+  facts:
+    description: The facts that O(state=present) returned.
+    type: dict
+    default: {}
   expand:
     description: Whether the StorageClass lets its volumes grow.
     type: bool
@@ -117,6 +129,11 @@ facts:
     jobs: {}
     errors: 0
     delete: {gone: true, seconds: 2.2}
+pod:
+  description: The pod that has the volume, where it stays.
+  returned: when O(state=present) made a volume that can be used
+  type: str
+  sample: volume-1-fio
 seconds:
   description: Time for all of it.
   returned: success
@@ -145,6 +162,8 @@ SPEC = {
     "run_id": {"type": "str", "required": True},
     "image": {"type": "str", "required": True},
     "step": {"type": "dict", "required": True},
+    "state": {"type": "str", "choices": ["measured", "present", "absent"], "default": "measured"},
+    "facts": {"type": "dict", "default": {}},
     "expand": {"type": "bool", "default": False},
     "tolerations": {"type": "list", "elements": "dict", "default": []},
     "resources": {"type": "dict", "default": RESOURCES},
@@ -170,7 +189,7 @@ def group_options(options):
         "host_aliases": {},
         "results_limit": "1Gi",
         # Twice what the plan says, and what may be waited for: whoever measures has given up long before.
-        "seconds": math.ceil(waits + 2 * step["seconds"]) + 600,
+        "seconds": math.ceil(waits + 2 * step["seconds"] + step.get("beside", 0)) + 600,
         "ready_timeout": options["bind_timeout"],
     }
 
@@ -192,9 +211,13 @@ def main():
     except cluster.ClusterError as error:
         module.fail_json(msg=f"The cluster cannot be reached: {error}.", **result)
     began, volume = time.monotonic(), storage_volume.Volume(server, options)
-    reason = job_stop.guarded(volume.measure, f"The volume {options['step']['name']}", volume.module)
-    result.update(changed=True, left=volume.finish(wait=not reason))
-    result.update(facts=volume.facts, seconds=round(time.monotonic() - began, 3))
+    parts = {"measured": volume.measure, "present": volume.hold, "absent": volume.let_go}
+    reason = job_stop.guarded(parts[options["state"]], f"The volume {options['step']['name']}", volume.module)
+    if options["state"] == "present" and not reason and "outcome" not in volume.facts:
+        result["pod"] = volume.pod
+    else:
+        result["left"] = volume.finish(wait=not reason)
+    result.update(changed=True, facts=volume.facts, seconds=round(time.monotonic() - began, 3))
     if result["left"]:
         text = f"{', '.join(result['left'])} could not be deleted, or their deletion could not be seen. Delete what has the labels {volume.selector}."
         reason = f"{reason} {text}" if reason else text

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import report_words as words
-from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import clean, human
 from ansible_collections.kubeproof.certify.plugins.module_utils.checks import RESULTS
+from ansible_collections.kubeproof.certify.plugins.module_utils.human import clean, human
 
 # The label of what belongs to no layer.
 RUN = "run"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional
 
-from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import cells, fit
+from ansible_collections.kubeproof.certify.plugins.module_utils.human import cells, fit
 from ansible_collections.kubeproof.certify.plugins.plugin_utils.progress import Line
 
 LABEL = 10

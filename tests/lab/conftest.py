@@ -37,7 +37,7 @@ ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 # Every task is in what a test that failed shows.
 ENVIRONMENT = {**os.environ, "ANSIBLE_CONFIG": str(COLLECTION / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
 NO_LOAD = {"write": 0, "write_all": 0, "read": 0, "read_serializable": 0, "watch": 0, "check_perf": "", "fsync": 0}
-# Seconds: no run of these tests may take longer, and no host may need longer to recover.
+# Seconds: no run of these tests may take longer unless the test says so, and no host may need longer to recover.
 LONGEST = 240
 RECOVERY = 60
 # What a run may have left on a host: its directory, fio's file, a tool that still runs, which tool_run has marked ("[" keeps sudo's own mark out).
@@ -177,13 +177,13 @@ def untouched(lab):
 
 @pytest.fixture
 def certify(lab, tmp_path):
-    """Return certify(*arguments, layer="etcd", load={step: seconds}, during=function, tool=name, **variables) -> Run.
+    """Return certify(*arguments, layer="etcd", load={step: seconds}, during=function, tool=name, longest=seconds, **variables) -> Run.
 
     `load` is that of etcd_load or apiserver_load. `during` is called with the process of ansible-playbook as soon as the tool runs; without
     `load` nothing is loaded.
     """
 
-    def run(*arguments, layer="etcd", load=None, during=None, tool="benchmark", **variables):
+    def run(*arguments, layer="etcd", load=None, during=None, tool="benchmark", longest=LONGEST, **variables):
         none = NO_LOAD if layer == "etcd" else {}
         variables = {"certify_results": str(tmp_path), "certify_layers": [layer], f"{layer}_load": {"smoke": {**none, **(load or {})}}, **variables}
         argv = [ANSIBLE, "certify.yml", "-i", "inventories/lab", "-e", json.dumps(variables), *arguments]
@@ -198,7 +198,7 @@ def certify(lab, tmp_path):
                 else:
                     wait_for(lambda: glob.glob(STARTED) or process.poll() is not None)
                 during(process)
-            process.wait(LONGEST)
+            process.wait(longest)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

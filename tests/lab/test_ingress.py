@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import subprocess
@@ -12,10 +13,11 @@ import time
 
 import pytest
 
-from ansible_collections.kubeproof.certify.tests.lab.conftest import wait_for
+from ansible_collections.kubeproof.certify.tests.lab.conftest import ANSIBLE, COLLECTION, ENVIRONMENT, STATE, wait_for
 from ansible_collections.kubeproof.certify.tests.lab.test_storage import made, once_there
 
 pytestmark = pytest.mark.lab
+API = "gateway.networking.k8s.io/v1"
 RUN_LABEL = "kubeproof.io/run"
 KINDS = "namespaces,clusterroles,clusterrolebindings"
 CONTROLLER = "traefik"
@@ -27,6 +29,22 @@ EMPTY = {
     "metadata": {"name": "kubeproof-test", "namespace": "default"},
     "spec": {"type": "NodePort", "selector": {"app": "kubeproof-test"}, "ports": [{"port": 80}]},
 }
+# A Gateway of the lab's controller, which has no address: requests come in by a port of a node. Its listeners are for host names of runs.
+NAME = "kubeproof-test"
+LISTENERS = [
+    {"name": "web", "protocol": "HTTP", "port": 8000, "allowedRoutes": {"namespaces": {"from": "All"}}},
+    {
+        "name": "websecure",
+        "protocol": "HTTPS",
+        "port": 8443,
+        "hostname": "*.ingress.kubeproof.test",
+        "tls": {"certificateRefs": [{"name": NAME}]},
+        "allowedRoutes": {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"app.kubernetes.io/managed-by": "kubeproof"}}}},
+    },
+]
+GATEWAY = f"default/{NAME}"
+# Of a load balancer that is on no node: kube-proxy leads it to the Service wherever a pod asks for it.
+BALANCER = "10.89.77.200"
 # The clients, seen from this machine, on which the lab's nodes are; and seconds into the load.
 CLIENTS = "/kubeproof/files/(report.lua|get.js)"
 UNDER_WAY = 3
@@ -58,6 +76,22 @@ def is_ready(lab):
 
 def facts_of(run):
     return json.loads((run.directory / "facts/ingress/cluster/lab.json").read_text())
+
+
+def gateway(listeners, of=CONTROLLER):
+    """Return a Gateway of a class, and the Secret with the certificate of its listeners."""
+    pki = {"tls.crt": (STATE / "pki/ingress.pem").read_text(), "tls.key": (STATE / "pki/ingress-key.pem").read_text()}
+    place = {"name": NAME, "namespace": "default"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": place, "type": "kubernetes.io/tls", "stringData": pki}
+    return secret, {"apiVersion": API, "kind": "Gateway", "metadata": place, "spec": {"gatewayClassName": of, "listeners": listeners}}
+
+
+@contextlib.contextmanager
+def served(lab, listeners):
+    """Make a Gateway, and wait until the controller has programmed it."""
+    with made(lab, *gateway(listeners)):
+        lab.kubectl("wait", "--for=condition=Programmed", "--timeout=20s", "--request-timeout=30s", "-n", "default", f"gateway/{NAME}")
+        yield
 
 
 def under_way(act):
@@ -144,3 +178,78 @@ def test_controller_is_killed(lab, certify, note):
         run = certify(load={"latency": [{"share": 0.1, "seconds": 20}]})
     assert run.finding("ingress_restarts")["result"] == run.finding("ingress_errors")["result"] == "FAIL"
     note("controller killed", run, run.finding("ingress_errors"))
+
+
+@pytest.mark.long
+def test_measured_over_a_gateway(lab, certify, note):
+    """An HTTPRoute of our own at a Gateway that is named: the certificate is the Gateway's, the host name one that its listener is for."""
+    load = {"straight": 1, "rps": 3, "connections": 3, "handshakes": 3, "latency": [{"share": 0.1, "seconds": 16}]}
+    with served(lab, LISTENERS):
+        run = certify(load=load, ingress_gateway=GATEWAY)
+        assert lab.kubectl("get", "httproutes", "-A", "-o", "name") == ""
+    facts = facts_of(run)
+    assert not run.error and facts["missing"] == {} and facts["controller"]["kind"] == "HTTPRoute" and facts["route"]["state"] == "accepted"
+    assert facts["path"]["via"] == "node port" and facts["path"]["https"] == 30443 and facts["tls"]["certificate"] == "valid"
+    assert facts["connections"] == facts["handshakes"] and facts["statuses"].keys() == {"2xx"} and facts["latency"]["count"] >= 3000
+    for check in ("ingress_route", "ingress_answer", "ingress_stranger", "ingress_certificate", "ingress_errors", "ingress_restarts"):
+        assert run.finding(check)["result"] == "PASS", run.finding(check)
+    assert run.finding("ingress_way")["value"].startswith("node port worker")
+    note("over a Gateway", run, run.finding("ingress_rps"))
+
+
+@pytest.mark.long
+def test_measured_over_a_load_balancer(lab, certify, note):
+    """A Service of type LoadBalancer comes before the port of a node."""
+    spec = {"type": "LoadBalancer", "selector": {"app.kubernetes.io/name": CONTROLLER}, "allocateLoadBalancerNodePorts": False}
+    ports = [{"name": "web", "port": 80, "targetPort": "web"}, {"name": "websecure", "port": 443, "targetPort": "websecure"}]
+    place = {"name": f"{CONTROLLER}-outside", "namespace": CONTROLLER}
+    address = json.dumps({"status": {"loadBalancer": {"ingress": [{"ip": BALANCER, "ipMode": "VIP"}]}}})
+    with made(lab, {"apiVersion": "v1", "kind": "Service", "metadata": place, "spec": {**spec, "ports": ports}}):
+        lab.kubectl("patch", "service", place["name"], "-n", CONTROLLER, "--subresource=status", "--type=merge", "-p", address)
+        run = certify(load={"rps": 3, "handshakes": 3, "latency": [{"share": 0.1, "seconds": 16}]})
+    facts = facts_of(run)
+    assert not run.error and facts["controller"]["service"] == f"{CONTROLLER}/{place['name']}" and facts["errors"]["ratio"] == 0
+    assert facts["path"]["via"] == "load balancer" and facts["path"]["addresses"] == [BALANCER] and facts["path"]["kube_proxy"] is True
+    assert run.finding("ingress_way")["value"] == f"load balancer {BALANCER}:443, led there by kube-proxy"
+    note("over a load balancer", run, run.finding("ingress_rps"))
+
+
+@pytest.mark.long
+def test_gateway_without_https(lab, certify, note):
+    with served(lab, LISTENERS[:1]):
+        run = certify(load={"rps": 2, "connections": 2, "handshakes": 2}, ingress_gateway=GATEWAY)
+    found, facts = run.finding("ingress_certificate"), facts_of(run)
+    assert (found["result"], facts["tls"]["used"]) == ("NOT_APPLICABLE", False) and "no listener for HTTPS" in found["reason"]
+    assert facts["connections"] == facts["connections_plain"] and "handshakes" not in facts and facts["rps"]["rate"]
+    note("Gateway without HTTPS", run, found)
+
+
+@pytest.mark.parametrize(
+    ("listeners", "of", "more", "said"),
+    [
+        ([{**LISTENERS[1], "allowedRoutes": {"namespaces": {"from": "Same"}}}], CONTROLLER, {}, "(HTTPS 8443) takes routes of its own namespace alone"),
+        (LISTENERS[1:], CONTROLLER, {"ingress_host": "a.elsewhere.test"}, "ingress_host is a.elsewhere.test, and the listeners of the Gateway"),
+        (LISTENERS, "nobody", {}, f"The Gateway {GATEWAY} is not programmed"),
+    ],
+)
+def test_gateway_that_takes_no_route_of_ours(lab, certify, note, listeners, of, more, said):
+    with made(lab, *gateway(listeners, of)):
+        if of == CONTROLLER:
+            lab.kubectl("wait", "--for=condition=Programmed", "--timeout=20s", "--request-timeout=30s", "-n", "default", f"gateway/{NAME}")
+        run = certify(load={"rps": 1}, ingress_gateway=GATEWAY, **more)
+    found = run.finding("ingress_controller")
+    assert run.blocked() and said in run.error and found["result"] == ("FAIL" if of == "nobody" else "INCONCLUSIVE")
+    note("Gateway that takes no route", run, found)
+
+
+def test_what_the_controller_says_against_a_route(lab):
+    """It is handed on in its own words: here of a backend that is not there."""
+    place, parent = {"name": NAME, "namespace": "default"}, {"name": NAME, "namespace": "default"}
+    rules = [{"backendRefs": [{"name": "kubeproof-nobody", "port": 80}]}]
+    route = {"apiVersion": API, "kind": "HTTPRoute", "metadata": place, "spec": {"parentRefs": [parent], "rules": rules}}
+    asked = {"kubeconfig": str(STATE / "kubeconfig"), "namespace": "default", "name": NAME, "gateway": GATEWAY}
+    with served(lab, LISTENERS[:1]), made(lab, route):
+        argv = [ANSIBLE.with_name("ansible"), "localhost", "-m", "kubeproof.certify.ingress_route", "-a", json.dumps(asked)]
+        said = subprocess.run(argv, cwd=COLLECTION, env=ENVIRONMENT, check=True, capture_output=True, text=True).stdout
+    found = json.loads(said[said.index("{") :])["facts"]["route"]
+    assert found["state"].startswith("ResolvedRefs is False: BackendNotFound") and "kubeproof-nobody" in found["state"]

@@ -24,21 +24,32 @@ RUN_LABEL = "kubeproof.io/run"
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 # Where the lab's volumes are.
 DISK = "/var/lib/kubelet/local-path"
-# On the disk of the node: a filesystem of 22 MiB, and one that is read-only.
+# On the disk of the node: a filesystem of 22 MiB, one without a free inode, one that promises more than the pool under it has, and one that is read-only.
 PLACE = "/var/lib/kubelet/kubeproof-test"
 MOUNT = f"""sudo sh -ec '
-mkdir -p {PLACE}/small {PLACE}/frozen
-truncate -s 24M {PLACE}/small.img
+mkdir -p {PLACE}/small {PLACE}/crowded {PLACE}/thin {PLACE}/pool {PLACE}/frozen
+mount -t tmpfs -o size=40M tmpfs {PLACE}/pool
+truncate -s 24M {PLACE}/small.img {PLACE}/crowded.img
+truncate -s 200M {PLACE}/pool/thin.img
+ln -s pool/thin.img {PLACE}/thin.img
 mkfs.ext4 -q -F {PLACE}/small.img
-mount -o loop {PLACE}/small.img {PLACE}/small
-chmod 777 {PLACE}/small
+mkfs.ext4 -q -F -N 16 {PLACE}/crowded.img
+mkfs.ext4 -q -F {PLACE}/thin.img
+for one in small crowded thin; do
+  mount -o loop {PLACE}/$one.img {PLACE}/$one
+  chmod 777 {PLACE}/$one
+done
+number=0
+while touch {PLACE}/crowded/$number 2>/dev/null; do number=$((number + 1)); done
 mount --bind {PLACE}/frozen {PLACE}/frozen
 mount -o remount,ro,bind {PLACE}/frozen'"""
-UNMOUNT = f"sudo sh -c 'umount {PLACE}/small {PLACE}/frozen; rm -rf {PLACE}'"
+UNMOUNT = f"sudo sh -c 'umount {PLACE}/small {PLACE}/crowded {PLACE}/thin {PLACE}/frozen; umount {PLACE}/pool; rm -rf {PLACE}'"
 SHORT = {"random_read": 1, "random_write": 1, "mixed": 1, "workload": 1, "sequential_write": 1, "sequential_read": 1, "ramp": 0, "baseline": 1, "file": "64Mi"}
 NONE = dict.fromkeys(SHORT, 0) | {"file": "64Mi"}
 # Seconds until a run has begun to load, and until the guard of a killed one has removed what that left.
 SLOWLY = 120
+# Volumes that are there before us.
+BEFOREHAND = ("small", "crowded", "thin", "frozen")
 # Seconds that a claim of the tests may take; the lab's provisioner starts a pod for each volume.
 PATIENCE = 10
 
@@ -123,9 +134,10 @@ def test_classes_good_and_broken(lab, certify, note):
     classes = [
         storage_class("kept", reclaimPolicy="Retain", allowVolumeExpansion=True),
         storage_class("nobody", "nobody.example.com"),
+        # Its provisioner makes volumes on nodes, and is asked before there is one.
+        storage_class("hasty", binding="Immediate"),
         storage_class("limited"),
-        storage_class("small", "kubernetes.io/no-provisioner"),
-        storage_class("frozen", "kubernetes.io/no-provisioner"),
+        *(storage_class(name, "kubernetes.io/no-provisioner") for name in BEFOREHAND),
     ]
     declared = [{"name": name, "tier": "ssd", "required_iops": 100, "size": "1Gi"} for name in (CLASS, *(one["metadata"]["name"] for one in classes))]
     quota = {"kubeproof-limited.storageclass.storage.k8s.io/requests.storage": "1Mi"}
@@ -137,9 +149,9 @@ def test_classes_good_and_broken(lab, certify, note):
 
     lab.on(NODE, MOUNT)
     try:
-        with made(lab, *classes, volume("small"), volume("frozen")), once_there(lambda: namespace_of(lab, known), limit):
+        with made(lab, *classes, *map(volume, BEFOREHAND)), once_there(lambda: namespace_of(lab, known), limit):
             run = certify(load=SHORT, storage_classes=declared, storage_baseline_directory=DISK)
-            volumes = lab.kubectl("get", "persistentvolumes", "kubeproof-small", "kubeproof-frozen", "-o", "json")["items"]
+            volumes = lab.kubectl("get", "persistentvolumes", *(f"kubeproof-{name}" for name in BEFOREHAND), "-o", "json")["items"]
     finally:
         lab.on(NODE, UNMOUNT)
     is_measured(run)
@@ -147,7 +159,7 @@ def test_classes_good_and_broken(lab, certify, note):
     assert left(lab, run.directory.name) == []
     assert lab.on(NODE, f"ls {DISK}/*.fio 2>/dev/null", check=False) == ""
     # What was there before us is free again.
-    assert [one["status"]["phase"] for one in volumes] == ["Available", "Available"]
+    assert [one["status"]["phase"] for one in volumes] == ["Available"] * len(BEFOREHAND)
 
 
 def is_measured(run):
@@ -168,8 +180,11 @@ def say_what_is_broken(run, note):
     said = {
         "kept": "it did not grow within 2 s: waiting for an external controller",
         "nobody": "nobody.example.com",
+        "hasty": "configuration error, no node was specified",
         "limited": "exceeded quota: limited",
         "small": "there is no space left: ",
+        "crowded": "nothing can be written to it: No space left on device",
+        "thin": "No space left on device",
         "frozen": "it is mounted read-only",
     }
     assert {name: text for name, text in said.items() if text not in found[name]["value"]} == {}, found

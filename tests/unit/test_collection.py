@@ -23,7 +23,8 @@ NEWER_MODULES = {"graphlib", "zoneinfo", "tomllib"}
 NEWER_NAMES = {"removeprefix", "removesuffix", "pairwise", "bit_count", "BooleanOptionalAction"}
 # Run on the controller, with the kubernetes library.
 ON_THE_CONTROLLER = {
-    "api_identity", "api_streams", "apiserver_info", "cluster_config", "cluster_health", "cluster_info", "compare", "dns_info", "ingress_info", "job_run",
+    "api_identity", "api_streams", "apiserver_info", "cluster_config", "cluster_health", "cluster_info", "compare", "dns_info", "ingress_info", "ingress_route",
+    "job_run",
     "join", "network_info", "network_nodes", "node_reboot", "pod_exec", "pod_group", "pod_startup", "record", "render", "resume", "run_access",
     "scale_info", "scale_load", "scale_nodes", "seal",
     "service_probe", "sign", "storage_info", "verify", "volume_run",

@@ -18,7 +18,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / ".ansible" / "collections"))
 
 # pylint: disable=wrong-import-position
-from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import LAYERS, human  # noqa: E402
+from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import LAYERS  # noqa: E402
+from ansible_collections.kubeproof.certify.plugins.module_utils.human import human  # noqa: E402
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import PROFILES, listed  # noqa: E402
 
 PAGES = ROOT / "docs" / "checks"

@@ -6,8 +6,13 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 
+import pytest
+
+from ansible_collections.kubeproof.certify.plugins.module_utils import signature
 from ansible_collections.kubeproof.certify.tests.unit.plugins.module_utils.test_join import BAD, Results
+from ansible_collections.kubeproof.certify.tests.unit.plugins.module_utils.test_signature import Keys
 from ansible_collections.kubeproof.certify.tests.unit.test_history_playbooks import play
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -25,3 +30,19 @@ def test_runs_are_joined_shown_and_decide(tmp_path):
     status, said = play("join", tmp_path, "-e", f"certify_runs={load},{soak}", "--check")
     assert status != 0 and "Left out, so that it decides as a whole: 20261123t020000z-load" in said and "Verdict FAIL." in said, said
     assert len(list((tmp_path / "prod").glob("*-join"))) == 1
+
+
+@pytest.mark.skipif(not shutil.which("minisign"), reason="minisign is not installed")
+def test_it_is_signed_as_a_run_is(tmp_path):
+    (tmp_path / "prod").mkdir()
+    results, keys = Results(tmp_path / "prod"), Keys("minisign", tmp_path)
+    results.run(20)
+    results.run(22, "soak", ["etcd"])
+    # A key that cannot sign leaves nothing behind.
+    status, said = play("join", tmp_path, "-e", f"certify_sign=minisign certify_sign_key={tmp_path}/none")
+    assert status != 0 and f"certify_sign_key: there is no file {tmp_path}/none" in said, said
+    assert not list((tmp_path / "prod").glob("*-join"))
+    secret, public = keys.open
+    status, said = play("join", tmp_path, "-e", f"certify_sign=minisign certify_sign_key={secret}")
+    [path] = (tmp_path / "prod").glob("*-join/certificate.json")
+    assert status == 0 and signature.signed(path.read_bytes(), str(path), public) == f"{path}.minisig", said

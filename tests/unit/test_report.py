@@ -17,7 +17,8 @@ import sys
 import pytest
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import certificate as subject
-from ansible_collections.kubeproof.certify.plugins.module_utils import report_text
+from ansible_collections.kubeproof.certify.plugins.module_utils import report_html, report_text
+from ansible_collections.kubeproof.certify.plugins.module_utils.human import cells
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures" / "certificates"
@@ -62,7 +63,7 @@ def hostile(case):
 @pytest.mark.parametrize("make", [load, hostile])
 def test_the_summary_fits_the_terminal(case, make):
     lines = render("txt", make(case)).split("\n")
-    assert max(map(subject.cells, lines)) <= WIDTH
+    assert max(map(cells, lines)) <= WIDTH
     assert all(line.isprintable() and line == line.rstrip() for line in lines)
     assert all(first or second for first, second in zip(lines, lines[1:-1])) and lines[0]
 
@@ -94,6 +95,21 @@ def test_every_check_that_did_not_pass_and_every_item_is_shown(case):
         title = re.escape(finding["title"][:24])
         assert finding["result"] not in ("FAIL", "CONDITIONAL") or re.search(f"{finding['result']} .*{title}", text)
         assert finding["id"].replace("_", "&#95;") in markdown or finding["result"] == "NOT_APPLICABLE"
+
+
+@pytest.mark.parametrize("text", ["5", HOSTILE])
+def test_a_load_that_is_not_the_default_is_shown(text):
+    certificate = load(CASES[0])
+    setting = f"dns_load.load.{'external' if text == '5' else text}"
+    rows = [{"layer": "dns", "setting": setting, "default": text, "value": None}]
+    made = {"txt": render("txt", {**certificate, "loads": rows}), "md": render("md", {**certificate, "loads": rows})}
+    made["html"] = report_html.render({**certificate, "loads": rows})
+    if text == "5":
+        assert "load         dns_load.load.external: -, by default 5" in made["txt"]
+        assert "Load that is not the default" in made["md"] and "dns&#95;load.load.external" in made["md"]
+        assert "Load that is not the default" in made["html"] and "dns_load.load.external" in made["html"]
+    else:
+        assert max(map(cells, made["txt"].split("\n"))) <= WIDTH and HOSTILE not in made["md"] + made["html"]
 
 
 def test_a_whole_run_in_which_all_is_good_fits_a_screen():

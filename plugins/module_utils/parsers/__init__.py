@@ -29,6 +29,7 @@ PATH_PARSERS = {
     "clusterloader2": clusterloader2.parse,
     "dnsperf_files": dnsperf.parse_files,
     "k6": k6.parse,
+    "kbench_files": kbench.parse_files,
     "kube_burner": kube_burner.parse,
     "wrk_files": wrk.parse_files,
 }

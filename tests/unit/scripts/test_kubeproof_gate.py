@@ -373,12 +373,15 @@ KUBECTL = """#!/bin/sh
 [ "$1 $2" = "--kubeconfig prod" ] || exit 3
 case "$6" in
 /version) echo '{"gitVersion": "%(kubernetes)s"}' ;;
+*labelSelector=component%%3Detcd) echo '{"items": [%(etcd)s]}' ; echo 'Error from server (%(refused)s)' >&2 ; exit %(pods)s ;;
 /api/v1/nodes*) echo '{"metadata": {"remainingItemCount": %(more)s}, "items": [{}]}' ;;
 *) echo '{"metadata": {"uid": "%(uid)s"}}' ;;
 esac
 echo 'Warning: on standard error' >&2
 exit %(code)s
 """
+MEMBER = '{"spec": {"containers": [{"name": "etcd", "image": "%s"}]}}'
+ANSWERS = {"kubernetes": "v1.36.3", "more": 4, "uid": fake.UID, "code": 0, "pods": 0, "refused": "none", "etcd": MEMBER % "etcd:3.6.8-0"}
 
 
 @pytest.mark.parametrize(
@@ -392,20 +395,32 @@ exit %(code)s
         ({"uid": "another"}, 50, "is void: uid"),
         ({"code": 1}, 50, "cannot be compared with the cluster of prod: kubectl ended with 1: Warning"),
         ({"kubernetes": '"'}, 50, "cannot be compared"),
+        ({"etcd": MEMBER % "k8s.example.org/etcd:3.6.8-0"}, 0, "PASS"),
+        ({"etcd": f"{MEMBER % 'etcd:v3.6.8'}, {MEMBER % 'etcd:3.6.8-0@sha256:ab'}"}, 0, "PASS"),
+        ({"etcd": f"{MEMBER % 'etcd:3.6.8-0'}, {MEMBER % 'etcd:3.6.9-0'}"}, 50, "is void: etcd was '3.6.8' and is '3.6.8, 3.6.9'"),
+        ({"etcd": MEMBER % "etcd@sha256:ab"}, 0, "not compared: the version of etcd (3.6.8), which the cluster does not tell"),
+        ({"etcd": ""}, 0, "not compared: the version of etcd (3.6.8)"),
+        ({"pods": 1, "refused": "Forbidden"}, 0, "not compared: the version of etcd (3.6.8)"),
+        ({"pods": 1, "refused": "NotFound"}, 50, "cannot be compared"),
+        ({"etcd": "{}"}, 50, "cannot be compared"),
     ],
 )
 def test_a_cluster_that_changed_voids_it(ask, monkeypatch, tmp_path, change, status, text):
     program = tmp_path / "kubectl"
-    program.write_text(KUBECTL % {"kubernetes": "v1.36.3", "more": 4, "uid": fake.UID, "code": 0, **change})
+    program.write_text(KUBECTL % {**ANSWERS, **change})
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = ask(fake.certificate(), "--live", "prod")
+    document = fake.certificate()
+    document["voided_by"]["etcd"] = "3.6.8"
+    document["digest"] = gate.digest(document)
+    found = ask(document, "--live", "prod")
     assert found[0] == status and text in found[1]
+    assert ("not compared" in found[1]) == ("not compared" in text)
 
 
 def test_what_does_not_say_what_it_stands_on_is_void(ask, monkeypatch, tmp_path):
     program = tmp_path / "kubectl"
-    program.write_text(KUBECTL % {"kubernetes": "v1.36.3", "more": 4, "uid": fake.UID, "code": 0})
+    program.write_text(KUBECTL % ANSWERS)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     for told in (None, [], {}, {"uid": fake.UID, "kubernetes": "v1.36.3"}, {"uid": fake.UID, "kubernetes": "v1.36.3", "nodes": True}):

@@ -70,7 +70,7 @@ SCHEDULER = {
 
 def measured(profile="smoke"):
     """Return what a good run hands over."""
-    planned = plan(profile, {**DEFAULTS, "nodes": 3, "capacity": {}, "engines": ["k6"], "live": False, "apiserver_pull_images": ["a"]})
+    planned = plan(profile, {**DEFAULTS, "nodes": 3, "capacity": {"api_qps": 300} if profile == "stress" else {}, "engines": ["k6"], "live": False, "apiserver_pull_images": ["a"]})
     info = {
         "instances": {"cp1": {"url": "https://10.0.0.1:6443", "answers": True}},
         "nodes": {"count": 3, "ready": 3, "not_ready": [], "names": ["worker1"]},
@@ -316,6 +316,15 @@ def test_headroom_is_the_highest_rate_that_was_carried(damage, headroom):
     assert isinstance(found, list) is isinstance(headroom, list) and (found[0] if isinstance(found, list) else found) == pytest.approx(
         headroom[0] if isinstance(headroom, list) else headroom, abs=0.01
     )
+
+
+def test_a_step_that_is_too_short_for_a_sort_of_calls_says_so():
+    run = stressed()
+    sli = run["steps"]["ramp-125"]["windows"]["api"]["cp1"]["sli"]
+    sli.update({f"{name}  resource": {"count": 298, "below": {"1.0": 1.0, "2.0": 1.0}} for name in ("POST secrets", "PUT leases", "PUT nodes")})
+    found = facts_of(run)["stress"]
+    assert [step.get("short") for step in found["steps"]] == [None, ["POST secrets"], None, None, None, None]
+    assert found["said"].endswith("Too short for a percentile of POST secrets: ramp-125.") and found["headroom"]["ratio"] == [2.0, None]
 
 
 def test_headroom_ends_where_calls_are_slow():

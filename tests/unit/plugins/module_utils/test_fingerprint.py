@@ -45,6 +45,21 @@ def test_what_a_run_has():
     assert fingerprint.of_run(IDENTITY, other) == found
 
 
+LOADS = {"profile": "load", "loads": {"dns": {"load": {"pods": 4, "service": [{"share": 1.0, "seconds": 900}]}, "soak": {"pods": 1}}}}
+
+
+def test_how_layers_are_loaded_is_in_it():
+    long, short = fingerprint.of_run({}, {**RUN, **LOADS}), json.loads(json.dumps(LOADS).replace("900", "9"))
+    assert long["values"]["load of dns in load"] == '{"pods": 4, "service": [{"seconds": 900, "share": 1.0}]}'
+    [change] = fingerprint.changes(long, fingerprint.of_run({}, {**RUN, **short}))
+    assert change["what"] == "load of dns in load" and '"seconds": 9,' in change["after"]
+    # Only what this profile is loaded with; a layer whose settings are none is refused by its own plan.
+    soak = fingerprint.of_run({}, {**RUN, **LOADS, "profile": "soak"})
+    assert soak["values"]["load of dns in soak"] == '{"pods": 1}' and "load of dns in load" not in soak["values"]
+    assert fingerprint.unshared(long, soak) == ["load of dns in load", "load of dns in soak"] and fingerprint.unshared(long, long) == []
+    assert fingerprint.of_run({}, {**RUN, "profile": "load", "loads": {"dns": {"smoke": {}}, "etcd": 5}}) == fingerprint.of_run({}, RUN)
+
+
 @pytest.mark.parametrize("change", [{"nodes": 4}, {"kubernetes": "v1.36.4"}, {"uid": "v"}, {"configuration": {"kubelets": "v1.36.3 (2), v1.36.4 (1)"}},
                                     {"configuration": {}}])  # fmt: skip
 def test_every_change_is_seen(change):

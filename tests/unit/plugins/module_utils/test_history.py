@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from ansible_collections.kubeproof.certify.plugins.filter.regressions import regressions
 from ansible_collections.kubeproof.certify.plugins.module_utils import certificate as engine
 from ansible_collections.kubeproof.certify.plugins.module_utils import history_compare, history_report, history_runs, history_text, report_html
+from ansible_collections.kubeproof.certify.plugins.module_utils.human import cells
 from ansible_collections.kubeproof.certify.plugins.modules import compare as module
 from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
 
@@ -104,15 +105,20 @@ def scaled(certificate, scale):
     return certificate
 
 
+def like_interrupted(state):
+    return {**fake.load("interrupted"), "state": state}
+
+
 @pytest.mark.parametrize(
     ("first", "second", "text"),
     [
-        (run(1), run(2, cluster=other(uid="another")), "are of two clusters"),
-        (run(1), run(2, cluster={"name": "prod"}), "are of two clusters"),
-        (run(1, cluster={"name": "a"}), run(2, cluster={"name": "b"}), "are of two clusters"),
-        (run(1), run(2, profile="soak"), "have the profiles load and soak"),
-        (run(1), scaled(run(2), 0.1), "have the time scales 1 and 0.1"),
+        (run(1), run(2, cluster=other(uid="another")), "it is of another cluster"),
+        (run(1), run(2, cluster={"name": "prod"}), "it is of another cluster"),
+        (run(1, cluster={"name": "a"}), run(2, cluster={"name": "b"}), r"it is of another cluster \(a, not b\)"),
+        (run(1), run(2, profile="soak"), "its profile is load, not soak"),
+        (run(1), scaled(run(2), 0.1), "its time scale is 1, not 0.1"),
         (fake.load("interrupted"), fake.load("interrupted"), "was interrupted"),
+        (like_interrupted("finished"), fake.load("interrupted"), "nothing to compare"),
         (run(1, layers=("dns",), findings={"etcd": []}), run(2, layers=("etcd",)), "no layer in common"),
     ],
 )
@@ -235,6 +241,52 @@ def test_a_shortened_run_is_compared_with_one_that_was_as_short(top):
     assert history_report.report(str(top), "run6")["comparison"]["before"]["id"] == "run2"
 
 
+PARTIAL = {"layers": ("etcd",)}
+
+
+def test_a_run_that_measured_less_is_not_taken_for_the_one_before(top):
+    """Between two whole runs stand one of fewer layers, a shortened one, one of another profile, and one that was interrupted."""
+    keep(top, "run3", run(3, **PARTIAL))
+    keep(top, "run4", scaled(run(4), 0.1))
+    keep(top, "run5", run(5, profile="soak"))
+    keep(top, "run6", run(6))
+    made = history_report.report(str(top), "run6")
+    assert made["comparison"]["before"]["id"] == "run2" and made["comparison"]["unmeasured"] == []
+    assert {one["id"]: one["reason"] for one in made["passed_over"]} == {
+        "run5": "its profile is soak, not load, which loads differently",
+        "run4": "its time scale is 0.1, not 1, so that it loaded for other times",
+        "run3": "it did not measure apiserver, network, dns, storage, ingress",
+    }
+    assert "PASSED OVER\nrun5: its profile is soak" in made["text"]
+    # One of fewer layers can be compared with a whole one, and with one like itself.
+    keep(top, "run7", run(7, **PARTIAL))
+    made = history_report.report(str(top), "run7")
+    assert (made["comparison"]["before"]["id"], made["comparison"]["layers"], made["passed_over"]) == ("run6", ["etcd"], [])
+    assert "PASSED OVER" not in made["text"]
+
+
+def test_only_runs_that_measured_less_are_nothing_to_compare_with(tmp_path):
+    for number in range(history_text.MOST + 2):
+        keep(tmp_path, f"run{number}", {**run(number, **PARTIAL), "run": {**run()["run"], "id": f"run{number}", "started": f"2026-10-01T00:{number:02d}:00Z"}})
+    keep(tmp_path, "whole", run(20))
+    made = history_report.report(str(tmp_path), "whole")
+    assert made["comparison"] is None and len(made["passed_over"]) == history_text.MOST + 2
+    assert "there is nothing to compare" in made["text"] and made["text"].endswith("and 2 more\n")
+
+
+def test_a_baseline_that_measured_less_leaves_the_rest_open(top):
+    """It was named, so it is compared; what it did not measure is neither better nor worse."""
+    keep(top, "run3", run(3, **PARTIAL))
+    keep(top, "run4", run(4))
+    made = history_report.report(str(top), "run4", "run3")
+    assert made["comparison"]["layers"] == ["etcd"] and made["passed_over"] == []
+    assert "Not compared, since the run before did not measure them: apiserver, network, dns, storage, ingress" in made["text"]
+    found = regressions(run(4), str(top), "run3")
+    assert [(one["id"], one["result"]) for one in found] == [("regression_none", "PASS"), ("regression_measured", "INCONCLUSIVE")]
+    assert found[1]["reason"] == "Not compared: apiserver, network, dns, storage, ingress, which run3 did not measure."
+    assert all(one["judged"] and one["blocking"] for one in found)
+
+
 @pytest.mark.parametrize("before", ["run0", "{top}/run0", "{top}/run0/certificate.json"])
 def test_a_baseline(top, before):
     made = history_report.report(str(top), "run2", before.format(top=top))
@@ -244,7 +296,7 @@ def test_a_baseline(top, before):
 def test_a_baseline_that_is_not_there_or_of_another_cluster(top):
     with pytest.raises(history_runs.HistoryError, match="There is no run none in"):
         history_report.report(str(top), "run2", "none")
-    with pytest.raises(history_runs.HistoryError, match="are of two clusters"):
+    with pytest.raises(history_runs.HistoryError, match="it is of another cluster"):
         history_report.report(str(top), "run2", "foreign")
     with pytest.raises(history_runs.HistoryError, match="not a JSON document"):
         history_report.report(str(top), "run2", "cut")
@@ -253,7 +305,7 @@ def test_a_baseline_that_is_not_there_or_of_another_cluster(top):
 def test_the_first_run_has_nothing_to_be_compared_with(tmp_path):
     keep(tmp_path, "run0", run())
     made = history_report.report(str(tmp_path))
-    assert made["comparison"] is None and "is the first of its profile" in made["text"]
+    assert made["comparison"] is None and "is the first of its profile, time scale and layers" in made["text"]
     with pytest.raises(history_runs.HistoryError, match="has no run that ended"):
         history_report.report(str(tmp_path / "run0"))
     with pytest.raises(history_runs.HistoryError, match="Cannot read"):
@@ -282,7 +334,7 @@ def test_the_text_fits_the_terminal(top):
     hostile["findings"][0].update(value=0.9, result="FAIL")
     text = history_text.comparison(history_compare.compare(run(1), hostile)) + history_report.report(str(top))["text"]
     for line in text.split("\n"):
-        assert line.isprintable() and (engine.cells(line) <= 100 or line.startswith(("After ", "  ")) or "/" in line), line
+        assert line.isprintable() and (cells(line) <= 100 or line.startswith(("After ", "  ")) or "/" in line), line
 
 
 @settings(max_examples=150, deadline=None)

@@ -65,7 +65,16 @@ def measured(profile="load", **settings):
     return {
         "stress": stress_fake.known(CHECKS, planned(profile, **settings), settings=known) if profile == "stress" else {},
         "plan": planned(profile, **settings),
-        "info": {"found": True, "classes": ["t"], "path": {"via": "node port", "addresses": ["192.0.2.1"]}, "pods": {"t-1": 2}, "nodes": ["a"], "problem": ""},
+        "info": {
+            "found": True,
+            "kind": "HTTPRoute",
+            "gateway": "edge/public",
+            "route": {"state": "accepted", "seconds": 0.2},
+            "path": {"via": "node port", "addresses": ["192.0.2.1"], "http": 80, "https": 443, "said": "node port a:443"},
+            "pods": {"t-1": 2},
+            "nodes": ["a"],
+            "problem": "",
+        },
         "after": {"pods": {"t-1": 2}, "backends": {"b-0": True, "b-1": True}},
         "probe": {"answers": {"main": OURS, "plain": OURS, "stranger": {"answer": "status 404", "code": 0}}, "seconds": 1.5},
         "steps": {step["name"]: ran[step["name"]] if step["kind"] != "k6" else k6(step["rate"], step["seconds"]) for step in steps},
@@ -95,6 +104,45 @@ def findings(profile, facts):
 
 def finding(check, facts, profile="load"):
     return next(one for one in findings(profile, facts) if one["id"] == check)
+
+
+# The way ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("info", "result", "reason"),
+    [
+        ({}, "PASS", ""),
+        ({"route": {"state": "Accepted is False: NoMatchingParent: no"}, "problem": "The Gateway does not take our HTTPRoute."}, "FAIL", ""),
+        ({"route": {"seconds": 30}, "problem": "The controller has said nothing."}, "INCONCLUSIVE", "The controller has said nothing"),
+        ({"route": None}, "INCONCLUSIVE", "Not measured"),
+        ({"kind": "Ingress"}, "NOT_APPLICABLE", "The way is no Gateway"),
+        ({"kind": None}, "PASS", ""),
+    ],
+)
+def test_what_the_gateway_says_of_our_route(info, result, reason):
+    run = measured()
+    run["info"].update(info)
+    found = finding("ingress_route", cluster_facts(run))
+    assert found["result"] == result and reason in found["reason"]
+
+
+def test_a_gateway_without_https():
+    """What it has is judged; nothing is said of TLS."""
+    run = measured()
+    run["info"]["path"]["https"] = None
+    run["steps"].pop("handshakes")
+    run["skipped"] = {"handshakes": "The way to the ingress has no port for https."}
+    facts = cluster_facts(run)
+    assert facts["tls"] == {"used": False} and facts["connections"] == facts["connections_plain"]
+    for check in ("ingress_certificate", "ingress_handshakes"):
+        found = finding(check, facts)
+        assert found["result"] == "NOT_APPLICABLE" and "no listener for HTTPS" in found["reason"]
+
+
+def test_the_way_is_on_the_certificate():
+    found = finding("ingress_way", cluster_facts(measured()))
+    assert (found["result"], found["value"]) == ("INFO", "node port a:443")
 
 
 # The ramp ---------------------------------------------------------------------------------------------------------------------

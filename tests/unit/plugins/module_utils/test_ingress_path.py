@@ -26,19 +26,6 @@ def service(name, kind="NodePort", ports=None, balancer=(), labels=None, **spec)
     }
 
 
-def gateway(name, programmed=True, listeners=(), addresses=("192.0.2.9",)):
-    namespace, name = name.split("/")
-    return {
-        "metadata": {"namespace": namespace, "name": name},
-        "spec": {"gatewayClassName": "c", "listeners": list(listeners)},
-        "status": {"addresses": [{"value": one} for one in addresses], "conditions": [{"type": "Programmed", "status": str(programmed)}]},
-    }
-
-
-def listener(protocol, port, allowed="All", **more):
-    return {"protocol": protocol, "port": port, "allowedRoutes": {"namespaces": {"from": allowed}}, **more}
-
-
 @pytest.mark.parametrize(
     ("classes", "wanted", "name"),
     [
@@ -67,33 +54,6 @@ def test_no_class(classes, wanted, said):
         ingress_path.choose_class(classes, wanted)
     # What a setting names wrongly says nothing about the cluster.
     assert said in str(refused.value) and not refused.value.absent
-
-
-@pytest.mark.parametrize(
-    ("gateways", "wanted", "name"),
-    [
-        ([], "", None),
-        ([gateway("a/x"), gateway("a/y", False)], "", "x"),
-        ([gateway("a/x"), gateway("a/y", False)], "a/y", "y"),
-    ],
-)
-def test_gateway(gateways, wanted, name):
-    found = ingress_path.choose_gateway(gateways, wanted)
-    assert (found and found["metadata"]["name"]) == name
-
-
-@pytest.mark.parametrize(
-    ("gateways", "wanted", "said"),
-    [
-        ([gateway("a/x")], "x", "ingress_gateway is x, and the cluster has Gateway a/x."),
-        ([gateway("a/x"), gateway("a/y")], "", "2 of 2 Gateways are programmed. Name one in ingress_gateway: a/x, a/y."),
-        ([gateway("a/x", False)], "", "0 of 1 Gateways are programmed."),
-    ],
-)
-def test_no_gateway(gateways, wanted, said):
-    with pytest.raises(PathError) as refused:
-        ingress_path.choose_gateway(gateways, wanted)
-    assert said in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -133,9 +93,59 @@ def test_a_service_of_another_name_can_be_named():
     assert ingress_path.choose_service([service("edge/entry", "ClusterIP")], "edge/entry", "traefik.io/x")["metadata"]["name"] == "entry"
 
 
-def test_load_balancer_comes_first():
-    found = ingress_path.by_service(service("a/t", "LoadBalancer", balancer=[{"ip": "192.0.2.5"}, {"hostname": "lb.example.com"}]), NODES, ["b"])
-    assert found == {"via": "load balancer", "addresses": ["192.0.2.5", "lb.example.com"], "http": 80, "https": 443}
+@pytest.mark.parametrize(
+    ("balancer", "addresses", "kube_proxy"),
+    [
+        ([{"ip": "192.0.2.5"}], ["192.0.2.5"], True),
+        ([{"ip": "192.0.2.5", "ipMode": "VIP"}], ["192.0.2.5"], True),
+        # Then requests from within the cluster see the load balancer too, as they do by a name.
+        ([{"ip": "192.0.2.5", "ipMode": "Proxy"}], ["192.0.2.5"], False),
+        ([{"ip": "192.0.2.5"}, {"hostname": "lb.example.com"}], ["192.0.2.5", "lb.example.com"], False),
+        # One that says that it cannot serve a port is none.
+        ([{"ip": "192.0.2.4", "ports": [{"port": 80, "protocol": "TCP", "error": "Taken"}]}, {"ip": "192.0.2.5"}], ["192.0.2.5"], True),
+    ],
+)
+def test_load_balancer_comes_first(balancer, addresses, kube_proxy):
+    found = ingress_path.by_service(service("a/t", "LoadBalancer", balancer=balancer), NODES, ["b"])
+    assert found == {"via": "load balancer", "addresses": addresses, "kube_proxy": kube_proxy, "http": 80, "https": 443}
+
+
+@pytest.mark.parametrize("balancer", [[], [{}], [{"ip": "192.0.2.4", "ports": [{"port": 80, "error": "Taken"}]}]])
+def test_a_load_balancer_without_an_address_leaves_the_port_of_a_node(balancer):
+    found = ingress_path.by_service(service("a/t", "LoadBalancer", balancer=balancer), NODES, ["b"])
+    assert (found["via"], found["https"]) == ("node port", 30443)
+
+
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        ([], None),
+        ([{"ip": "192.0.2.5"}], (["192.0.2.5"], 80, 443)),
+        ([{"hostname": "lb.example.com", "ports": [{"port": 443, "protocol": "TCP"}]}], (["lb.example.com"], None, 443)),
+    ],
+)
+def test_status_of_our_ingress(entries, found):
+    path = ingress_path.by_status({"status": {"loadBalancer": {"ingress": entries}}})
+    assert found == (path and (path["addresses"], path["http"], path["https"])) and ingress_path.by_status({}) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "tls", "words"),
+    [
+        ({"via": "node port", "addresses": ["192.0.2.1"], "node": "a", "http": 30080, "https": 30443}, True, "node port a:30443"),
+        ({"via": "node port", "addresses": ["192.0.2.1"], "node": "a", "http": 30080, "https": 30443}, False, "node port a:30080"),
+        ({"via": "gateway", "addresses": ["2001:db8::1"], "http": 80, "https": None}, True, "gateway [2001:db8::1]:80"),
+        (
+            {"via": "load balancer", "addresses": ["192.0.2.5"], "kube_proxy": True, "http": 80, "https": 443},
+            True,
+            "load balancer 192.0.2.5:443, led there by kube-proxy",
+        ),
+        ({"via": "ingress_url", "addresses": []}, True, "ingress_url"),
+        ({"via": "ingress_url", "addresses": ["192.0.2.8"]}, True, "ingress_url at 192.0.2.8"),
+    ],
+)
+def test_the_way_in_words(path, tls, words):
+    assert ingress_path.said(path, tls) == words
 
 
 @pytest.mark.parametrize(
@@ -160,33 +170,6 @@ def test_no_way_by_the_service(one, nodes, behind, said, absent):
     with pytest.raises(PathError) as refused:
         ingress_path.by_service(one, nodes, behind)
     assert said in str(refused.value) and refused.value.absent is absent
-
-
-@pytest.mark.parametrize(
-    ("listeners", "ports"),
-    [
-        ([listener("HTTP", 80), listener("HTTPS", 443)], (80, 443)),
-        ([listener("HTTP", 80, "Same"), listener("HTTPS", 8443, "Selector")], (None, 8443)),
-        ([listener("HTTP", 80), listener("HTTPS", 443, tls={"mode": "Passthrough"}), listener("TCP", 9)], (80, None)),
-        ([listener("HTTP", 80), listener("HTTP", 8080)], (80, None)),
-    ],
-)
-def test_listeners_that_take_our_route(listeners, ports):
-    found = ingress_path.by_gateway(gateway("a/x", listeners=listeners))
-    assert (found["http"], found["https"]) == ports and found["addresses"] == ["192.0.2.9"]
-
-
-@pytest.mark.parametrize(
-    ("one", "said"),
-    [
-        (gateway("a/x", listeners=[{"protocol": "HTTP", "port": 80}]), "No listener of the Gateway a/x takes routes of other namespaces."),
-        (gateway("a/x", listeners=[listener("HTTP", 80)], addresses=[]), "The Gateway a/x has no address."),
-    ],
-)
-def test_no_way_by_the_gateway(one, said):
-    with pytest.raises(PathError) as refused:
-        ingress_path.by_gateway(one)
-    assert str(refused.value).startswith(said)
 
 
 @pytest.mark.parametrize(

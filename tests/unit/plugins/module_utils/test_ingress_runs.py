@@ -21,6 +21,7 @@ STEPS = [
 ]
 SETUP = {
     "host": HOST,
+    "plain": f"plain-{HOST}",
     "url": "",
     "path": PATH,
     "mark": "kubeproof/run-1/",
@@ -73,6 +74,15 @@ def test_urls(tls, path, urls):
     assert found["urls"] == {"straight": "http://backend:80/", **urls}
     # The names are in the clients' hosts file, so that SNI and the Host header are those of a client outside.
     assert found["aliases"] == {"192.0.2.1": [HOST, f"plain-{HOST}", f"stranger-{HOST}"]}
+
+
+def test_a_way_without_tls_is_measured_without():
+    found = made(True, path={**PATH, "https": None}, plain=HOST)
+    main = f"http://{HOST}:30080/"
+    assert {name: found["urls"].get(name) for name in ("main", "plain", "tls")} == {"main": main, "plain": main, "tls": None}
+    assert found["skipped"] == {"handshakes": "The way to the ingress has no port for https."}
+    # One name with and without TLS is one line of the hosts file.
+    assert found["aliases"] == {"192.0.2.1": [HOST, f"stranger-{HOST}"]}
 
 
 def test_the_owners_url():

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.kubeproof.certify.plugins.filter.storage_cluster_facts import FilterModule
 from ansible_collections.kubeproof.certify.plugins.module_utils import checks as engine
+from ansible_collections.kubeproof.certify.plugins.module_utils import storage_kbench
+from ansible_collections.kubeproof.certify.plugins.module_utils.parsers import kbench
 from ansible_collections.kubeproof.certify.plugins.module_utils.storage_facts import cluster_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import SHAPES, plan
 from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
@@ -46,19 +48,29 @@ def measured(profile="smoke", **more):
     """Return what the modules returned, with as many rounds as the plan has, each as the recorded one."""
     found = {"plan": planned(profile, **more), **copy.deepcopy(RECORDED)}
     jobs = found["volumes"]["local-path-1"]["facts"]["jobs"]
-    for job in found["plan"]["steps"][0]["jobs"]:
-        jobs.setdefault(job["name"], copy.deepcopy(jobs.get(f"{job['job']}-1") or stressed(job, jobs["workload-1"])))
-    known = {"checks": CHECKS, "settings": SETTINGS, "health": stress_fake.HEALTH, "after": stress_fake.HEALTH}
-    return {**found, "stress": known} if profile == "stress" else found
+    planned_jobs = found["plan"]["steps"][0]["jobs"]
+    if profile == "stress":
+        steps = {job["name"]: {"local-path-1": {"facts": stressed(job, jobs["workload-1"]), "error": ""}} for job in planned_jobs}
+        known = stress_fake.known(CHECKS, {"steps": planned_jobs}, settings=SETTINGS)
+        return {**found, "stress": {"local-path": known}, "ran": {"local-path": steps}}
+    for job in planned_jobs:
+        jobs.setdefault(job["name"], copy.deepcopy(jobs[f"{job['job']}-1"]))
+    return found
 
 
 def stressed(job, recorded):
-    """Return what a job of the ramp measured that held its rate."""
+    """Return what fio says of a job of the ramp that held its rate."""
     found = copy.deepcopy(recorded)
     for way, rate in job["rate"].items():
         found[way].update(rate=rate, bandwidth=rate * 4096)
         found[way]["latency"].update(p99=0.002, count=rate * job["seconds"])
-    return {**found, "runtime": job["seconds"]}
+    devices = found.pop("devices", {})
+    return {"jobs": {job["name"]: {**found, "runtime": job["seconds"]}}, "devices": devices}
+
+
+def step_of(found, name):
+    """Return what fio measured in a step of the ramp."""
+    return found["ran"]["local-path"][name]["local-path-1"]["facts"]["jobs"][name]
 
 
 def volume_of(found):
@@ -107,15 +119,41 @@ def test_every_check_of_a_profile_finds_its_fact(profile):
 def test_the_ramp_of_a_class(job, ways, ratio):
     found = measured("stress")
     for way, more in ways.items():
-        volume_of(found)["jobs"][job][way].update(more)
+        step_of(found, job)[way].update(more)
     ramp = of_class(found)["stress"]
-    assert ramp["headroom"]["ratio"] == ratio and ramp["recovery"]["seconds"] == 1.0 and "a closed loop: 32 requests" in ramp["said"]
+    assert ramp["headroom"]["ratio"] == ratio and ramp["recovery"]["seconds"] == 3.0 and "a closed loop: 32 requests" in ramp["said"]
 
 
 def test_a_ramp_that_did_not_run_has_no_headroom():
     found = measured("stress")
-    del volume_of(found)["jobs"]["ramp-100"]
+    found["ran"]["local-path"]["ramp-100"]["local-path-1"] = {"error": "fio ended with exit code 1"}
+    assert volume_of(found)["errors"] == 0 and of_class(found)["errors"] == 1
     assert "headroom" not in of_class(found)["stress"] and judge(found, "stress")["storage_headroom"]["result"] == "INCONCLUSIVE"
+
+
+def test_the_ramp_goes_on_where_it_is_not_at_its_end():
+    found = measured("stress", stress={"bisect": True})
+    assert "stress" not in cluster_facts(found)
+    found.update(ramping="local-path")
+    assert cluster_facts(found)["stress"]["next"]["name"] == "again-200"
+    found["stress"]["local-path"]["runs"][2:] = []
+    assert cluster_facts(found)["stress"]["next"]["name"] == "ramp-150"
+    step_of(found, "ramp-125")["read"]["latency"].update(p99=0.02)
+    assert cluster_facts(found)["stress"]["next"]["name"] == "recovery-1"
+    found["stress"] = {}
+    assert cluster_facts(found)["stress"]["next"]["name"] == "ramp-100"
+
+
+def test_bisection_takes_a_volume_between_two_steps():
+    found = measured("stress", stress={"bisect": True})
+    [step], known = found["plan"]["steps"], found["stress"]["local-path"]
+    step_of(found, "ramp-125")["read"]["latency"].update(p99=0.02)
+    [bisect] = [job for job in step["spare"] if job["name"] == "bisect-112"]
+    found["ran"]["local-path"]["bisect-112"] = {"local-path-1": {"facts": stressed(bisect, volume_of(found)["jobs"]["workload-1"]), "error": ""}}
+    known["runs"] = [known["runs"][0], known["runs"][1], {**known["runs"][-1], "began": 1200.0, "ended": 1260.0}]
+    known["runs"].append({**known["runs"][-1], "name": "bisect-112", "began": 1270.0, "ended": 1330.0})
+    ramp = of_class(found)["stress"]
+    assert ramp["headroom"]["share"] == 1.125 and ramp["broke"]["share"] == 1.25 and ramp["next"]["name"] == "bisect-119"
 
 
 def test_every_check_finds_its_fact():
@@ -123,7 +161,7 @@ def test_every_check_finds_its_fact():
     growing["info"]["classes"]["local-path"]["expandable"] = True
     volume_of(growing)["expand"] = {"grown": True, "seconds": 3.0}
     found = judge(growing)
-    beyond = {"storage_headroom", "storage_recovered", "storage_breaking_point"}
+    beyond = {"storage_headroom", "storage_recovered", "storage_breaking_point", "storage_kbench_read_p99", "storage_kbench_write_p99"}
     assert {name for name, one in found.items() if one["value"] is None} == beyond and set(found) == set(CHECKS)
 
 
@@ -294,19 +332,71 @@ def test_a_class_that_is_not_there_stops_the_load():
     assert finding["gate"] is True and (finding["result"], finding["entry"], finding["value"]) == ("FAIL", "fast", False)
 
 
+def kbench_round():
+    """Return what a round of kbench measured."""
+
+    def job(side, latency):
+        part = {"rate": 9000.0, "bandwidth": 4e8, "latency": {"count": 180_000, "p99": latency, "p999": 2 * latency}}
+        return {side: part, "runtime": 20.0}
+
+    jobs = [(kbench.job_name(section, order, side), section, side) for section in kbench.ENDINGS for order in kbench.ORDERS for side in ("read", "write")]
+    devices = {"vda": {"reads": 400_000, "writes": 400_000}}
+    return {"fio": {one: {"jobs": {name: job(side, 0.001) for name, section, side in jobs if section == one}, "devices": devices} for one in kbench.ENDINGS}}
+
+
+def kbench_measured():
+    """Return what the modules returned of three rounds of kbench."""
+    found = {**measured(), "plan": planned("load", engine="kbench", storage_kbench_image="kbench")}
+    volume_of(found).update(jobs={f"kbench-{number}": kbench_round() for number in (1, 2, 3)}, cached={"rate": 100_000.0})
+    return found
+
+
 def test_kbench():
-    more = {"engine": "kbench", "storage_kbench_image": "kbench"}
-    found = {**measured(), "plan": planned("load", **more)}
-    one = {"iops": {"random": {"read": 9000, "write": 8000}}, "bandwidth": {"sequential": {"read": 5e8, "write": 4e8}}}
-    volume_of(found).update(jobs={f"kbench-{number}": copy.deepcopy(one) for number in (1, 2, 3)})
-    volume_of(found)["jobs"]["kbench-2"]["iops"]["random"]["read"] = 6000
+    found = kbench_measured()
+    volume_of(found)["jobs"]["kbench-2"]["fio"]["iops"]["jobs"]["rand-read-iops"]["read"]["rate"] = 6000.0
+    volume_of(found)["jobs"]["kbench-3"]["fio"]["latency"]["jobs"]["rand-write-lat"]["write"]["latency"]["p99"] = 0.007
     facts = of_class(found)
-    assert facts["random_read"] == {"rate": 6000, "rounds": 3, "seconds": 60, "steadiness": 0.667} and facts["sequential_write"]["bandwidth"] == 4e8
+    assert facts["direct"]["proven"] is True and facts["file"] > 0 and facts["sequential_write"]["bandwidth"] == 4e8
+    assert {name: facts["random_read"][name] for name in ("rate", "rounds", "seconds", "samples", "steadiness")} == {
+        "rate": 6000.0, "rounds": 3, "seconds": 60, "samples": 540_000, "steadiness": 0.667,
+    }  # fmt: skip
     findings = judge(found)
     assert findings["storage_random_read_iops"]["value"] == 6000 and findings["storage_random_read_iops"]["reason"].startswith("Too few samples: 60")
-    assert "kbench knows no percentiles" in findings["storage_latency_p99"]["reason"]
+    assert findings["storage_kbench_write_p99"]["value"] == 0.007 and findings["storage_kbench_read_p99"]["value"] == 0.001
+    assert "kbench has no fixed rate" in findings["storage_latency_p99"]["reason"] and "kbench" in findings["storage_workload_iops"]["reason"]
     del volume_of(found)["jobs"]["kbench-3"]
     assert "random_read" not in of_class(found)
+
+
+def test_the_numbers_of_kbench_are_doubted_as_those_of_fio():
+    found = kbench_measured()
+    volume_of(found)["cached"]["rate"] = 10_000.0
+    assert of_class(found)["missing"]["random_read"] == "too good to be true: 9000/s, and memory gives 10000/s"
+    found = kbench_measured()
+    # Twice 180,000 requests one at a time: the disk saw a tenth of them.
+    volume_of(found)["jobs"]["kbench-2"]["fio"]["latency"]["devices"]["vda"]["reads"] = 36_000
+    facts = of_class(found)
+    assert facts["direct"] == {"proven": False, "by": "the disk vda counted 10% of the requests"} and "random_write" not in facts
+    found = kbench_measured()
+    volume_of(found)["jobs"]["kbench-1"]["fio"]["iops"]["jobs"]["rand-read-iops"]["runtime"] = 3.0
+    assert of_class(found)["missing"]["random_read"] == "it ended after 3 of 20 s"
+
+
+@pytest.mark.parametrize("path", [("iops", "jobs", "rand-read-iops"), ("iops", "jobs"), ("iops",), ("latency",), ()])
+def test_what_kbench_did_not_measure_is_absent(path):
+    found = kbench_measured()
+    at = volume_of(found)["jobs"]["kbench-2"]
+    for key in ("fio", *path)[:-1]:
+        at = at[key]
+    del at[("fio", *path)[-1]]
+    facts = of_class(found)
+    assert ("random_read" in facts) is (path == ("latency",)) and ("single_read" in facts) is (path != ("latency",) and path != ())
+
+
+def test_enough_rounds_of_kbench_are_judged():
+    """The floor of the checks, by rounds, is what the plan says."""
+    floors = [check["min_samples"] for check in CHECKS.values() if check.get("samples", "").endswith(".seconds")]
+    assert storage_kbench.ENOUGH == max(floors)
 
 
 KEYS = ["facts", "local-path-1", "jobs", "provision", "bound", "outcome", "random_read-1", "classes", "local-path", "left", "space", "cached", "read"]

@@ -123,7 +123,8 @@ def test_the_disk_below():
 
 def test_kbench():
     run = storage_fio.kbench({"name": "kbench-1", "seconds": 90}, "quick", 256 * 2**20)
-    assert run["argv"] == ["bash", "/fio/run.sh"] and run["parser"] == "kbench" and run["timeout"] == 180
+    assert run["argv"] == ["bash", "/fio/run.sh"] and run["timeout"] == 180
+    assert (run["parser"], run["result"]) == ("kbench_files", ".")
     assert (run["environment"]["FILE_NAME"], run["environment"]["SIZE"], run["environment"]["MODE"]) == (FILE, "256M", "quick")
 
 

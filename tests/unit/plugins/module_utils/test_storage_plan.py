@@ -41,8 +41,13 @@ def test_stress_is_the_workload_at_shares_of_its_rate():
     [step] = plan("stress", settings())["steps"]
     assert [(job["name"], sum(job["rate"].values()), job["seconds"]) for job in step["jobs"]] == [
         ("ramp-100", 20000, 120), ("ramp-125", 25000, 120), ("ramp-150", 30000, 120), ("ramp-175", 35000, 120), ("ramp-200", 40000, 120),
-        ("recovery-1", 14000, 120), ("recovery-2", 14000, 120), ("recovery-3", 14000, 120),
+        ("recovery-1", 14000, 120),
     ]  # fmt: skip
+    assert step["spare"] == [] and step["beside"] > 3000
+    steps = plan("stress", settings(storage_nodes=["a", "b"], stress={"bisect": True}))["steps"]
+    assert [one["beside"] for one in steps] == [3600 + step["seconds"]] * 2
+    assert [(job["name"], sum(job["rate"].values())) for job in steps[0]["spare"]][:2] == [("bisect-74", 14750), ("bisect-77", 15500)]
+    assert plan("smoke", settings())["steps"][0]["beside"] == 0
     assert plan("stress", settings(storage_classes=[{"name": "a", "size": "1Gi"}]))["steps"][0]["jobs"] == []
     slow = plan("stress", settings(storage_classes=[{**FAST, "required_iops": 500}]))["steps"][0]["jobs"]
     assert slow[0]["seconds"] * 500 >= 100_000 and slow[0]["seconds"] <= 330
@@ -113,7 +118,9 @@ def test_kbench():
     given = {"engine": "kbench", "storage_kbench_image": "registry.example.com/kbench"}
     planned = plan("load", settings(**given))
     assert names(planned["steps"][0]) == ["kbench-1", "kbench-2", "kbench-3"] and planned["steps"][0]["mode"] == "full"
-    assert "no percentiles" in planned["missing"][-1] and planned["disk"] == {}
+    assert "storage_load.load.repeats: 30 on, 3 are planned" in planned["missing"][-1] and planned["disk"] == {}
+    many = plan("load", settings(**given, storage_load={"load": {"repeats": 30, "file": "1Gi"}}))
+    assert many["missing"][-1].endswith("certify_storage_engine: fio has both") and many["seconds"] > 30 * 400
     assert plan("smoke", settings(**given))["steps"][0]["mode"] == "quick"
     assert plan("smoke", settings(**given, live=True))["steps"][0]["jobs"] == []
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import json
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -45,9 +46,9 @@ CHECKS = {
 POD = "kube-system/coredns-a"
 
 
-def planned(bisect=False):
+def planned(bisect=False, seconds=50):
     settings = {"stress": {"shares": [1.0, 1.25, 1.5], "bisect": bisect}}
-    steps, spare = stress_plan.ramp(lambda share, seconds: {"rate": round(1000 * share), "seconds": seconds}, 60, settings)
+    steps, spare = stress_plan.ramp(lambda share, length: {"rate": round(1000 * share), "seconds": length}, seconds, settings)
     return {"steps": steps, "spare": spare, "stress": stress_plan.about(settings, 1000)}
 
 
@@ -90,9 +91,18 @@ def test_a_step_has_the_samples_that_its_checks_ask(layer, scale):
     source = (ROLES.parent / f"plugins/module_utils/{layer}_facts.py").read_text(encoding="utf-8")
     wanted = {name for name in checks if f'"{name}"' in source and "samples" in checks[name] and "each" not in checks[name]}
     found = layer_plan(layer, time_scale=scale)
-    steps = [step for step in found["steps"] if "phase" in step and "rates" not in step]
+    steps = [step for step in found["steps"] if step.get("phase", "probe") != "probe" and "rates" not in step]
     assert steps or layer in ("storage", "network")
     assert all(step["rate"] * step["seconds"] >= checks[name]["min_samples"] for step in steps for name in wanted)
+
+
+def test_each_sort_of_a_whole_load_on_the_api_has_its_percentile():
+    """What does least of it is a POST of one of three kinds."""
+    mix = json.loads(re.search(r"setting\('MIX', '(.*)'\)", (ROLES / "apiserver/files/k6/objects.js").read_text(encoding="utf-8"))[1])
+    assert (mix["PATCH"] / sum(mix.values()) / 3, mix["CHURN"] / 2 / sum(mix.values()) / 3) == (apiserver_plan.PATCHED, apiserver_plan.POSTED)
+    loaded = [step for step in layer_plan("apiserver")["steps"] if step.get("phase") == "ramp"]
+    assert len(loaded) == 5 and all(step["rate"] * step["seconds"] * apiserver_plan.POSTED >= 299 for step in loaded)
+    assert [step["whole"] for step in layer_plan("apiserver")["steps"] if step.get("phase") == "probe"] == [step["name"] for step in loaded]
 
 
 def test_nothing_broke():
@@ -178,6 +188,35 @@ def test_a_step_that_was_stopped_is_broken():
     assert "the leader changed" in found["said"] and found["headroom"]["ratio"] == 1.0 and found["next"]["name"] == "recovery-1"
 
 
+@pytest.mark.parametrize(
+    ("changes", "run", "said"),
+    [
+        ({"errors": 0.4}, {}, "Share of errors in the first 15 s: 40 %, critical <= 10 %"),
+        ({}, {"health": {**HEALTH, "nodes": {"count": 2, "not_ready": ["worker1"]}}}, "worker1 is not ready"),
+        ({}, {"aborted": True, "error": "the leader changed"}, "The step was stopped: the leader changed"),
+    ],
+)
+def test_a_probe_that_shows_too_much_ends_the_ramp_before_its_step(changes, run, said):
+    names = ["probe-100", "ramp-100", "probe-125", "recovery-1"]
+    found = measured({"probe-125": changes}, names, plan=planned(seconds=60), probe_125=run)
+    assert found["headroom"]["ratio"] == 1.0 and found["broke"]["rate"] == 1250 and found["said"].endswith(f"broke at 125 % (1,250/s): {said}.")
+    assert [(step["name"], step["phase"], step["held"]) for step in found["steps"][:2]] == [("ramp-100", "ramp", True), ("ramp-125", "ramp", False)]
+
+
+@pytest.mark.parametrize("changes", [{"errors": 0.1}, {"errors": None}, {"p99": 9.0}, {"achieved": 1}, {"limited": "slow"}])
+def test_a_probe_says_nothing_but_that(changes):
+    """It is too short for a percentile, and for a rate."""
+    found = measured({"probe-125": changes}, ["probe-100", "ramp-100", "probe-125"], plan=planned(seconds=60))
+    assert found["next"]["name"] == "ramp-125" and [step["name"] for step in found["steps"]] == ["ramp-100"] and found["most"] == 1000
+
+
+@pytest.mark.parametrize("changes", [None, {"error": "k6 failed"}])
+def test_a_probe_that_did_not_run_ends_the_ramp_as_its_step_would(changes):
+    views = {"probe-125": None} if changes is None else {}
+    found = measured(views, ["probe-100", "ramp-100", "probe-125"], plan=planned(seconds=60), probe_125=changes or {})
+    assert found["headroom"]["ratio"] == [1.0, None] and "broke" not in found and found["next"]["name"] == "recovery-1"
+
+
 def endpoints(**changes):
     member = {"raft_term": 4, "db_size": 100, "errors": []}
     return {"etcd": {"endpoints": {"a": {**member, **changes}, "b": dict(member)}, "quota": 1000}}
@@ -209,6 +248,12 @@ def test_recovery_is_the_time_until_a_step_that_was_good_began():
     assert found["hysteresis"] == ["70 % was not held after 100 % had been: Latency, P99 (a): 200 ms, critical < 50 ms."]
     found = measured({"ramp-125": {"p99": 1.0}, "recovery-1": {"p99": 0.2}, "recovery-2": {"p99": 0.2}}, names)
     assert found["recovery"]["seconds"] == [126.0, None] and found["next"]["name"] == "recovery-3"
+
+
+def test_what_was_too_short_is_said():
+    found = measured({"ramp-100": {"short": ["PUT a", "POST a"]}, "ramp-125": {"short": ["POST a"]}})
+    assert found["said"].endswith("it may carry more. Too short for a percentile of POST a, PUT a: ramp-100, ramp-125.")
+    assert [step.get("short") for step in found["steps"]] == [["PUT a", "POST a"], ["POST a"], None, None]
 
 
 def test_without_a_run_it_is_said_what_comes_first():

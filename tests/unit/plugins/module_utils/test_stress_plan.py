@@ -14,9 +14,9 @@ SHARES = [1.0, 1.25, 1.5, 1.75, 2.0]
 LIMIT = 900
 
 
-def made(shares=None, bisect=False, seconds=300, **more):
+def made(shares=None, bisect=False, seconds=300, probed=False, **more):
     settings = {"stress": {"shares": shares or SHARES, "bisect": bisect}, **more}
-    steps, spare = stress_plan.ramp(lambda share, length: {"rate": round(1000 * share), "seconds": length}, seconds, settings, 3000)
+    steps, spare = stress_plan.ramp(lambda share, length: {"rate": round(1000 * share), "seconds": length}, seconds, settings, 3000, probed=probed)
     return {"steps": [{"name": "warm", "seconds": 1}, *steps], "spare": spare}
 
 
@@ -96,6 +96,26 @@ def test_a_step_is_long_enough_for_its_samples():
     assert made()["steps"][-1]["seconds"] == stress_plan.RECOVERY_SECONDS
 
 
+def test_a_long_step_is_tried_first():
+    rows = simulated(made(bisect=True, probed=True), lambda share, name: name.startswith("probe") or share < 1.6)
+    ramp = [name for percent in (100, 125, 150, 175) for name in (f"probe-{percent}", f"ramp-{percent}")]
+    assert names(rows) == [*ramp, "recovery-1", "probe-162", "bisect-162", "again-150"]
+    assert [step["phase"] for step in made(seconds=59, probed=True)["steps"][1:]] == ["ramp"] * 5 + ["recovery"]
+
+
+def test_the_costliest_steps_of_bisection_have_their_probes():
+    spare = made(bisect=True, probed=True)["spare"]
+    found = stress_plan.costliest(spare)
+    assert len(found) == 2 * stress_plan.MOST_BISECTED and max(step["share"] for step in found) == max(step["share"] for step in spare)
+
+
+@pytest.mark.parametrize(("quantile", "share", "expected"), [(0.99, 1, 299), (0.95, 1, 59), (0.999, 1, 2995), (0.99, 0.05, 5980), (0.5, 1, 5)])
+def test_samples_of_a_percentile(quantile, share, expected):
+    assert stress_plan.samples(quantile, share) == expected
+    # One fewer could be within the bound by chance more often than one time in twenty.
+    assert quantile ** (round(expected * share) - 1) > 0.05 >= quantile ** round(expected * share)
+
+
 @pytest.mark.parametrize("shares", ["x", [], [1.0, 1.0], [2.0, 1.0], [0.5, 1.0], [True], [1.0, "2"], [1.0, 1.001], [1.0, 1000]])
 def test_refused_shares(shares):
     with pytest.raises(PlanError, match="certify_stress_shares"):
@@ -104,7 +124,7 @@ def test_refused_shares(shares):
 
 @pytest.mark.parametrize("settings", [{}, {"stress": {}}, {"stress": {"shares": None, "bisect": False}}])
 def test_a_cleanup_that_knows_no_settings_has_the_usual_ramp(settings):
-    steps, spare = stress_plan.ramp(lambda share, length: {"rate": 1, "seconds": length}, 60, settings)
+    steps, spare = stress_plan.ramp(lambda share, length: {"rate": 1, "seconds": length}, 50, settings)
     assert [step["share"] for step in steps] == [*SHARES, stress_plan.RECOVERY] and spare == []
 
 
@@ -113,9 +133,9 @@ def test_a_cluster_that_serves_has_no_ramp():
 
 
 @hypothesis_settings(deadline=None)
-@given(st.lists(st.integers(71, 400), min_size=1, max_size=6, unique=True), st.lists(st.sampled_from([True, False, None]), max_size=90), st.booleans())
-def test_it_ends_whatever_happens_and_no_name_comes_twice(percents, fates, bisect):
-    plan, rows, clock = made([one / 100 for one in sorted(percents)], bisect), [], 0.0
+@given(st.lists(st.integers(71, 400), min_size=1, max_size=6, unique=True), st.lists(st.sampled_from([True, False, None]), max_size=90), st.booleans(), st.booleans())
+def test_it_ends_whatever_happens_and_no_name_comes_twice(percents, fates, bisect, probed):
+    plan, rows, clock = made([one / 100 for one in sorted(percents)], bisect, probed=probed), [], 0.0
     for held in [*fates, *[False] * 60]:
         step = stress_plan.following(plan, rows, LIMIT)
         if step is None:

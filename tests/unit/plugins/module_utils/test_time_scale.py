@@ -69,6 +69,8 @@ def test_a_record_that_cannot_be_read_is_no_whole_run(scale, scaled):
 @pytest.mark.parametrize("layer", sorted(PLANS))
 def test_every_layer_is_shorter_and_asks_the_same(layer, profile):
     whole, short = planned(layer, profile, 1), planned(layer, profile, 0.02)
+    # What is short needs no probe of seconds before it.
+    whole["steps"] = [step for step in whole["steps"] if step.get("phase") != "probe"]
     assert [step["name"] for step in short["steps"]] == [step["name"] for step in whole["steps"]]
     if layer not in ("network", "storage"):
         assert [step.get("rate") for step in short["steps"]] == [step.get("rate") for step in whole["steps"]]

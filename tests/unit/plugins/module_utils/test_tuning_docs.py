@@ -16,7 +16,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / ".ansible" / "collections"))
 
 # pylint: disable=wrong-import-position
-from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import human  # noqa: E402
+from ansible_collections.kubeproof.certify.plugins.module_utils.human import human  # noqa: E402
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import listed  # noqa: E402
 from ansible_collections.kubeproof.certify.plugins.module_utils.tuning_page import COMPONENTS, component  # noqa: E402
 

@@ -14,6 +14,10 @@ from ansible_collections.kubeproof.certify.tests.unit.plugins.cluster_fake impor
 PODS = "/api/v1/namespaces/edge/pods"
 SLICES = ingress_info.SLICES.format("edge")
 GATEWAYS = f"{ingress_info.GATEWAY_API}/gateways"
+GATEWAY_CLASSES = f"{ingress_info.GATEWAY_API}/gatewayclasses"
+ROUTES = f"{ingress_info.GATEWAY_API}/httproutes"
+RUN, SPACE = "run-1", "run"
+HOST = "run-1.ingress.kubeproof.test"
 BACKENDS = "/api/v1/namespaces/run/pods"
 
 
@@ -34,9 +38,10 @@ def service(kind="NodePort", balancer=()):
     return {"metadata": {"name": "traefik", "namespace": "edge"}, "spec": spec, "status": {"loadBalancer": {"ingress": list(balancer)}}}
 
 
+ALL = {"namespaces": {"from": "All"}}
 GATEWAY = {
     "metadata": {"name": "public", "namespace": "edge"},
-    "spec": {"gatewayClassName": "envoy", "listeners": [{"protocol": "HTTP", "port": 80, "allowedRoutes": {"namespaces": {"from": "All"}}}]},
+    "spec": {"gatewayClassName": "envoy", "listeners": [{"name": "web", "protocol": "HTTP", "port": 8000, "allowedRoutes": ALL}]},
     "status": {"addresses": [{"value": "192.0.2.9"}], "conditions": [{"type": "Programmed", "status": "True"}]},
 }
 
@@ -50,7 +55,7 @@ def fixture_api(monkeypatch):
             "/api/v1/nodes": [node("a", "192.0.2.1"), node("b", "192.0.2.2", "False")],
             "/api/v1/services": [service()],
             ingress_info.CLASSES: [{"metadata": {"name": "traefik"}, "spec": {"controller": "traefik.io/ingress-controller"}}],
-            SLICES: [{"endpoints": [{"conditions": {"ready": True}, "nodeName": "a", "targetRef": {"name": "traefik-1"}}]}],
+            SLICES: [{"ports": [{"name": "web", "port": 8000}], "endpoints": [{"nodeName": "a", "targetRef": {"name": "traefik-1"}}]}],
             PODS: [{"metadata": {"name": "traefik-1"}, "status": {"containerStatuses": [{"restartCount": 1}]}}],
             BACKENDS: [
                 {"metadata": {"name": "b-0"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}},
@@ -66,7 +71,7 @@ def fixture_call(api, capsys, tmp_path):
     """Return a function that runs the module and returns its answer, in which no token is."""
 
     def call(**arguments):
-        given = {"kubeconfig": api.kubeconfig(tmp_path / "operator"), **arguments}
+        given = {"kubeconfig": api.kubeconfig(tmp_path / "operator"), "run_id": RUN, "namespace": SPACE, **arguments}
         with patch_module_args(given), pytest.raises(SystemExit):
             ingress_info.main()
         out = capsys.readouterr().out
@@ -85,11 +90,13 @@ def test_controller_behind_a_port_of_a_node(api, call):
     assert facts == {
         "problem": "",
         "found": True,
+        "kind": "Ingress",
+        "host": HOST,
         "classes": ["traefik"],
         "ingress_class": "traefik",
         "controller": "traefik.io/ingress-controller",
         "service": "edge/traefik",
-        "path": {"via": "node port", "addresses": ["192.0.2.1"], "node": "a", "http": 30080, "https": 30443},
+        "path": {"via": "node port", "addresses": ["192.0.2.1"], "node": "a", "http": 30080, "https": 30443, "said": "node port a:30443"},
         "pods": {"traefik-1": 1},
         "nodes": ["a"],
     }
@@ -105,8 +112,19 @@ def test_load_balancer_with_a_name(api, call, monkeypatch):
     def resolve(host, *rest, **more):
         return [(family, None, None, "", (address, 0)) for family, address in resolved[host]] if host in resolved else genuine(host, *rest, **more)
 
-    monkeypatch.setattr(ingress_info.socket, "getaddrinfo", resolve)
-    assert call()["facts"]["path"] == {"via": "load balancer", "addresses": ["192.0.2.5", "2001:db8::5"], "http": 80, "https": 443}
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    path = {"via": "load balancer", "addresses": ["192.0.2.5", "2001:db8::5"], "kube_proxy": False, "http": 80, "https": 443}
+    assert call()["facts"]["path"] == {**path, "said": "load balancer lb.example.com:443"}
+
+
+def test_what_only_the_status_of_our_ingress_can_say(api, call):
+    """Some controllers have no Service: they make a load balancer for each Ingress."""
+    items(api, "/api/v1/services", [])
+    facts = call()["facts"]
+    assert not facts["problem"] and not {"path", "found"} & set(facts)
+    assert facts["pending"].startswith("Of the controller traefik.io/ingress-controller no Service")
+    # A name that is wrong is no such controller.
+    assert "there is no such Service" in call(service="edge/traefik")["facts"]["problem"]
 
 
 def test_a_name_that_nobody_knows(call):
@@ -134,9 +152,23 @@ def test_a_class_that_is_not_there_says_nothing_about_the_cluster(call):
 def test_gateway_where_there_is_no_class(api, call):
     items(api, ingress_info.CLASSES, [])
     items(api, GATEWAYS, [GATEWAY])
+    items(api, "/api/v1/services", [])
     facts = call(tls=False)["facts"]
-    assert (facts["gateway"], facts["controller"], facts["found"], facts["path"]["via"]) == ("edge/public", "envoy", True, "gateway")
-    assert "no port for https" in call(tls=True)["facts"]["problem"]
+    assert (facts["gateway"], facts["controller"], facts["found"], facts["kind"], facts["host"]) == ("edge/public", "envoy", True, "HTTPRoute", HOST)
+    assert facts["path"] == {"via": "gateway", "addresses": ["192.0.2.9"], "kube_proxy": False, "http": 8000, "https": None, "said": "gateway 192.0.2.9:8000"}
+    # Without a listener for HTTPS it is measured without, unless TLS was asked for by name.
+    assert call()["facts"]["path"] == facts["path"]
+    assert "has no listener for HTTPS" in call(tls_needed=True)["facts"]["problem"]
+
+
+def test_gateway_by_its_class_and_its_service(api, call):
+    """Its listeners name ports of its pods, and it has no address."""
+    items(api, GATEWAYS, [{**GATEWAY, "status": {"conditions": GATEWAY["status"]["conditions"]}}])
+    items(api, GATEWAY_CLASSES, [{"metadata": {"name": "envoy"}, "spec": {"controllerName": "traefik.io/gateway-controller"}}])
+    facts = call(gateway="edge/public")["facts"]
+    assert (facts["controller"], facts["service"], facts["pods"]) == ("traefik.io/gateway-controller", "edge/traefik", {"traefik-1": 1})
+    path = {"via": "node port", "addresses": ["192.0.2.1"], "node": "a", "http": 30080, "https": None, "said": "node port a:30080"}
+    assert facts["path"] == path and "ingress_class" not in facts
 
 
 def test_gateway_that_is_named(api, call):
@@ -145,9 +177,35 @@ def test_gateway_that_is_named(api, call):
     assert "ingress_gateway is edge/other" in call(gateway="edge/other")["facts"]["problem"]
 
 
+def test_gateway_that_is_not_programmed(api, call):
+    items(api, GATEWAYS, [{**GATEWAY, "status": {}}])
+    facts = call(gateway="edge/public")["facts"]
+    assert facts["found"] is False and "The Gateway edge/public is not programmed" in facts["problem"]
+
+
+def test_gateway_where_the_cluster_knows_none(call):
+    assert "the cluster has no Gateway" in call(gateway="edge/public")["facts"]["problem"]
+
+
+def test_host_name_that_another_route_has(api, call):
+    items(api, GATEWAYS, [GATEWAY])
+    spec = {"parentRefs": [{"name": "public", "namespace": "edge"}], "hostnames": ["shop.example.com"]}
+    items(api, ROUTES, [{"metadata": {"name": "front", "namespace": "shop"}, "spec": spec}])
+    assert "which the HTTPRoute shop/front has" in call(gateway="edge/public", tls=False, host="shop.example.com")["facts"]["problem"]
+    assert not call(gateway="edge/public", tls=False, host="test.example.com")["facts"]["problem"]
+
+
+def test_address_of_the_owner_before_a_gateway(api, call):
+    items(api, GATEWAYS, [GATEWAY])
+    path = call(gateway="edge/public", address="192.0.2.7")["facts"]["path"]
+    # A port that no listener has is none, whoever has the address.
+    assert path == {"via": "ingress_address", "addresses": ["192.0.2.7"], "http": 80, "https": None, "said": "ingress_address 192.0.2.7:80"}
+
+
 def test_address_of_the_owner(api, call):
     facts = call(address="https://192.0.2.7:8443")["facts"]
-    assert facts["path"] == {"via": "ingress_address", "addresses": ["192.0.2.7"], "http": None, "https": 8443} and facts["pods"] == {"traefik-1": 1}
+    path = {"via": "ingress_address", "addresses": ["192.0.2.7"], "http": None, "https": 8443, "said": "ingress_address 192.0.2.7:8443"}
+    assert facts["path"] == path and facts["pods"] == {"traefik-1": 1}
     items(api, "/api/v1/services", [])
     facts = call(address="192.0.2.7")["facts"]
     # What is behind the address is not known, and is not needed.
@@ -155,15 +213,15 @@ def test_address_of_the_owner(api, call):
     assert "there is no such Service" in call(address="192.0.2.7", service="edge/traefik")["facts"]["problem"]
 
 
-@pytest.mark.parametrize(("address", "addresses"), [("", []), ("192.0.2.8", ["192.0.2.8"])])
-def test_url_of_the_owner(api, call, address, addresses):
+@pytest.mark.parametrize(("address", "addresses", "said"), [("", [], "ingress_url"), ("192.0.2.8", ["192.0.2.8"], "ingress_url at 192.0.2.8")])
+def test_url_of_the_owner(api, call, address, addresses, said):
     items(api, ingress_info.CLASSES, [])
     facts = call(url="https://shop.example.com/", address=address)["facts"]
-    assert facts["path"] == {"via": "ingress_url", "addresses": addresses} and not facts["problem"] and "found" not in facts
+    assert facts["path"] == {"via": "ingress_url", "addresses": addresses, "said": said} and not facts["problem"] and "found" not in facts
 
 
 def test_backends_of_the_run(call):
-    assert call(namespace="run", backends="kubeproof.io/part=backend")["facts"]["backends"] == {"b-0": True, "b-1": False}
+    assert call(backends="kubeproof.io/part=backend")["facts"]["backends"] == {"b-0": True, "b-1": False}
 
 
 def test_no_node_for_the_load(api, call):

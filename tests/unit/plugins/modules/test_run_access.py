@@ -11,7 +11,7 @@ import time
 import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, run_removal
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, run_removal, run_tokens
 from ansible_collections.kubeproof.certify.plugins.modules import run_access
 from ansible_collections.kubeproof.certify.tests.unit.plugins.cluster_fake import TOKEN, Asked, FakeCluster, status, write_kubeconfig
 
@@ -114,8 +114,8 @@ def fixture_store(monkeypatch):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(run_removal, "PAUSE", 0.001)
-    monkeypatch.setattr(run_access, "IN_FORCE", 0.02)
-    monkeypatch.setattr(run_access, "IN_FORCE_PAUSE", 0.001)
+    monkeypatch.setattr(run_tokens, "IN_FORCE", 0.02)
+    monkeypatch.setattr(run_tokens, "IN_FORCE_PAUSE", 0.001)
     with Store() as store:
         yield store
 

@@ -11,7 +11,7 @@ import pathlib
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import report_seal
+from ansible_collections.kubeproof.certify.plugins.module_utils import fingerprint, report_seal
 from ansible_collections.kubeproof.certify.plugins.modules import render, seal
 from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
 
@@ -62,13 +62,30 @@ def test_seal(call, run):
     assert answer["changed"] and answer["digest"] == certificate["digest"] == report_seal.digest(certificate) and answer["files"] == 5
     assert {key: certificate[key] for key in before} == before
     assert certificate["valid_until"] == "2026-12-21T05:00:00Z"
-    assert certificate["voided_by"] == {"uid": fake.UID, "kubernetes": "v1.36.3", "nodes": 5, "hosts": 2, "etcd": "etcdctl 3.6.8"}
+    assert certificate["voided_by"] == {"uid": fake.UID, "kubernetes": "v1.36.3", "nodes": 5, "hosts": 2}
     assert sorted(certificate["hashes"]) == ["facts/etcd/cluster/etcd.json", "facts/network/cluster/prod.json", "findings/etcd.json",
                                              "raw/etcd/etcd1/write.json", "run.json"]  # fmt: skip
     assert certificate["hashes"]["run.json"] == hashlib.sha256((run / "run.json").read_bytes()).hexdigest()
     shown = {(plot["kind"], plot["layer"]): plot["rows"] for plot in certificate["plots"]}
     assert [row["name"] for row in shown[("percentiles", "etcd")]] == ["write"]
     assert shown[("pairs", "network")] and len(shown[("percentiles", "network")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "facts", "etcd"),
+    [
+        ({"nodes": 5}, {}, None),
+        ({"nodes": 5, "etcd pods": "etcd:3.6.8-0 (3)"}, {}, "3.6.8"),
+        # Members that were asked know better than the names of their images.
+        ({"nodes": 5, "etcd pods": "etcd:3.6.8-0 (2)"}, {"etcd1": "3.6.9", "etcd2": "3.6.10"}, "3.6.10, 3.6.9"),
+    ],
+)
+def test_the_version_of_etcd_is_that_of_its_members(call, run, values, facts, etcd):
+    (run / "run.json").write_text(json.dumps({"fingerprint": fingerprint.fingerprint(values)}), encoding="utf-8")
+    for host, version in facts.items():
+        (run / "facts" / "etcd" / f"{host}.json").write_text(json.dumps({"version": version}), encoding="utf-8")
+    call(seal, directory=str(run))
+    assert read(run)["voided_by"].get("etcd") == etcd
 
 
 def test_the_configuration_has_a_fingerprint(call, run):
@@ -108,7 +125,7 @@ def test_a_link_in_a_run_is_refused(call, run):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"run": []}', '{"run": {"finished": "yesterday"}}', '{"run": {}, "tools": {"a": 1}}', '{"run": {}, "hosts": {"a": 1}}']
+    "text", ["", "[]", "{}", '{"run": []}', '{"run": {"finished": "yesterday"}}', '{"run": {}, "cluster": 1}', '{"run": {}, "hosts": {"a": 1}}']
 )
 def test_what_is_no_certificate_cannot_be_sealed(call, run, text):
     (run / "certificate.json").write_text(text, encoding="utf-8")

@@ -40,7 +40,7 @@ class Pod:
     def run(self, run, directory):
         name = os.path.basename(directory)
         self.ran.append((name, run))
-        assert run["pod"] == "g-fio" and run["result"] == "" and run["timeout"] > 0
+        assert run["pod"] == "g-fio" and run["result"] == ("." if run["parser"] == "kbench_files" else "") and run["timeout"] > 0
         if self.on_run:
             self.on_run(name)
         os.makedirs(directory, exist_ok=True)
@@ -51,7 +51,7 @@ class Pod:
             return {"error": self.errors[name], "exit_code": 1}
         part = {"rate": self.rate, "bandwidth": self.rate * 4096, "latency": {"count": 100, "p99": 0.001}}
         facts = {"jobs": {name: {"read": part, "runtime": 4}}, "devices": {"vda": {"reads": 100, "writes": 0}}}
-        return {"error": "", "exit_code": 0, "facts": {"iops": {}} if run["parser"] == "kbench" else facts}
+        return {"error": "", "exit_code": 0, "facts": {"iops": {}} if run["parser"] == "kbench_files" else facts}
 
     def end(self):
         self.ended += 1
@@ -105,12 +105,12 @@ def fixture_call(api, pod, capsys, tmp_path, monkeypatch):
     config = api.kubeconfig(tmp_path / "kubeconfig")
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
-    def call(**arguments):
+    def call(stays=False, **arguments):
         options = {"kubeconfig": config, "namespace": "ns", "run_id": "r1", "image": "tools:1", "step": STEP, "raw": str(tmp_path / "raw"), **arguments}
         with patch_module_args(options), pytest.raises(SystemExit):
             volume_run.main()
         answer = json.loads(capsys.readouterr().out)
-        assert "Traceback" not in json.dumps(answer) and answer["left"] == [] and api.objects == {}, answer
+        assert "Traceback" not in json.dumps(answer) and answer["left"] == [] and bool(api.objects) is stays, answer
         return answer
 
     yield call
@@ -137,6 +137,33 @@ def test_a_volume(call, api, pod):
     assert {"name": "claim-0", "mountPath": storage_fio.PLACE} in made["spec"]["containers"][0]["volumeMounts"]
     # A node is chosen by the scheduler, which a claim that waits for its first consumer needs.
     assert "nodeName" not in made["spec"] and made["spec"]["activeDeadlineSeconds"] > 2 * STEP["seconds"]
+
+
+def test_a_volume_that_is_held_stays_until_it_is_let_go(call, api, pod):
+    held = call(stays=True, state="present", step=step(beside=4000))
+    assert [name for name, dummy in pod.ran] == ["look", "verify", "fill"] and held["pod"] == "g-fio"
+    # That it works is known when all of it was tried.
+    assert "outcome" not in held["facts"] and held["facts"]["jobs"] == {} and held["facts"]["file"] == 64 * 2**20
+    assert api.made[1]["spec"]["activeDeadlineSeconds"] > 4000
+    pod.ran.clear()
+    found = call(state="absent", facts=held["facts"])
+    assert [name for name, dummy in pod.ran] == ["resident", "cached", "remove"] and "pod" not in found
+    facts = found["facts"]
+    assert facts["outcome"] == "works" and facts["delete"]["gone"] is True and facts["cached"] == {"rate": 5000.0}
+    assert (facts["provision"], facts["integrity"], facts["node"]) == (held["facts"]["provision"], {"same": True}, "worker1")
+
+
+def test_a_volume_that_cannot_be_used_does_not_stay(call, pod):
+    pod.errors["fill"] = "fio ended with exit code 1"
+    answer = call(state="present")
+    assert answer["facts"]["outcome"] == "fill: fio ended with exit code 1" and "pod" not in answer and answer["facts"]["delete"]["gone"] is True
+
+
+def test_a_held_volume_whose_pod_is_lost_is_deleted(call, pod):
+    held = call(stays=True, state="present")
+    pod.errors["resident"] = "the pod g-fio is lost"
+    facts = call(state="absent", facts=held["facts"])["facts"]
+    assert facts["outcome"] == "resident: the pod g-fio is lost" and facts["delete"]["gone"] is True
 
 
 def test_a_node(call, api):
@@ -232,7 +259,9 @@ def test_other_bytes_than_were_written(call, pod, error, integrity):
 def test_kbench(call, pod):
     job = {"job": "kbench", "name": "kbench-1", "round": 1, "seconds": 90, "ramp": 0, "rate": {}}
     facts = call(step=step(engine="kbench", jobs=[job]), security="baseline")["facts"]
-    assert [name for name, dummy in pod.ran] == ["look", "verify", "kbench-1", "remove"] and facts["jobs"] == {"kbench-1": {"iops": {}}}
+    # The file was written full beforehand, and what memory would give is measured, as with fio.
+    assert [name for name, dummy in pod.ran] == ["look", "verify", "fill", "kbench-1", "resident", "cached", "remove"]
+    assert facts["jobs"] == {"kbench-1": {"iops": {}}} and facts["cached"] == {"rate": 5000.0} and facts["file"] == 64 * 2**20
     assert facts["outcome"] == "works" and facts["integrity"] == {"same": True}
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.kubeproof.certify.plugins.module_utils.certificate import cells
+from ansible_collections.kubeproof.certify.plugins.module_utils.human import cells
 from ansible_collections.kubeproof.certify.plugins.plugin_utils import progress
 from ansible_collections.kubeproof.certify.plugins.plugin_utils import progress_terminal as terminal
 

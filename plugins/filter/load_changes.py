@@ -1,0 +1,68 @@
+# Copyright (c) 2026 kubeproof authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: load_changes
+short_description: What of the layers' loads is not the default
+version_added: "0.1.0"
+description: Compares C(<layer>_load) of each layer with the default in its role, for one profile.
+author: kubeproof authors (@kubeproof)
+positional: profile, roles
+options:
+  _input:
+    description: 'C({layer: <layer>_load}).'
+    type: dict
+    required: true
+  profile:
+    description: The profile.
+    type: str
+    required: true
+  roles:
+    description: Directory of the roles, whose C(<layer>/defaults/main/settings.yml) are read.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+loads: "{{ {'dns': dns_load} | kubeproof.certify.load_changes('load', role_path | dirname) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The changes, each with C(layer), C(setting), C(default) and C(value), as texts; null for what is not there.
+  type: list
+  elements: dict
+  sample: [{layer: dns, setting: dns_load.load.external, default: "60", value: "5"}]
+"""
+
+import os
+
+import yaml
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import plain
+from ansible_collections.kubeproof.certify.plugins.module_utils.load_settings import changed
+
+
+def load_changes(given, profile, roles):
+    """Return the changes; AnsibleFilterError names a file that cannot be read."""
+    given = plain(given)
+    return changed(given, {layer: _default(layer, os.path.join(str(roles), layer, "defaults", "main", "settings.yml")) for layer in given}, str(profile))
+
+
+def _default(layer, path):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return yaml.safe_load(stream)[f"{layer}_load"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise AnsibleFilterError(f"kubeproof.certify.load_changes: {path} has no {layer}_load that can be read: {error!r}.") from error
+
+
+class FilterModule:
+    """The filter load_changes."""
+
+    def filters(self):
+        return {"load_changes": load_changes}
