@@ -37,8 +37,8 @@ def certificate(
     `run`: id, started, user, controller, version, profile, cluster {name, uid?, kubernetes?}; finished, seconds,
     load_seconds, time_scale, command, resumed [{at, kept {layer: when}}], hosts {group: [names]}, tools {host: {tool: {version, path, source}}} where known.
     `plan`: layers [chosen]; beside [what is read beside them, such as tuning]; checklist and slas {id: {title, layer, checks, profiles?}},
-    changes [...], capacity {name: value}, expected {layer: [{name, value, source, text}]}, loads [{layer, setting, default, value}], waivers {id: {reason, owner, expires}},
-    not_applicable {id: reason}, inventory, where there are any.
+    changes [...], capacity {name: value}, expected {layer: [{name, value, source, text}]}, waivers {id: {reason, owner, expires}},
+    not_applicable {id: reason}, loads [{layer, setting, default, value}], inventory, where there are any.
     `findings_by_layer`: {layer: [finding]}; a chosen layer that is missing, damaged or has nothing judged is INCONCLUSIVE.
     `records`: {layer: {seconds?, load_seconds?, error?}}; a layer with an error is at best INCONCLUSIVE.
     CertificateError if run or plan lack a key.

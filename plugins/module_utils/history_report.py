@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Dict, List, Optional
 
 from . import history_compare, history_runs, history_text
@@ -59,6 +59,20 @@ def findings(certificate: Mapping, top: str, baseline: str, mode: str) -> List[d
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, HistoryError) as error:
         reason = str(error) if isinstance(error, HistoryError) else f"{baseline} is damaged ({type(error).__name__}: {error})."
         return [history_compare.uncompared(reason, cluster)]
+
+
+def baseline_problem(run: Mapping, layers: Sequence[str], top: str, baseline: str) -> str:
+    """Return why a run that is planned could not be compared with its baseline, "" where it can: hours of load must not end in that."""
+    try:
+        before = history_runs.summary(history_runs.load(_chosen(top, baseline)))
+    except HistoryError as error:
+        return f"certify_baseline: {error}"
+    cluster = run["cluster"]
+    planned = {"uid": cluster.get("uid"), "name": cluster["name"], "profile": run["profile"], "scale": run["time_scale"], "layers": list(layers)}
+    reason, missing = history_runs.unlike(before, planned), history_runs.unmeasured(before, planned)
+    if not reason and missing:
+        reason = f"it did not measure {', '.join(missing)}"
+    return f"certify_baseline is {baseline}, with which this run could not be compared: {reason}. Name another run, or leave it empty." if reason else ""
 
 
 def trend(certificate: Mapping, top: str) -> List[dict]:

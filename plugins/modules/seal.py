@@ -48,6 +48,11 @@ files:
   returned: when not in check mode
   type: int
   sample: 157
+verdict:
+  description: The verdict that the certificate says.
+  returned: when not in check mode
+  type: str
+  sample: PASS
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -68,7 +73,7 @@ def main():
         certificate = seal(module.params["directory"], module.params["valid_days"])
     except DataFileError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=True, digest=certificate["digest"], files=len(certificate["hashes"]))
+    module.exit_json(changed=True, digest=certificate["digest"], files=len(certificate["hashes"]), verdict=certificate["verdict"])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ import time
 
 import pytest
 
-from ansible_collections.kubeproof.certify.tests.lab.conftest import ANSIBLE, COLLECTION, ENVIRONMENT, STATE, wait_for
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster
+from ansible_collections.kubeproof.certify.plugins.modules import ingress_route
+from ansible_collections.kubeproof.certify.tests.lab.conftest import STATE, wait_for
 from ansible_collections.kubeproof.certify.tests.lab.test_storage import made, once_there
 
 pytestmark = pytest.mark.lab
@@ -228,9 +230,10 @@ def test_gateway_without_https(lab, certify, note):
     ("listeners", "of", "more", "said"),
     [
         ([{**LISTENERS[1], "allowedRoutes": {"namespaces": {"from": "Same"}}}], CONTROLLER, {}, "(HTTPS 8443) takes routes of its own namespace alone"),
-        (LISTENERS[1:], CONTROLLER, {"ingress_host": "a.elsewhere.test"}, "ingress_host is a.elsewhere.test, and the listeners of the Gateway"),
-        (LISTENERS, "nobody", {}, f"The Gateway {GATEWAY} is not programmed"),
+        pytest.param(LISTENERS[1:], CONTROLLER, {"ingress_host": "a.elsewhere.test"}, "ingress_host is a.elsewhere.test", marks=pytest.mark.long),
+        pytest.param(LISTENERS, "nobody", {}, f"The Gateway {GATEWAY} is not programmed", marks=pytest.mark.long),
     ],
+    ids=["namespace", "host name", "nobody"],
 )
 def test_gateway_that_takes_no_route_of_ours(lab, certify, note, listeners, of, more, said):
     with made(lab, *gateway(listeners, of)):
@@ -247,9 +250,7 @@ def test_what_the_controller_says_against_a_route(lab):
     place, parent = {"name": NAME, "namespace": "default"}, {"name": NAME, "namespace": "default"}
     rules = [{"backendRefs": [{"name": "kubeproof-nobody", "port": 80}]}]
     route = {"apiVersion": API, "kind": "HTTPRoute", "metadata": place, "spec": {"parentRefs": [parent], "rules": rules}}
-    asked = {"kubeconfig": str(STATE / "kubeconfig"), "namespace": "default", "name": NAME, "gateway": GATEWAY}
+    asked = {"namespace": "default", "name": NAME, "gateway": GATEWAY, "timeout": 20}
     with served(lab, LISTENERS[:1]), made(lab, route):
-        argv = [ANSIBLE.with_name("ansible"), "localhost", "-m", "kubeproof.certify.ingress_route", "-a", json.dumps(asked)]
-        said = subprocess.run(argv, cwd=COLLECTION, env=ENVIRONMENT, check=True, capture_output=True, text=True).stdout
-    found = json.loads(said[said.index("{") :])["facts"]["route"]
-    assert found["state"].startswith("ResolvedRefs is False: BackendNotFound") and "kubeproof-nobody" in found["state"]
+        found = ingress_route.route(cluster.Cluster(str(STATE / "kubeconfig")), asked, time.monotonic())
+    assert found["route"]["state"].startswith("ResolvedRefs is False: BackendNotFound") and "kubeproof-nobody" in found["problem"]

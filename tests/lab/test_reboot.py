@@ -38,6 +38,27 @@ def fixture_node(lab):
         wait_for(serves)
     finally:
         lab.kubectl("uncordon", NODE, check=False)
+        spread_coredns(lab)
+
+
+def spread_coredns(lab):
+    """A drain leaves both replicas on nodes of which one may be that of the control plane; on the lab they stand on the workers, one each."""
+
+    def pods():
+        return lab.kubectl("--namespace", "kube-system", "get", "pods", "--selector", "k8s-app=kube-dns", "-o", "json")["items"]
+
+    def spread():
+        ready = all(one["status"] == "True" for pod in pods() for one in pod["status"].get("conditions", [{"status": ""}]))
+        return ready and sorted(pod["spec"].get("nodeName", "") for pod in pods()) == ["worker1", NODE]
+
+    if spread():
+        return
+    lab.kubectl("cordon", "cp1")
+    try:
+        lab.kubectl("--namespace", "kube-system", "delete", "pod", "--selector", "k8s-app=kube-dns", "--wait=false")
+        wait_for(spread)
+    finally:
+        lab.kubectl("uncordon", "cp1")
 
 
 def test_a_worker_is_rebooted(certify, node):

@@ -13,8 +13,8 @@ import json
 
 import pytest
 
-from ansible_collections.kubeproof.certify.tests.lab.conftest import wait_for
-from ansible_collections.kubeproof.certify.tests.lab.test_dns import HOME, TABLE, fixture_dns, pods
+from ansible_collections.kubeproof.certify.tests.lab.conftest import ETCD, NO_LOAD, wait_for
+from ansible_collections.kubeproof.certify.tests.lab.test_dns import HOME, TABLE, changed, fixture_dns, pods
 from ansible_collections.kubeproof.certify.tests.lab.test_ingress import CONTROLLER, is_ready
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
@@ -30,6 +30,13 @@ POLICER = (
     f"sudo nft 'add table inet {TABLE}; add chain inet {TABLE} f {{{{ type filter hook forward priority -300; }}}};"
     f" add rule inet {TABLE} f ip daddr {{address}} udp dport 53 limit rate over {{rate}}/second burst {{burst:.0f}} packets drop'"
 )
+# Lets a member write so many bytes a second, which is as many puts: with 100 clients they share their writes whatever the disk is like.
+BLKIO = "/sys/fs/cgroup/blkio"
+THROTTLE = (
+    f"sudo sh -c 'mkdir -p {BLKIO}/kubeproof-test; device=$(cat /sys/block/$(basename $(findmnt -no SOURCE /var/lib/etcd))/dev);"
+    f" echo $device {{rate}} >{BLKIO}/kubeproof-test/blkio.throttle.write_bps_device; pgrep -x etcd >{BLKIO}/kubeproof-test/cgroup.procs'"
+)
+UNTHROTTLE = f"sudo sh -c 'cat {BLKIO}/kubeproof-test/cgroup.procs >{BLKIO}/cgroup.procs; rmdir {BLKIO}/kubeproof-test'"
 dns = fixture_dns
 
 
@@ -46,13 +53,22 @@ def fixture_stress(lab, certify):
     return run
 
 
+# On a machine with others' load it is the loss alone that counts.
+LATE = {"dns_latency_p99": {"target": "< 4", "critical": "< 4.5", "reason": "Two cores, shared with others."}}
+COPY = {"dns_service": f"{HOME}/coredns", "dns_least_rate": 100, "dns_services": 1, "dns_load": {"stress": {"pods": 0, "ramp": 8}}}
+
+
+def alone(lab):
+    """Leave one pod of the copy of CoreDNS: of several each would have its share of a limit, and what kube-proxy gives it of the queries. Return it."""
+    lab.kubectl("scale", "deployment/coredns", "-n", HOME, "--replicas=1")
+    wait_for(lambda: len(pods(lab)) == 1)
+    return next(iter(pods(lab).values()))
+
+
 @contextlib.contextmanager
 def policed(lab, rate):
     """Let so many packets a second through to the one pod of the copy of CoreDNS, and undo that."""
-    # All on one pod: of several each would have its share of the limit, and what kube-proxy gives it of the queries.
-    lab.kubectl("scale", "deployment/coredns", "-n", HOME, "--replicas=1")
-    wait_for(lambda: len(pods(lab)) == 1)
-    [pod] = pods(lab).values()
+    pod = alone(lab)
     try:
         lab.on(pod["spec"]["nodeName"], POLICER.format(address=pod["status"]["podIP"], rate=rate, burst=BURST * rate))
         yield
@@ -62,15 +78,25 @@ def policed(lab, rate):
 
 @pytest.mark.parametrize("limit", [500, 800])
 def test_dns_breaks_where_its_packets_are_dropped(lab, stress, dns, note, limit):
-    settings = {"dns_service": f"{HOME}/coredns", "dns_least_rate": 100, "dns_services": 1, "dns_load": {"stress": {"pods": 0, "ramp": 8}}}
-    # On a machine with others' load it is the loss alone that counts.
-    late = {"dns_latency_p99": {"target": "< 4", "critical": "< 4.5", "reason": "Two cores, shared with others."}}
     shares = {"certify_capacity": {"dns_qps": 380}, "certify_stress_shares": [1.0, 1.5, 2.25]}
     with policed(lab, limit):
-        run, found = stress("dns", certify_thresholds=late, **settings, **shares)
+        run, found = stress("dns", certify_thresholds=LATE, **COPY, **shares)
     note(f"a DNS that gets {limit} packets a second", run, run.finding("dns_breaking_point"))
     assert found["headroom"]["rate"] == pytest.approx(limit, rel=OFF) and found["broke"]["id"] == "dns_errors", found["said"]
     assert run.finding("dns_recovered")["result"] == "PASS"
+
+
+def test_dns_breaks_in_proportion_to_its_processor_time(lab, stress, dns, note):
+    shares = {"certify_capacity": {"dns_qps": 300}, "certify_stress_shares": [1.0, 2.0, 4.0, 8.0]}
+    limits, found = (50, 100), []
+    for limit in limits:
+        with changed(lab, resources={"requests": {"cpu": "10m"}, "limits": {"cpu": f"{limit}m", "memory": "170Mi"}}):
+            alone(lab)
+            run, ramp = stress("dns", certify_thresholds=LATE, **COPY, **shares)
+        note(f"a CoreDNS with {limit}m", run, run.finding("dns_breaking_point"))
+        assert "broke" in ramp and run.finding("dns_recovered")["result"] == "PASS", ramp["said"]
+        found.append(ramp["headroom"]["rate"])
+    assert found[1] / found[0] == pytest.approx(limits[1] / limits[0], rel=OFF), found
 
 
 @contextlib.contextmanager
@@ -114,3 +140,33 @@ def test_ingress_breaks_at_its_rate_limit(lab, stress, note, limit):
     note(f"an ingress limited to {limit}/s", run, run.finding("ingress_breaking_point"))
     assert found["headroom"]["rate"] == pytest.approx(limit, rel=OFF) and found["broke"]["id"] == "ingress_errors", found["said"]
     assert run.finding("ingress_recovered")["result"] == "PASS"
+
+
+@contextlib.contextmanager
+def slow_disks(lab, rate):
+    """Let each member of etcd write so many bytes a second, and undo that."""
+    if lab.on(ETCD[0], f"ls {BLKIO}/blkio.throttle.write_bps_device", check=False) == "":
+        pytest.skip("the hosts of the lab have no blkio controller of their own")
+    try:
+        for host in ETCD:
+            lab.on(host, THROTTLE.format(rate=rate))
+        yield
+    finally:
+        for host in ETCD:
+            lab.on(host, UNTHROTTLE, check=False)
+
+
+def test_etcd_breaks_in_proportion_to_its_disks(lab, stress, untouched, note):
+    # What is slow on two cores and a slow disk is not what is looked for: the rate alone counts.
+    late = {"etcd_write_latency_p99": {"target": "< 4", "critical": "< 4.5", "reason": "Two cores and a throttled disk."}}
+    # Nine rates, each a fourth of an octave higher.
+    shares = {"certify_stress_shares": [round(2 ** (number / 4), 3) for number in range(9)], "certify_stress_bisect": False}
+    small = {"etcd_key_size": 64, "etcd_value_size": 64, "etcd_load": {"stress": {**NO_LOAD, "write": 8}}, "certify_capacity": {"etcd_put_rate": 138}}
+    limits, found = (200_000, 400_000), []
+    for limit in limits:
+        with slow_disks(lab, limit):
+            run, ramp = stress("etcd", certify_thresholds=late, **small, **shares)
+        note(f"an etcd that may write {limit} bytes a second", run, run.finding("etcd_breaking_point"))
+        assert "broke" in ramp and run.finding("etcd_recovered")["result"] == "PASS", ramp["said"]
+        found.append(ramp["headroom"]["rate"])
+    assert found[1] / found[0] == pytest.approx(limits[1] / limits[0], rel=OFF), found

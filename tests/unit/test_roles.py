@@ -104,6 +104,18 @@ def test_tasks_are_short(role):
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_what_may_fail_says_why(role):
+    silent = []
+    for path in (ROOT / "roles" / role / "tasks").rglob("*.yml"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines):
+            # ignore_unreachable may stand between the reason and it.
+            if line.strip() == "failed_when: false" and not any(one.strip().startswith("#") for one in lines[number - 2 : number]):
+                silent.append(f"{path.name}:{number + 1}")
+    assert silent == []
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_readme_is_short_and_points_to_the_documentation(role):
     lines = (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= README_LINES and re.fullmatch(rf"# (kubeproof\.certify\.)?{role}", lines[0])

@@ -142,16 +142,17 @@ def _part(what: str, part) -> dict:
     for value, amount, key in ((rate, total, "iops"), (bandwidth, size, "bw_bytes")):
         if abs(value * seconds - amount) > ROUNDING * amount + seconds + 1e-6:
             raise ParseError(f"{key}, {what}, is {value:g}, but {amount} were counted in {seconds:g} s.")
-    stats = {kind: _stats(f"{kind}, {what}", part.get(kind)) for kind in KINDS}
+    stats = {kind: _stats(f"{kind}, {what}", part.get(kind), total) for kind in KINDS}
     return {"total": total, "bytes": size, "rate": rate, "bandwidth": bandwidth, "stats": stats}
 
 
 def _sync(job: str, entries: list) -> dict:
-    """Return {rate, latency} of the syncs of a job, or {}. fio leaves their total_ios at 0; lat_ns.N is their number."""
+    """Return {rate, latency} of the syncs of a job, or {}. Where fio has lat_ns.N, that is their number, and their total_ios is 0."""
     what = f"sync of job {job}"
     stats, rate = [], 0.0
     for entry in entries:
-        found = _stats(what, mapping(entry.get("sync", {}), what).get("lat_ns"))
+        syncs = mapping(entry.get("sync", {}), what)
+        found = _stats(what, syncs.get("lat_ns"), syncs.get("total_ios"))
         if found["count"]:
             stats.append({"lat_ns": found})
             milliseconds = integer(entry.get("job_runtime"), f"job_runtime of job {job}", 1)
@@ -159,11 +160,16 @@ def _sync(job: str, entries: list) -> dict:
     return {"rate": rate, "latency": _latency(what, stats)} if stats else {}
 
 
-def _stats(what: str, stats) -> dict:
-    """Return {count, min, mean, max, stdev, percentiles: {percent: ns}, bins: [(ns, count)]} in ns; {count: 0} when there is nothing."""
+def _stats(what: str, stats, total) -> dict:
+    """Return {count, min, mean, max, stdev, percentiles: {percent: ns}, bins: [(ns, count)]} in ns; {count: 0} when there is nothing.
+
+    An old fio, such as Ubuntu 20.04's 3.16, does not say how many they are: as many as there were requests, where any took time.
+    """
     if stats is None:
         return {"count": 0}
-    count = integer(mapping(stats, what).get("N"), f"N, {what}")
+    old = "N" not in mapping(stats, what)
+    count = integer(total if old else stats["N"], f"{'total_ios' if old else 'N'}, {what}")
+    count = count if not old or stats.get("max") else 0
     if not count:
         return {"count": 0}
     low, mean, high, deviation = (number(stats.get(key), f"{key}, {what}") for key in ("min", "mean", "max", "stddev"))

@@ -13,7 +13,6 @@ import pathlib
 import shutil
 import types
 
-import jsonschema
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
@@ -42,12 +41,6 @@ AT = {"id": "20261130t000000z-join", "at": "2026-11-30T00:00:00Z", "user": "ops"
 def write(path, document):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1, sort_keys=True), encoding="utf-8")
-
-
-def dns(seconds):
-    """Return the fingerprint's value and the plan's row of a run whose dns_load was set."""
-    return {"values": {"load of dns in load": f'{{"seconds": {seconds}}}'}, "loads": [{"layer": "dns", "setting": "dns_load.load.external", "default": "60",
-                                                                                      "value": str(seconds)}]}  # fmt: skip
 
 
 class Results:
@@ -99,32 +92,6 @@ def fixture_results(tmp_path):
 
 def by_id(rows):
     return {row["id"]: row for row in rows}
-
-
-def test_a_row_says_that_its_layer_was_loaded_otherwise_than_by_default(results):
-    short = results.run(20, **dns(5))
-    results.run(22, "soak", ["etcd"], values={"load of etcd in soak": "{}"})
-    made = results.join()
-    rows = by_id(made["checklist"])
-    assert rows["dns"]["reason"] == f"The load was changed: dns_load.load.external is 5, not 60. By {short} (load)."
-    assert "changed" not in rows["write"]["reason"] + rows["leader"]["reason"]
-    assert made["loads"] == [{**dns(5)["loads"][0], "run": short}]
-    jsonschema.validate(json.loads(json.dumps(made)), json.loads((ROOT / "docs" / "certificate.schema.json").read_text(encoding="utf-8")))
-
-
-def test_a_layer_that_was_loaded_otherwise_in_the_same_profile_does_not_join(results):
-    """Or else the newest, which may have been shortened, would fill the row."""
-    long, short = results.run(20, **dns(60)), results.run(21, layers=["dns"], **dns(5))
-    with pytest.raises(join_runs.JoinError, match='load of dns in load was {"seconds": 60}, is {"seconds": 5}'):
-        results.join(long, short)
-    # Unasked, it is left aside with the reason.
-    soak = results.run(19, "soak", ["etcd"])
-    [ignored] = results.choose(long, soak).ignored
-    assert ignored["id"] == short and "load of dns in load" in ignored["reason"]
-    # Other layers, and another profile, may have any load.
-    other = results.run(22, "stress", ["dns"], values={"load of dns in stress": "{}"})
-    network = results.run(23, layers=["network"], values={"load of network in load": "{}"})
-    assert {one["id"] for one in results.join(long, soak, other, network)["joined"]["runs"]} == {long, soak, other, network}
 
 
 def test_load_and_soak_fill_the_checklist(results):

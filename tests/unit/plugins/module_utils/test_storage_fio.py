@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.kubeproof.certify.plugins.filter.storage_disk import FilterModule
+from ansible_collections.kubeproof.certify.plugins.filter.storage_runs import FilterModule as Runs
 from ansible_collections.kubeproof.certify.plugins.module_utils import storage_fio
 from ansible_collections.kubeproof.certify.plugins.module_utils.storage_fio import FILE, PLACE, VolumeError
 from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import DISK_JOBS, SHAPES
@@ -119,6 +120,15 @@ def test_the_disk_below():
     assert argv[:3] == ["fio", "--filename=/data/kubeproof-1.fio", f"--size={2**28}"] and argv[-1] == "--unlink=1" and argv.count("--unlink=1") == 1
     assert [one.partition("=")[2] for one in argv if one.startswith("--name=")] == ["fill", *DISK_JOBS] and argv.count("--stonewall") == len(DISK_JOBS)
     assert PLACE not in " ".join(argv)
+
+
+def test_a_step_of_a_ramp_runs_in_each_volume_that_is_held():
+    step = {**job("workload"), "name": "ramp-125", "rate": {"read": 70, "write": 30}}
+    volumes = {"fast-1": {"pod": "volume-1-fio", "facts": {"file": 2**28}}, "fast-2": {"pod": "", "facts": {}}, "slow-1": {"facts": {}}}
+    [run] = Runs().filters()["storage_runs"](step, volumes)
+    assert (run["name"], run["pod"], run["parser"]) == ("fast-1", "volume-1-fio", "fio") and run["timeout"] > step["seconds"]
+    # fio calls its numbers as the step is called.
+    assert "--name=ramp-125" in run["argv"] and f"--size={2**28}" in run["argv"] and "--rate_iops=70,30" in run["argv"]
 
 
 def test_kbench():
