@@ -46,6 +46,8 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import plain
 from ansible_collections.kubeproof.certify.plugins.module_utils.load_settings import changed
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 def load_changes(given, profile, roles):
     """Return the changes; AnsibleFilterError names a file that cannot be read."""
@@ -56,7 +58,7 @@ def load_changes(given, profile, roles):
 def _default(layer, path):
     try:
         with open(path, encoding="utf-8") as stream:
-            return yaml.safe_load(stream)[f"{layer}_load"]
+            return yaml.load(stream, Loader=LOADER)[f"{layer}_load"]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise AnsibleFilterError(f"kubeproof.certify.load_changes: {path} has no {layer}_load that can be read: {error!r}.") from error
 

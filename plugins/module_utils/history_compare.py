@@ -4,14 +4,17 @@
 """Two runs of one cluster: what became better and worse, whether that is beyond noise, and what else changed. Pure.
 
 How noise is known, in this order:
-    earlier    at least five earlier runs of this cluster and profile measured the check: a value outside of all of theirs is beyond noise
+    exact      a count of what must not be there, a truth or a name has no noise: what matters is whether its result changed
+    earlier    at least eight earlier runs of this cluster and profile measured the check: a value is beyond noise that lies three times their
+               interquartile range outside of their quartiles ("far out": Tukey, Exploratory Data Analysis, 1977), and 10 % off their median. Of values
+               that are distributed normally 1 in 100 does; one bad run among the earlier ones does not widen it
     buckets    both values are ranges of a histogram: they are beyond noise when they do not even touch, and differ by more than 20 %
     share      else a plain rule: a change of more than 20 % of the former value
-A value that is a count of what must not be there, a truth or a name has no noise: what matters is whether its result changed.
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Dict, List, Optional
 
@@ -21,7 +24,8 @@ from .history_runs import HistoryError, size, summary, unlike, unmeasured
 from .report_words import by_check, parsed
 
 SHARE = 0.2
-ENOUGH = 5
+# Earlier runs; how many interquartile ranges are far out; the least share of their median that matters.
+ENOUGH, FAR, LEAST = 8, 3, 0.1
 TUNING = "tuning"
 LAYER = "regression"
 MODES = {"warn": "CONDITIONAL", "fail": "FAIL"}
@@ -116,18 +120,23 @@ def _rank(finding: Mapping) -> int:
 
 def _noise(before: Mapping, after: Mapping, sizes: tuple, former: Sequence[float]) -> tuple:
     """Return (whether the change is beyond noise, how that is known)."""
-    if len(former) >= ENOUGH:
-        low, high = min(former), max(former)
-        outside = not low <= sizes[1] <= high
-        return outside, f"{'outside' if outside else 'inside'} of what {len(former)} earlier runs measured"
     if after.get("unit") in EXACT_UNITS and not any(isinstance(one["value"], list) for one in (before, after)):
         changed = before["result"] != after["result"]
         return changed, "a count: only a change of its result is beyond noise"
+    if len(former) >= ENOUGH:
+        outside = _far(sizes[1], former)
+        return outside, f"{'far outside' if outside else 'not far outside'} of what {len(former)} earlier runs measured"
     if all(isinstance(one["value"], list) for one in (before, after)):
         apart = _apart(before["value"], after["value"]) and (not sizes[0] or abs(sizes[1] - sizes[0]) > SHARE * abs(sizes[0]))
         return apart, f"ranges of a histogram, {'apart' if apart else 'not apart'} by a bucket and more than {SHARE:.0%}"
     beyond = not sizes[0] or abs(sizes[1] - sizes[0]) > SHARE * abs(sizes[0])
     return beyond, f"{'more' if beyond else 'not more'} than {SHARE:.0%}; {ENOUGH} earlier runs would tell more, and {len(former)} are there"
+
+
+def _far(value: float, former: Sequence[float]) -> bool:
+    """Say whether a value lies far outside of former ones."""
+    low, median, high = statistics.quantiles(former, n=4, method="inclusive")
+    return not low - FAR * (high - low) <= value <= high + FAR * (high - low) and abs(value - median) > LEAST * abs(median)
 
 
 def _apart(first: Sequence, second: Sequence) -> bool:

@@ -22,6 +22,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.stress_health im
 # scale.md: achieved/offered; design.md: the error ratio at which a run is aborted.
 HELD = 0.99
 MOST_ERRORS = 0.10
+# How the judge begins to say so.
+FEW = "Too few samples"
 ANSWERED = ("PASS", "CONDITIONAL", "FAIL", "NOT_APPLICABLE")
 SHOWN = ("name", "phase", "share", "offered", "achieved", "p99", "errors", "held", "broke_by", "seconds", "short")
 
@@ -30,8 +32,9 @@ def facts(layer: str, plan: dict, views: Dict[str, dict], known: Any) -> dict:
     """Return {unit, expected, closed, steps, headroom?, broke?, recovery?, hysteresis, most, said, missing, next}.
 
     `plan`: the layer's, with steps, spare and stress {expected, unit, closed, scale}. `views` {step: {offered, achieved, seconds, p99?, errors?,
-    limited (why the generator was what limited), short (what had too few samples, beside what decides), document (the layer's facts, of this step alone), wanted (ids of the checks that must have an
-    answer)}}. `known`: checks, settings (those of the judge), health (before the ramp), runs [{name, began, ended, error, stop, health}].
+    limited (why the generator was what limited), short? (what had too few samples, beside what decides), document (the layer's facts, of this step
+    alone), wanted (ids of the checks that must have an answer)}}. `known`: checks, settings (those of the judge), health (before the ramp),
+    runs [{name, began, ended, error, stop, health}].
     """
     known = _map(known)
     about = plan["stress"]
@@ -157,7 +160,7 @@ def _judged(step: dict, view: dict, run: dict, judge: _Judge, looks: tuple) -> d
         broke = {"title": "Achieved of offered", "value": row["achieved"] / row["offered"], "unit": "ratio", "bound": f">= {HELD}"}
     if broke:
         return dict(row, **_failed(broke))
-    return _open(row, why) if why else dict(row, held=True, broke_by="")
+    return dict(_open(row, why), few=FEW in why) if why else dict(row, held=True, broke_by="")
 
 
 def _failed(broke: dict) -> dict:
@@ -217,6 +220,9 @@ def _recovery(found: dict, rows: List[dict]) -> None:
         found["missing"]["recovery"] = f"No load may follow: {stop}." if stop else "No step at the rate of recovery ran."
         return
     overload = max(row["ended"] for row in ramp)
+    if not good and tries[-1].get("few"):
+        found["missing"]["recovery"] = f"The rate of recovery is {tries[-1]['broke_by']}."
+        return
     if good:
         seconds: Any = round(max(0.0, good["began"] - overload), 1)
     else:

@@ -10,8 +10,8 @@ step that was held and the first that was not, and the highest one that was held
 No tool says on its way how much of it failed. So a step that is long is tried for some seconds first, and that probe takes its place where more than
 the tolerable share of it failed: an overload is not kept up for minutes to learn what seconds have shown.
 
-A step is what the layer makes of a share, with {name, phase, share}; a row is a step that ran: {name, phase, share, held, began, ended, stop}. `held`
-is None where that is not known; `stop` says that no load may follow.
+A step is what the layer makes of a share, with {name, phase, share}; a row is a step that ran: {name, phase, share, held, began, ended, stop, few}. `held`
+is None where that is not known, `few` whether that is for want of samples; `stop` says that no load may follow.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ def following(plan, rows, limit):
                 break
     tries = [row for row in rows if row["phase"] == RECOVER]
     if not any(row["held"] for row in tries):
-        again = (not tries or elapsed(rows) < limit) and len(tries) < MOST_TRIES
+        # What has too few samples has too few the next time, too.
+        again = not tries or (elapsed(rows) < limit and len(tries) < MOST_TRIES and not tries[-1].get("few"))
         return next(iter(planned(plan, [f"{RECOVER}-{len(tries) + 1}"])), None) if again else None
     return _refined(plan, rows, ran) if plan.get("spare") else None
 

@@ -41,10 +41,10 @@ def programs():
     return found
 
 
-def free_port():
+def free_port(address="127.0.0.1"):
     """Return a port of this machine that nothing listens on."""
     with contextlib.closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
+        one.bind((address, 0))
         return one.getsockname()[1]
 
 
@@ -58,13 +58,13 @@ def started(stack, argv, log):
 
 
 class Prometheus:
-    """One that runs; `ask` is its API."""
+    """One that runs; `ask` is its API. Hosts of the lab reach only `address`es on the bridge of the lab."""
 
-    def __init__(self, stack, configuration, directory):
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+    def __init__(self, stack, configuration, directory, address="127.0.0.1"):
+        self.port = free_port(address)
+        self.url = f"http://{address}:{self.port}"
         argv = [programs() / "prometheus", f"--config.file={configuration}", f"--storage.tsdb.path={directory}/data"]
-        argv.append(f"--web.listen-address=127.0.0.1:{self.port}")
+        argv.append(f"--web.listen-address={address}:{self.port}")
         self.log = directory / "prometheus.log"
         self.process = started(stack, argv, self.log)
         limit = time.monotonic() + START

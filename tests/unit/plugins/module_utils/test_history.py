@@ -48,7 +48,8 @@ def of(value, result="PASS", **more):
 
 MORE = {"target": "> 100", "critical": "> 50", "unit": "1/s"}
 COUNT = {"unit": "count", "target": "< 10", "critical": "< 20"}
-QUIET = (0.009, 0.0092, 0.0095, 0.0093, 0.0091)
+QUIET = (0.009, 0.0092, 0.0095, 0.0093, 0.0091, 0.0092, 0.0092, 0.0093)
+NOISY = (0.005, 0.009, 0.013, 0.007, 0.011, 0.006, 0.012, 0.009)
 
 
 @pytest.mark.parametrize(
@@ -81,13 +82,38 @@ def test_the_plain_rules(before, after, more, expected):
     assert (row["beyond"], row["direction"], row["regression"]) == expected
 
 
-@pytest.mark.parametrize(("value", "beyond"), [(0.0095, False), (0.009, False), (0.00951, True), (0.0089, True)])
-def test_noise_is_what_earlier_runs_measured(value, beyond):
-    row = compared(of(0.0092), of(value), QUIET)
-    assert row["beyond"] is beyond and "5 earlier runs" in row["noise"]
-    assert row["regression"] is (value == 0.00951)
-    # Four are too few to tell: the plain rule holds.
-    assert compared(of(0.0092), of(value), QUIET[:4])["beyond"] is False
+@pytest.mark.parametrize(
+    ("former", "value", "beyond"),
+    [
+        (QUIET, 0.0101, False),
+        (QUIET, 0.0102, True),
+        (QUIET, 0.0083, False),
+        (QUIET, 0.0082, True),
+        (NOISY, 0.02, False),
+        (NOISY, 0.026, True),
+        # One bad run does not hide the next one.
+        ((*QUIET[:7], 0.021), 0.02, True),
+    ],
+)
+def test_noise_is_what_earlier_runs_measured(former, value, beyond):
+    row = compared(of(0.0092), of(value), former)
+    assert row["beyond"] is beyond and "8 earlier runs" in row["noise"]
+    assert row["regression"] is (beyond and value > 0.0092)
+
+
+def test_fewer_runs_are_too_few_to_tell():
+    assert compared(of(0.0092), of(0.0102), QUIET[:7])["beyond"] is False
+
+
+def test_a_count_has_no_noise_however_many_runs_there_are():
+    assert compared(of(0, **COUNT), of(1, **COUNT), [0] * 8, **COUNT)["regression"] is False
+
+
+@settings(max_examples=50, deadline=None)
+@given(jitter=st.lists(st.floats(-0.02, 0.02), min_size=9, max_size=20))
+def test_a_jitter_of_two_percent_is_no_regression(jitter):
+    *former, last = [0.009 * (1 + one) for one in jitter]
+    assert compared(of(former[-1]), of(last), former)["regression"] is False
 
 
 def test_a_check_that_is_gone_is_a_regression():

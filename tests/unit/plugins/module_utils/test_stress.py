@@ -256,6 +256,15 @@ def test_what_was_too_short_is_said():
     assert [step.get("short") for step in found["steps"]] == [["PUT a", "POST a"], ["POST a"], None, None]
 
 
+def test_recovery_is_not_tried_again_where_it_cannot_be_seen():
+    """The layer's series has too few samples at that rate, and would have as few the next time."""
+    few = {"document": {"errors": 0.0, "series": {"a": {"p99": 0.01, "count": 298}}}}
+    found = measured({"recovery-1": few})
+    assert found["next"] is None and "recovery" not in found
+    assert found["missing"]["recovery"] == "The rate of recovery is not known: Latency, P99: Too few samples: 298 of at least 299."
+    assert measured({"recovery-1": {"p99": None}})["next"]["name"] == "recovery-2"
+
+
 def test_without_a_run_it_is_said_what_comes_first():
     found = stress.facts("some", planned(), {}, {})
     assert found["next"]["name"] == "ramp-100" and set(found["missing"]) == {"headroom", "recovery"} and found["steps"] == []

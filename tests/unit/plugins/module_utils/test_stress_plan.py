@@ -133,7 +133,12 @@ def test_a_cluster_that_serves_has_no_ramp():
 
 
 @hypothesis_settings(deadline=None)
-@given(st.lists(st.integers(71, 400), min_size=1, max_size=6, unique=True), st.lists(st.sampled_from([True, False, None]), max_size=90), st.booleans(), st.booleans())
+@given(
+    st.lists(st.integers(71, 400), min_size=1, max_size=6, unique=True),
+    st.lists(st.sampled_from([True, False, None]), max_size=90),
+    st.booleans(),
+    st.booleans(),
+)
 def test_it_ends_whatever_happens_and_no_name_comes_twice(percents, fates, bisect, probed):
     plan, rows, clock = made([one / 100 for one in sorted(percents)], bisect, probed=probed), [], 0.0
     for held in [*fates, *[False] * 60]:
