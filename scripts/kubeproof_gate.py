@@ -130,6 +130,8 @@ def check(certificate):
         own = _worst(by_layer.get(layer, []))
         if not isinstance(record, dict) or record.get("verdict") != own:
             raise Unusable(f"is damaged: the verdict of the layer {layer} is not that of its findings, {own}")
+        if verdict in ("PASS", "CONDITIONAL") and own not in ("PASS", "CONDITIONAL"):
+            raise Unusable(f"is damaged: its verdict is {verdict}, and that of the layer {layer} is {own}")
     if certificate["partial"] != bool(set(LAYERS) - set(chosen)):
         raise Unusable("is damaged: its layers and what it says of them differ")
     if certificate["state"] not in ("finished", "interrupted") or (certificate["state"] == "interrupted" and verdict in ("PASS", "CONDITIONAL")):
@@ -152,14 +154,20 @@ def _finding(finding):
         return "INFO", finding["layer"]
     if finding["result"] == "INFO":
         raise Unusable(f"is damaged: the finding {finding['id']!r} is judged without a result")
-    if finding["result"] == "PASS" and not _bears_out(finding):
-        raise Unusable(f"is damaged: the finding {finding['id']!r} is a PASS that its own number does not bear out")
+    if finding["result"] in ("PASS", "CONDITIONAL") and not _bears_out(finding):
+        raise Unusable(f"is damaged: the finding {finding['id']!r} is a {finding['result']} that its own number does not bear out")
     return finding["result"], finding["layer"]
 
 
 def _bears_out(finding):
-    """Say whether the value of a PASS meets its bounds, of which there is at least one, with as many samples as it wants."""
-    wanted = [finding[key] for key in ("target", "critical") if finding.get(key) is not None]
+    """Say whether the value meets its bounds with as many samples as it wants: of a PASS all, and there is at least one; of a CONDITIONAL the critical one.
+
+    A waiver, or a comparison with another run, makes a CONDITIONAL without a number.
+    """
+    passed = finding["result"] == "PASS"
+    wanted = [finding[key] for key in (("target", "critical") if passed else ("critical",)) if finding.get(key) is not None]
+    if not passed and (finding.get("waiver") or not wanted):
+        return True
     needed = finding.get("min_samples")
     if needed is not None and not (_is_number(needed) and _is_number(finding.get("samples")) and finding["samples"] >= needed):
         return False
@@ -209,7 +217,7 @@ def stale(certificate, max_age, now):
         raise Unusable(f"comes from the future: it was finished at {certificate['run']['finished']}; correct the clock")
     if now - finished > datetime.timedelta(days=max_age):
         raise Unusable(f"is stale: it was finished at {certificate['run']['finished']}, more than {max_age:g} days ago (--max-age)")
-    if "valid_until" in certificate and now > moment(certificate["valid_until"], "valid_until"):
+    if now > moment(certificate.get("valid_until"), "valid_until"):
         raise Unusable(f"has expired: it was valid until {certificate['valid_until']}")
 
 

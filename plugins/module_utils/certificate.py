@@ -149,6 +149,7 @@ def _layer_findings(layer: str, found: Any, record: Mapping, expected: bool, clu
     readable = [one for one in rows if isinstance(one, Mapping) and one.get("result") in checks.RESULTS]
     findings = [{**complete, **one, "judged": one.get("judged", True) is not False} for one in readable]
     judged = [finding for finding in findings if finding["judged"]]
+    outcome = checks.verdict(judged)
     if found is not None and not _is_list(found) or len(readable) < len(rows):
         reason = f"{layer} was not measured completely: its findings are damaged."
     elif record.get("error"):
@@ -157,9 +158,11 @@ def _layer_findings(layer: str, found: Any, record: Mapping, expected: bool, clu
         reason = f"{layer} was not measured: {why}."
     elif expected and not judged:
         reason = f"{layer} was not judged: none of its checks is part of this profile."
+    elif expected and not outcome["judged"]:
+        reason = f"{layer} was not judged: none of its checks applies. Leave it out of certify_layers."
     else:
         return findings
-    if judged and checks.verdict(judged)["verdict"] in ("FAIL", "INCONCLUSIVE"):
+    if outcome["judged"] and outcome["verdict"] in ("FAIL", "INCONCLUSIVE"):
         return findings  # The layer's own findings say it already.
     fix = "Remove the reason and certify again."
     findings.append({**complete, "id": f"{layer}_measured", "result": "INCONCLUSIVE", "judged": True, "reason": reason, "fix": fix})

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from . import certificate as engine
-from . import checks, fingerprint, load_settings, next_step, report_seal, time_scale
+from . import checks, fingerprint, history_compare, load_settings, next_step, report_seal, time_scale
 from .human import human
 
 # What decides what the certificate is one of, the first that there is.
@@ -98,7 +98,7 @@ def _text(value: Any) -> Optional[str]:
 
 
 def parts(members: Sequence[Member]) -> Dict[Tuple[str, str], Member]:
-    """Return {(profile, layer): the newest run that measured it}; of what stands beside the layers the profile is ""."""
+    """Return {(profile, layer): the newest run that measured it}; of the configuration (tuning) the profile is ""."""
     found: Dict[Tuple[str, str], Member] = {}
     for member in sorted(members, key=lambda one: (one.finished, one.id)):
         for layer in member.certificate["layer_verdicts"]:
@@ -107,7 +107,8 @@ def parts(members: Sequence[Member]) -> Dict[Tuple[str, str], Member]:
 
 
 def _part(member: Member, layer: str) -> Tuple[str, str]:
-    return member.profile if layer in engine.LAYERS else "", layer
+    # What became worse under load did not become better by a soak.
+    return member.profile if layer in (*engine.LAYERS, history_compare.LAYER) else "", layer
 
 
 def join(run: Mapping, members: Sequence[Member], left_out: Sequence[Member] = ()) -> Dict[str, Any]:

@@ -80,9 +80,11 @@ def _last_member(name: str, members: Sequence[Mapping], etcd_hosts: Sequence[str
     """Return why etcd would not survive the reboot of a node, or ""."""
     if name in map(_node, members):
         healthy = [pod for pod in members if ready(pod) and _node(pod) != name]
-        quorum = len(members) // 2 + 1
+        # A node that was deleted takes its pod away, and not its member: the hosts of etcd that the inventory names count as well.
+        count = max(len(members), len(etcd_hosts))
+        quorum = count // 2 + 1
         if len(healthy) < quorum:
-            return f"it has a member of etcd, and of the {len(members)} members {len(healthy)} others are healthy, while {quorum} make a quorum"
+            return f"it has a member of etcd, and of the {count} members {len(healthy)} others are healthy, while {quorum} make a quorum"
     elif name in etcd_hosts:
         return "it is a host of etcd (group etcd) whose members are no pods, so that the health of the others is not seen here; reboot it by hand"
     return ""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -99,11 +98,14 @@ def main(directory, pid, command):
         return
     # Looked for now, since a worker may have begun in its last moment.
     end(lambda: workers(line, queue))
-    with open(os.path.join(directory, "cleanup.log"), "ab") as log:
+    # What a playbook shows may hold more than others may read.
+    with open(os.open(os.path.join(directory, "cleanup.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
         try:
             subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=CLEANUP_TIMEOUT, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            log.write(f"The cleanup did not end well: {error}. Run it by hand: {shlex.join(command)}\n".encode())
+            # Neither the error nor the command: in their arguments are the variables of the run, with its secrets.
+            why = "it took too long" if isinstance(error, subprocess.TimeoutExpired) else error.strerror
+            log.write(f"The cleanup did not end well: {why}. Run playbooks/cleanup.yml with the inventory of the run.\n".encode())
 
 
 if __name__ == "__main__":

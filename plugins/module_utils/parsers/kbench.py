@@ -61,16 +61,16 @@ def parse_files(path: str) -> dict:
 
     A job is called rand-read-iops, seq-write-bw, rand-write-lat and so on. ParseError when the log is not of these results.
     """
-    facts = parse(_text(os.path.join(path, LOG)))
-    results = {}
-    for key in ENDINGS:
-        file = f"{PREFIX}-{key}.json"
-        try:
+    file, results = LOG, {}
+    try:
+        facts = parse(_text(os.path.join(path, file)))
+        for key in ENDINGS:
+            file = f"{PREFIX}-{key}.json"
             text = _text(os.path.join(path, file))
             results[key] = fio.parse(text)
             _check_means(key, facts[key], text)
-        except ParseError as error:
-            raise ParseError(f"{file}: {error}") from error
+    except ParseError as error:
+        raise ParseError(f"{file}: {error}") from error
     return {**facts, "fio": results}
 
 
@@ -85,7 +85,7 @@ def _text(path: str) -> str:
         with open(path, encoding="utf-8", errors="replace") as stream:
             text = stream.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise ParseError(f"{os.path.basename(path)} cannot be read: {error.strerror}.") from error
+        raise ParseError(f"it cannot be read: {error.strerror}.") from error
     if len(text) > LARGEST_FILE:
         raise ParseError(f"it is larger than {LARGEST_FILE} bytes.")
     return text

@@ -94,6 +94,14 @@ def by_id(rows):
     return {row["id"]: row for row in rows}
 
 
+def test_what_became_worse_in_one_profile_stays_worse():
+    def member(name, profile, *layers):
+        return join.Member({"profile": profile, "run": {"id": name, "finished": name}, "layer_verdicts": dict.fromkeys(layers)}, {})
+
+    load, soak = member("1", "load", "regression", "tuning"), member("2", "soak", "regression", "tuning")
+    assert join.parts([load, soak]) == {("load", "regression"): load, ("soak", "regression"): soak, ("", "tuning"): soak}
+
+
 def test_load_and_soak_fill_the_checklist(results):
     load, soak = results.run(20), results.run(22, "soak", ["etcd"])
     made = results.join()

@@ -80,6 +80,13 @@ def test_a_member_of_three_may_go_while_the_others_are_healthy():
     assert "make a quorum" in node_reboot.refusal("cp1", nodes, [*SERVERS, *members], [])
 
 
+def test_members_whose_nodes_were_deleted_count():
+    members = [server(name, component="etcd") for name in ("cp1", "cp2", "cp3")]
+    hosts = ["cp1", "cp2", "cp3", "cp4", "cp5"]
+    said = node_reboot.refusal("cp1", [*NODES, node("cp3", True)], [*SERVERS, *members], hosts)
+    assert "of the 5 members 2 others are healthy, while 3 make a quorum" in said
+
+
 def test_what_has_to_leave():
     mirror = pod("static", "w", "Node", metadata={"annotations": {node_reboot.MIRROR: "x"}})
     done = pod("done", "w", "Job")

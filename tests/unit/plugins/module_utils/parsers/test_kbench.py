@@ -83,12 +83,12 @@ def test_recorded_files(path):
 @pytest.mark.parametrize(
     ("file", "old", "new", "error"),
     [
-        ("test_device-iops.json", "", None, "test_device-iops.json: test_device-iops.json cannot be read: No such file or directory."),
-        ("test_device-latency.json", '"jobname" : "rand-write-lat"', '"jobname" : "other"', "test_device-latency.json: write of job rand-write-lat is None"),
+        ("test_device-iops.json", "", None, "test_device-iops.json: it cannot be read: No such file or directory."),
+        ("test_device-latency.json", '"jobname" : "rand-write-lat"', '"jobname" : "other"', "test_device-latency.json: write of job rand-write-lat is 'None'"),
         ("test_device-bandwidth.json", '"bw_mean" : ', '"bw_mean" : 1', "test_device-bandwidth.json: the mean of job rand-read-bw is 1"),
         ("test_device-iops.json", '"error" : 0', '"error" : 28', "test_device-iops.json: job rand-read-iops failed with error 28 (No space left on device)."),
-        ("stdout", "Mode: quick", "Mode: other", "the mode is 'other'"),
-        ("stdout", "", None, "stdout cannot be read: No such file or directory."),
+        ("stdout", "Mode: quick", "Mode: other", "stdout: the mode is 'other'"),
+        ("stdout", "", None, "stdout: it cannot be read: No such file or directory."),
     ],
 )
 def test_files_that_do_not_fit_are_refused(ran, file, old, new, error):
