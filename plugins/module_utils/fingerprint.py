@@ -122,10 +122,12 @@ def of_components(pods: Iterable[Mapping]) -> Dict[str, Any]:
 
 def _flags(argv: Sequence) -> Dict[str, str]:
     found: Dict[str, List[str]] = {}
-    for word in argv:
-        name, is_set, value = str(word).partition("=")
+    words = [str(word) for word in argv]
+    for word, following in zip(words, [*words[1:], "--"]):
+        name, is_set, value = word.partition("=")
         if name.startswith("--") and name[2:] not in OWN_FLAGS:
-            found.setdefault(name[2:], []).append(value if is_set else "true")
+            # Its value may be the next word.
+            found.setdefault(name[2:], []).append(value if is_set else "true" if following.startswith("--") else following)
     # A flag may be given more than once, in an order that may matter.
     return {name: _speaking(",".join(values)) for name, values in found.items()}
 

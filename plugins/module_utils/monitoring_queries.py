@@ -127,7 +127,9 @@ def _word(name: str, words: Mapping, expr: str) -> str:
 
 
 def words_of(layer: Mapping, selectors: Mapping, window: str) -> Dict[str, str]:
-    """Return the words of a layer; MonitoringError when a selector cannot stand between braces."""
+    """Return the words of a layer; MonitoringError when a selector cannot stand between braces, or the window is no duration."""
+    if not DURATION.fullmatch(str(window)):
+        raise MonitoringError(f"monitoring_window is {window!r}; write a duration, such as 5m.")
     wrong = [name for name, text in selectors.items() if not isinstance(text, str) or not re.fullmatch(r"[^{}\[\]\n]*[^{}\[\]\n,\s]", text)]
     if wrong:
         raise MonitoringError(f"monitoring_selectors: {wrong[0]} is {selectors[wrong[0]]!r}; write label matchers without braces, such as job=\"etcd\".")

@@ -71,6 +71,9 @@ def _check(options: Mapping) -> None:
                                  ("monitoring_tls", set(JOBS), options["tls"])):  # fmt: skip
         if not isinstance(given, Mapping) or set(given) - allowed:
             raise MonitoringError(f"{name} is {given!r}; write a map of {', '.join(sorted(allowed))}.")
+    for component, hosts in options["targets"].items():
+        if not isinstance(hosts, Mapping) or not all(isinstance(one, str) and one for pair in hosts.items() for one in pair):
+            raise MonitoringError(f"monitoring_targets.{component} is {hosts!r}; write a map of hosts to addresses, such as {{etcd1: 10.0.0.11}}.")
     for component, given in options["tls"].items():
         if not isinstance(given, Mapping) or set(given) - TLS:
             raise MonitoringError(f"monitoring_tls.{component} is {given!r}; write a map of {', '.join(sorted(TLS))}.")

@@ -14,7 +14,7 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any, Dict, List
 
-from . import fingerprint, report_seal
+from . import fingerprint, report_seal, signature
 from .files import DataFileError, read_json, write_json
 
 DONE = "done"
@@ -117,9 +117,10 @@ def _differences(before: Mapping, run: Mapping, plan: Mapping, asked: Mapping, c
 def set_aside(directory: str, kept: Collection[str], stamp: str) -> List[str]:
     """Move what is measured again out of the way, below interrupted/<stamp>; return what was moved.
 
-    That is all of the layers that are not kept, and of those that are what was added after they had ended: a second cluster's, for example.
+    That is all of the layers that are not kept, and of those that are what was added after they had ended: a second cluster's, for example; and
+    the signatures of a certificate that is going to be another one.
     """
-    moved = []
+    moved = [name for name in sorted(os.listdir(directory)) if name.endswith(tuple(signature.SUFFIXES.values()))]
     for part in ("facts", "findings", "raw", DONE):
         top = os.path.join(directory, part)
         moved += [f"{part}/{name}" for name in sorted(os.listdir(top) if os.path.isdir(top) else ()) if name.partition(".")[0] not in kept]

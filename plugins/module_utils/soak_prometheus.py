@@ -30,7 +30,9 @@ METRICS = {
 }
 NEEDED = ("changes", "has_leader", "leads", "started")
 FSYNC = "etcd_disk_wal_fsync_duration_seconds_bucket"
-SELECTOR = re.compile(r"[^{}\[\]\n]*")
+# Label matchers of PromQL, as they stand between braces; within quotes anything may.
+MATCHER = r"""\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')\s*"""
+SELECTOR = re.compile(rf"(?:{MATCHER}(?:,{MATCHER})*,?\s*)?")
 PATH = "/api/v1/query?"
 
 

@@ -59,14 +59,17 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError
 from ansible_collections.kubeproof.certify.plugins.module_utils.report_seal import seal
 
+# Days: a hundred years.
+LONGEST = 36500
+
 
 def main():
     module = AnsibleModule(
         argument_spec={"directory": {"type": "path", "required": True}, "valid_days": {"type": "int", "default": 90}},
         supports_check_mode=True,
     )
-    if module.params["valid_days"] < 1:
-        module.fail_json(msg=f"valid_days is {module.params['valid_days']}. Write a number of days above zero.")
+    if not 1 <= module.params["valid_days"] <= LONGEST:
+        module.fail_json(msg=f"valid_days is {module.params['valid_days']}. Write a number of days from 1 to {LONGEST}.")
     if module.check_mode:
         module.exit_json(changed=False)
     try:

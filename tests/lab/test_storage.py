@@ -183,7 +183,7 @@ def say_what_is_broken(run, note):
         "hasty": "configuration error, no node was specified",
         "limited": "exceeded quota: limited",
         "small": "there is no space left: ",
-        "crowded": "nothing can be written to it: No space left on device",
+        "crowded": "kubeproof.touch': No space left on device",
         "thin": "No space left on device",
         "frozen": "it is mounted read-only",
     }

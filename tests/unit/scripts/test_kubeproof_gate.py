@@ -89,6 +89,40 @@ def test_conditional_may_be_allowed_and_nothing_worse(ask):
 
 
 @pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"value": 99}, 50),
+        ({"value": None}, 50),
+        ({"value": [0.03, 0.06]}, 50),
+        ({"value": [0.03, 0.04]}, 0),
+        ({"value": 99, "waiver": {"reason": "x", "owner": "ops", "expires": "2027-01-01"}}, 0),
+    ],
+)
+def test_a_conditional_is_borne_out_by_its_number_or_a_waiver(ask, more, expected):
+    given = {"result": "CONDITIONAL", "target": "< 0.025", "critical": "< 0.05", "reason": "x", **more}
+    assert ask(fake.certificate(bad(**given)), "--allow-conditional")[0] == expected
+
+
+def test_a_layer_that_proved_nothing_is_no_part_of_a_pass(ask):
+    found = {layer: [fake.finding(layer)] for layer in fake.engine.LAYERS}
+    found["dns"] = [fake.finding("dns", result="NOT_APPLICABLE", value=None, reason="No DNS.")]
+    document = fake.engine.certificate(fake.run(), fake.plan(), found)
+    assert document["verdict"] == "INCONCLUSIVE" and "none of its checks applies" in json.dumps(document)
+    assert ask(report_seal.sealed(document, {}, [], 90))[0] == 30
+    # Whatever wrote it otherwise.
+    document["findings"] = [one for one in document["findings"] if one["id"] != "dns_measured"]
+    document["verdict"] = "PASS"
+    assert ask(report_seal.sealed(document, {}, [], 90))[0] == 50
+
+
+def test_without_an_expiry_nobody_knows_how_long_it_holds(ask):
+    document = report_seal.sealed(fake.certificate(sealed=False), {}, [], 90)
+    del document["valid_until"]
+    document["digest"] = report_seal.digest(document)
+    assert ask(document)[0] == 50
+
+
+@pytest.mark.parametrize(
     ("of", "said"),
     [
         ({"profile": "smoke"}, "its profile is smoke"),

@@ -82,7 +82,7 @@ def test_nodes():
 
 
 def test_components():
-    flags = ["--max-requests-inflight=400", "--advertise-address=10.0.0.1", "--authorization-mode=Node,RBAC", "--event-ttl=1h30m", "--profiling",
+    flags = ["--max-requests-inflight", "400", "--advertise-address=10.0.0.1", "--authorization-mode=Node,RBAC", "--event-ttl=1h30m", "--profiling",
              "--token-auth-file=/etc/t0ken", "--etcd-servers=https://user:s3cret@10.0.0.2:2379"]  # fmt: skip
     found = fingerprint.of_components([server("a", *flags), server("b", *flags[:-1], "--etcd-servers=x"), server("e", image="etcd:3.6.8", part="etcd")])
     assert found["kube-apiserver pods"] == "kube-apiserver:v1.36.3 (2)" and found["etcd pods"] == "etcd:3.6.8 (1)"

@@ -118,7 +118,7 @@ def test_an_answer_of_another_kind_is_never_a_window(asked, monkeypatch, answer)
     assert document["scenes"] == {} and "http://prometheus:9090" in failed["etcd"]
 
 
-@pytest.mark.parametrize("selector", ["", 'a="b"} or vector(1', "a[5m]"])
+@pytest.mark.parametrize("selector", ["", 'a="b"} or vector(1', "a[5m]", 'a="b"c="d"', 'a="b\nc"', 'a="b"}[5m', "a"])
 def test_a_selector_that_breaks_out_is_refused(selector):
     with pytest.raises(HttpError, match="Write label matchers"):
         Stored(Endpoint("http://prometheus:9090"), selector)
@@ -130,6 +130,8 @@ def test_a_selector_that_breaks_out_is_refused(selector):
 def test_a_server_by_its_names():
     made = monitoring_server(["10.0.0.1", "", "etcd1"], 'job=~".*etcd.*"', {"url": "https://p", "token": "x", "ca": ""})
     assert made == {"url": "https://p", "token": "x", "timeout": 60, "selector": 'job=~".*etcd.*",instance=~"(?:10\\\\.0\\\\.0\\\\.1|etcd1)(?::[0-9]+)?"'}
+    # What the filter makes is what a window takes.
+    assert Stored(Endpoint("http://prometheus:9090"), made["selector"]).selector == made["selector"]
 
 
 @pytest.mark.parametrize(

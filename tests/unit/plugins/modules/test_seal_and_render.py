@@ -134,7 +134,8 @@ def test_what_is_no_certificate_cannot_be_sealed(call, run, text):
 
 
 def test_days_above_zero(call, run):
-    assert "above zero" in call(seal, directory=str(run), valid_days=0)["msg"]
+    for days in (0, 36501, 10000000):
+        assert "from 1 to 36500" in call(seal, directory=str(run), valid_days=days)["msg"]
 
 
 def test_render(call, run):
