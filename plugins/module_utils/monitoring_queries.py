@@ -127,8 +127,8 @@ def _word(name: str, words: Mapping, expr: str) -> str:
 
 
 def words_of(layer: Mapping, selectors: Mapping, window: str) -> Dict[str, str]:
-    """Return the words of a layer; MonitoringError when a selector cannot stand between braces, or the window is no duration."""
-    if not DURATION.fullmatch(str(window)):
+    """Return the words of a layer; MonitoringError when a selector cannot stand between braces, or the window is neither a duration nor Grafana's."""
+    if not DURATION.fullmatch(str(window)) and not str(window).startswith("$__"):
         raise MonitoringError(f"monitoring_window is {window!r}; write a duration, such as 5m.")
     wrong = [name for name, text in selectors.items() if not isinstance(text, str) or not re.fullmatch(r"[^{}\[\]\n]*[^{}\[\]\n,\s]", text)]
     if wrong:

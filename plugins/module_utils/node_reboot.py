@@ -194,9 +194,9 @@ def labelled(run_id: str) -> str:
 
 
 def facts(asked: Sequence[str], measured: Mapping) -> Dict[str, Any]:
-    """Return what the checks ask: {asked, nodes?: {name: {seconds?, since_asked?, evicted?, cordoned?, not_back?, pods_failed?}}}.
+    """Return what the checks ask: {asked, nodes?: {name: {returned?, seconds?, since_asked?, evicted?, cordoned?, not_back?, pods_failed?}}}.
 
-    `measured` {name: {drained, asked, ready, boot_id, read, age, back, pods}} of the tasks; what is not known is absent.
+    `measured` {name: {drained, asked, again, ready, boot_id, read, age, back, pods}} of the tasks; what is not known is absent.
     """
     nodes = {name: _node_facts(measured.get(name) or {}) for name in asked}
     return {"asked": bool(asked), **({"nodes": nodes} if nodes else {})}
@@ -204,7 +204,9 @@ def facts(asked: Sequence[str], measured: Mapping) -> Dict[str, Any]:
 
 def _node_facts(one: Mapping) -> Dict[str, Any]:
     found: Dict[str, Any] = {}
-    drained, back, pods = (one.get(key) or {} for key in ("drained", "back", "pods"))
+    drained, again, back, pods = (one.get(key) or {} for key in ("drained", "again", "back", "pods"))
+    if isinstance(again.get("returned"), bool):
+        found["returned"] = again["returned"]
     if "evicted" in drained:
         found["evicted"] = drained["evicted"]
     if "ready" in one and "asked" in one:

@@ -81,6 +81,10 @@ evicted:
   returned: with O(state=drained)
   type: int
   sample: 7
+returned:
+  description: Whether the node came back; left out where the API server could not say so.
+  returned: with O(state=ready)
+  type: bool
 boot_id:
   description: The boot id of the node that came back.
   returned: with O(state=ready)
@@ -133,7 +137,11 @@ SPEC = {
 
 
 class Refused(Exception):
-    """The node stays as it is, or did not come back; the text says why and what to do."""
+    """The node stays as it is, or did not come back; the text says why and what to do, `facts` what is known all the same."""
+
+    def __init__(self, text, **facts):
+        super().__init__(text)
+        self.facts = facts
 
 
 def drained(server, options, deadline):
@@ -188,27 +196,31 @@ def evict(server, pod, why):
 
 
 def ready(server, options, deadline):
-    """Wait until the node is Ready after another boot; return {boot_id, ready_at, waited}. The API server may be away for a while."""
+    """Wait until the node is Ready after another boot; return {returned, boot_id, ready_at, waited}. The API server may be away for a while."""
     began = time.monotonic()
     while True:
+        known = {"returned": False}
         try:
             node = server.get(f"{NODES}/{options['name']}")
             found = node_reboot.boot_id(node)
             if found and found != options["before"].get("boot_id") and node_reboot.ready(node):
-                return {"boot_id": found, "ready_at": time.time(), "waited": time.monotonic() - began}
+                return {"returned": True, "boot_id": found, "ready_at": time.time(), "waited": time.monotonic() - began}
             seen = "its boot id is the same as before" if found == options["before"].get("boot_id") else "it is not Ready"
         except cluster.ClusterError as error:
-            seen = str(error)
+            seen, known = str(error), {}
         if time.monotonic() > deadline:
-            raise Refused(f"{options['name']} did not come back in {options['timeout']} s: {seen}. Look at its console; it is uncordoned all the same.")
+            text = f"{options['name']} did not come back in {options['timeout']} s: {seen}. Look at its console; it is uncordoned all the same."
+            raise Refused(text, **known)
         time.sleep(PAUSE)
 
 
 def schedulable(server, options, deadline):
     """Uncordon what the run has cordoned, and wait for what ran there; return {nodes, cordoned, missing, waited}."""
     began, changed = time.monotonic(), []
-    for node in list(server.items(NODES, labelSelector=node_reboot.labelled(options["run_id"]))):
-        name = node["metadata"]["name"]
+    names = [node["metadata"]["name"] for node in server.items(NODES, labelSelector=node_reboot.labelled(options["run_id"]))]
+    # Its label may have been taken away; that it was drained says whose cordon it is.
+    names += [options["name"]] if options["before"] and options["name"] not in names else []
+    for name in names:
         if options["name"] in ("", name):
             server.request("PATCH", f"{NODES}/{name}", node_reboot.cordon(None), content_type=PATCH)
             changed.append(name)
@@ -241,7 +253,7 @@ def main():
     try:
         module.exit_json(**answer(cluster.Cluster(module.params["kubeconfig"]), module.params))
     except Refused as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), **error.facts)
     except cluster.ClusterError as error:
         module.fail_json(msg=f"The cluster of {module.params['kubeconfig']} did not do what was asked: {error}. Correct the file or the network.")
 

@@ -127,15 +127,20 @@ def test_an_age_that_cannot_be(text):
 
 BEFORE = {"boot_id": "a", "workloads": {}}
 WHOLE = {"drained": {"before": BEFORE, "evicted": 2}, "asked": "1000.0", "ready": 1030.5, "boot_id": "b", "read": 1031.0, "age": AGE + "b\n",
-         "back": {"cordoned": False, "missing": []},
+         "again": {"returned": True}, "back": {"cordoned": False, "missing": []},
          "pods": {"failed": 0}}  # fmt: skip
 
 
 def test_facts():
     found = node_reboot.facts(["w"], {"w": WHOLE})
-    assert found == {"asked": True, "nodes": {"w": {"evicted": 2, "since_asked": 30.5, "seconds": 921.32, "cordoned": False, "not_back": 0,
+    assert found == {"asked": True, "nodes": {"w": {"returned": True, "evicted": 2, "since_asked": 30.5, "seconds": 921.32, "cordoned": False, "not_back": 0,
                                                     "not_back_names": [], "pods_failed": 0}}}  # fmt: skip
     assert node_reboot.facts([], {}) == {"asked": False}
+
+
+@pytest.mark.parametrize(("again", "known"), [({"failed": True, "returned": False}, {"returned": False}), ({"failed": True}, {}), ({}, {})])
+def test_a_node_that_did_not_come_back(again, known):
+    assert node_reboot.facts(["w"], {"w": {"asked": 1.0, "again": again}})["nodes"]["w"] == known
 
 
 def test_the_age_of_another_machine_is_none():

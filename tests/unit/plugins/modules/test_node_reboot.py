@@ -124,14 +124,28 @@ def test_a_refusal_touches_nothing(api, call):
 def test_a_node_that_does_not_come_back(api, call, boot, is_ready, said):
     api.nodes["w1"]["status"] = {"conditions": ready(is_ready), "nodeInfo": {"bootID": boot}}
     refused = call("ready", before={"boot_id": "a"}, timeout=0)
-    assert refused["failed"] and "did not come back in 0 s" in refused["msg"] and said in refused["msg"]
+    assert refused["failed"] and refused["returned"] is False and "did not come back in 0 s" in refused["msg"] and said in refused["msg"]
 
 
 def test_the_api_server_may_be_away(api, call):
     answers = iter([(503, status(503, "Unavailable", "away"))] * 3)
     api.nodes["w1"]["status"]["nodeInfo"]["bootID"] = "b"
     api.answers["GET /api/v1/nodes/w1"] = lambda asked: next(answers, api.nodes["w1"])
-    assert call("ready", before={"boot_id": "a"})["boot_id"] == "b"
+    back = call("ready", before={"boot_id": "a"})
+    assert back["boot_id"] == "b" and back["returned"] is True
+
+
+def test_where_the_api_server_stays_away_nobody_knows(api, call):
+    api.answers["GET /api/v1/nodes/w1"] = lambda asked: (503, status(503, "Unavailable", "away"))
+    refused = call("ready", before={"boot_id": "a"}, timeout=0)
+    assert refused["failed"] and "returned" not in refused
+
+
+def test_a_cordon_that_has_lost_its_label_is_ours_all_the_same(api, call):
+    drained = call("drained")
+    del api.nodes["w1"]["metadata"]["labels"][rules.LABEL]
+    back = call("schedulable", before=drained["before"])
+    assert (back["nodes"], back["cordoned"]) == (["w1"], False) and is_cordoned(api) == (False, "")
 
 
 def test_what_is_not_back_is_named(api, call):
