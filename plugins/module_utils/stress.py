@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import bounds, stress_plan
-from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import own_settings
+from ansible_collections.kubeproof.certify.plugins.module_utils import stress_plan
+from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import effective, own_settings
 from ansible_collections.kubeproof.certify.plugins.module_utils.human import human
 from ansible_collections.kubeproof.certify.plugins.module_utils.question import Question
 from ansible_collections.kubeproof.certify.plugins.module_utils.stress_health import unread, worsened
@@ -81,8 +81,9 @@ class _Judge:
         self.settings = own_settings({**_map(known.get("settings")), "waivers": {}}, self.checks)
 
     def limit(self, name: str) -> float:
-        """Return the number in a check's critical bound."""
-        return bounds.parse(self.checks[name]["critical"]).literal if name in self.checks else 0
+        """Return the number in a check's critical bound, as it is set for this run."""
+        critical = effective(self.checks[name], name, self.settings).bounds[1] if name in self.checks else None
+        return critical.literal if critical else 0
 
     def ask(self, view: dict) -> Tuple[Optional[dict], str]:
         """Return ({id, title, value, bound, entry?} of the first check that is beyond critical, why one has no answer)."""

@@ -256,6 +256,14 @@ def test_what_was_too_short_is_said():
     assert [step.get("short") for step in found["steps"]] == [["PUT a", "POST a"], ["POST a"], None, None]
 
 
+def test_recovery_has_the_time_that_the_run_gives_it():
+    late = {f"recovery_{number}": {"began": 10000.0 * number, "ended": 10000.0 * number + 1} for number in (1, 2)}
+    views = {"ramp-125": {"p99": 1.0}, "recovery-1": {"p99": 0.2}, "recovery-2": {"p99": 0.2}}
+    names = ["ramp-100", "ramp-125", "recovery-1", "recovery-2"]
+    more = {"thresholds": {"some_recovered": {"critical": "<= 100000", "reason": "A cold standby."}}}
+    assert measured(views, names, **late)["next"] is None and measured(views, names, settings=more, **late)["next"]["name"] == "recovery-3"
+
+
 def test_recovery_is_not_tried_again_where_it_cannot_be_seen():
     """The layer's series has too few samples at that rate, and would have as few the next time."""
     few = {"document": {"errors": 0.0, "series": {"a": {"p99": 0.01, "count": 298}}}}
