@@ -20,7 +20,7 @@ from ansible_collections.kubeproof.certify.tests.lab.test_ingress import CONTROL
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 # What the found breaking point may be off, of the throttle; seconds of a run.
 OFF = 0.15
-LONGEST = 350
+LONGEST = 700
 LIMITED = "kubeproof-test-limited"
 # A burst lets pauses of a busy machine pass, and adds a hundredth to the rate of a step.
 BURST = 0.1
@@ -161,8 +161,8 @@ def test_etcd_breaks_in_proportion_to_its_disks(lab, stress, untouched, note):
     # What is slow on a throttled disk is not what is looked for: the rate alone counts. Few clients, so that what they still wait for at the end of a
     # step, which counts as its time, is less than a hundredth of it.
     late = {"etcd_write_latency_p99": {"target": "< 4", "critical": "< 4.5", "reason": "Disks that are throttled."}}
-    shares = {"certify_capacity": {"etcd_put_rate": 100}, "certify_stress_shares": [1.0, 2.0, 4.0, 8.0]}
-    small = {"etcd_clients": 20, "etcd_key_size": 64, "etcd_value_size": 64, "etcd_load": {"stress": {**NO_LOAD, "write": 12}}}
+    shares = {"certify_capacity": {"etcd_put_rate": 25}, "certify_stress_shares": [1.0, 2.0, 4.0, 8.0]}
+    small = {"etcd_clients": 20, "etcd_key_size": 64, "etcd_value_size": 64, "etcd_load": {"stress": {**NO_LOAD, "write": 16}}}
     limits, found = (200_000, 400_000), []
     for limit in limits:
         with slow_disks(lab, limit):
