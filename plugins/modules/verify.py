@@ -102,15 +102,16 @@ def check_signature(made, path, public_key):
 
 def check_live(made, path, live):
     """Add to what was verified what has changed since."""
-    if not made["valid"]:
-        # What is damaged says nothing about the cluster.
+    certificate = read_json(path)
+    if not isinstance(certificate, dict):
+        # That it is damaged is said already.
         return
     findings, facts = (read_json(os.path.join(live["audit"], name)) if live["audit"] else None for name in ("findings.json", "facts.json"))
     try:
         now = report_live.seen(live["cluster"], live["hosts"], findings, facts)
     except (AttributeError, KeyError, TypeError) as error:
         raise DataFileError(f"{live['audit']} is damaged: its findings.json or facts.json is not what playbooks/audit.yml writes. Audit again.") from error
-    problems, notes = report_live.compare(read_json(path).get("voided_by"), now)
+    problems, notes = report_live.compare(certificate.get("voided_by"), now)
     made["problems"] += problems
     made["notes"] += notes
     made["done"]["against now"] = len(now)

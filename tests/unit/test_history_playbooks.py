@@ -55,7 +55,10 @@ def test_compare_shows_what_changed_and_may_fail(results):
     status, said = play("compare", results)
     assert status == 0 and "COMPARISON: 1 regression" in said and "+122%" in said, said
     status, said = play("compare", results, "-e", "certify_baseline=run0 certify_regression=fail")
-    assert status != 0 and "1 regressions, and certify_regression is fail." in said, said
+    assert status != 0 and "certify_regression is fail, and 1 became worse. Worse than in run0" in said, said
+    # Nothing to compare with is no comparison that found nothing.
+    status, said = play("compare", results, "-e", "compare_after=run0 certify_regression=fail")
+    assert status != 0 and "Nothing was compared" in said, said
     status, said = play("compare", results, "-e", "compare_before=run7")
     assert status != 0 and "There is no run run7" in said, said
 

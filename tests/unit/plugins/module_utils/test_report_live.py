@@ -106,3 +106,7 @@ def test_the_module(tmp_path, capsys):
     assert "findings.json" in problems(live={**live, "audit": str(tmp_path / "none")})
     assert "The signature cannot be relied on" in problems(public_key="RW" + "a" * 54)
     assert "The signature" not in problems()
+    (tmp_path / "audit" / "findings.json").write_text("[1]", encoding="utf-8")
+    assert "Audit again" in problems(live={**live, "audit": str(tmp_path / "audit")})
+    (tmp_path / "certificate.json").write_text("[]", encoding="utf-8")
+    assert problems(live=live)
