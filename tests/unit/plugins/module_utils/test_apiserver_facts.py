@@ -70,7 +70,8 @@ SCHEDULER = {
 
 def measured(profile="smoke"):
     """Return what a good run hands over."""
-    planned = plan(profile, {**DEFAULTS, "nodes": 3, "capacity": {"api_qps": 300} if profile == "stress" else {}, "engines": ["k6"], "live": False, "apiserver_pull_images": ["a"]})
+    capacity = {"api_qps": 300} if profile == "stress" else {}
+    planned = plan(profile, {**DEFAULTS, "nodes": 3, "capacity": capacity, "engines": ["k6"], "live": False, "apiserver_pull_images": ["a"]})
     info = {
         "instances": {"cp1": {"url": "https://10.0.0.1:6443", "answers": True}},
         "nodes": {"count": 3, "ready": 3, "not_ready": [], "names": ["worker1"]},

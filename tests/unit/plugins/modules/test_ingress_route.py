@@ -50,13 +50,16 @@ def fixture_call(api, capsys, tmp_path):
     return call
 
 
+SAID = "Accepted is False: NoMatchingParent: none"
+
+
 @pytest.mark.parametrize(
     ("answers", "state", "problem"),
     [
         ([route(*TRUE)], "accepted", ""),
         # A controller may not have seen our Service yet.
         ([route(), route(*FALSE), route(*TRUE)], "accepted", ""),
-        ([route(*FALSE)], (said := "Accepted is False: NoMatchingParent: none"), f"The Gateway edge/public does not take our HTTPRoute: {said}."),
+        ([route(*FALSE)], SAID, f"The Gateway edge/public does not take our HTTPRoute: {SAID}."),
         ([route()], None, "The controller of the Gateway edge/public has said nothing about our HTTPRoute in 0 s (ingress_ready_timeout). Look at its log."),
     ],
 )
