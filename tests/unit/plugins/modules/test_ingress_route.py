@@ -66,7 +66,7 @@ SAID = "Accepted is False: NoMatchingParent: none"
 def test_route(api, call, answers, state, problem):
     left = list(answers)
     api.answers[ROUTE] = lambda request: (200, left.pop(0) if len(left) > 1 else left[0])
-    facts = call(gateway="edge/public", timeout=5 if state else 0.1)["facts"]
+    facts = call(gateway="edge/public", timeout=60 if state else 0.1)["facts"]
     assert facts["problem"] == problem and facts["route"].get("state") == state and facts["route"]["seconds"] < 5
 
 
