@@ -167,6 +167,7 @@ def alarmed(lab, untouched):
     lab.ask("etcd1", "maintenance/alarm", action="DEACTIVATE", **request)
 
 
+@pytest.mark.long
 def test_the_alarm_goes_with_its_cause(lab, maintain, alarmed):
     """Nothing is written any more, not even by the API server's compaction. The quota is not reached: that would leave 256 MiB in logs of etcd."""
     [quota] = {int(member["dbSizeQuota"]) for member in lab.members().values()}

@@ -156,6 +156,7 @@ def test_disk_full_during_load(lab, on, certify, note):
     note("disk full during the load", run, finding)
 
 
+@pytest.mark.long
 def test_tool_killed(on, certify, note):
     run = certify(load={"write": 5}, during=lambda process: on("etcd1", KILL))
     finding = run.finding("etcd_write_latency_p99")

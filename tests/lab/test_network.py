@@ -113,6 +113,7 @@ def test_large_packets_lost(certify, note):
     note("large packets lost", run, run.finding("network_full_size"))
 
 
+@pytest.mark.long
 def test_tainted_node(lab, certify, note):
     taint = "kubeproof-test=yes:NoSchedule"
     with changed(lab, ["taint", "node", "worker2", f"{taint}-"], "taint", "node", "worker2", taint):
