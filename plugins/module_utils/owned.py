@@ -11,6 +11,8 @@ import time
 MANAGED_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "kubeproof"
 RUN_LABEL = "kubeproof.io/run"
+# In the place of a run: what monitoring.yml made stays, and is nothing that a run has left.
+MONITORING = "monitoring"
 EVERY_RUN = "*"
 
 
