@@ -9,10 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import List
 
-from ansible_collections.kubeproof.certify.plugins.module_utils.owned import labels
+from ansible_collections.kubeproof.certify.plugins.module_utils.owned import MONITORING, labels
 
 # Stands in the place of a run: these objects stay until they are taken away.
-OWNER = "monitoring"
+OWNER = MONITORING
 RULES = "monitoring.coreos.com/v1"
 NAME = "kubeproof"
 

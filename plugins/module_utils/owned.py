@@ -11,7 +11,7 @@ import time
 MANAGED_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "kubeproof"
 RUN_LABEL = "kubeproof.io/run"
-# In the place of a run: what monitoring.yml made stays, and is nothing that a run has left.
+# In the place of a run: what monitoring.yml made stays until that takes it away.
 MONITORING = "monitoring"
 EVERY_RUN = "*"
 
@@ -27,10 +27,10 @@ def selector(run_id):
 
 
 def is_of(item, run_id):
-    """Return whether an object carries both labels, of this run or of any for '*'."""
+    """Return whether an object carries both labels, of this run or of any for '*', of which what monitoring.yml made is none."""
     given = item.get("metadata", {}).get("labels") or {}
     run = given.get(RUN_LABEL)
-    return given.get(MANAGED_LABEL) == MANAGER and bool(run) and run_id in (run, EVERY_RUN)
+    return given.get(MANAGED_LABEL) == MANAGER and bool(run) and (run == run_id or run_id == EVERY_RUN and run != MONITORING)
 
 
 def seconds_of(timestamp):

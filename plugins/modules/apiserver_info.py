@@ -259,7 +259,7 @@ class Look:
         for kind in ("clusterroles", "clusterrolebindings"):
             found = self.server.items(f"{run_access.RBAC}/{kind}", labelSelector=owned.selector(owned.EVERY_RUN))
             runs += map(apiserver_state.run_of, found)
-        other = [run for run in runs if run not in (None, self.options["run_id"], owned.MONITORING)]
+        other = [run for run in runs if run not in (None, self.options["run_id"])]
         return {"leftovers": len(other), "leftover_runs": sorted(set(other))}
 
     def services(self):
