@@ -14,6 +14,8 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PYTHONDONTWRITEBYTECODE := 1
 # What the caller adds to a certification, for example: make certify ARGS='-e certify_profile=load'
 ARGS ?=
+# For a test: whether this machine is fast is not ours to pass or fail, but every layer has to be measured. INCONCLUSIVE is still an error.
+MEASURED := {"certify_accept": ["PASS", "CONDITIONAL", "FAIL"], "certify_continue": true}
 
 .PHONY: help certify test lab lab-down tools lint unit docs sanity molecule installed labtest faults bench build clean
 
@@ -74,7 +76,7 @@ installed: $(READY) build ## Install the tarball in a scratch path and run its p
 
 labtest: lab tools ## pytest with the lab's tests, and one certification of the lab
 	pytest -m "not long"
-	ansible-playbook certify.yml -i inventories/lab
+	ansible-playbook certify.yml -i inventories/lab -e '$(MEASURED)'
 
 faults: lab tools ## The faults that take a minute or more each, layer by layer
 	pytest tests/lab -m long

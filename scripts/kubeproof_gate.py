@@ -38,6 +38,11 @@ FORM = {"heading": str, "verdict": str, "state": str, "profile": str, "layers": 
         "layer_verdicts": dict, "checklist": list, "slas": list, "changes": list, "waivers": list, "not_applicable": list, "findings": list}  # fmt: skip
 BOUND = re.compile(r"\s*(==|!=|<=|>=|<|>|in(?=[\s\[]))\s*(\S.*?)\s*", re.DOTALL)
 COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+# A size, such as 256Mi; what etcdctl check perf puts on etcd, from nothing on; and [low, high], as a certificate writes two numbers.
+SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]i?)")
+UNITS = {letter + more: base**power for more, base in (("", 1000), ("i", 1024)) for power, letter in enumerate("KMGT", 1)}
+CHECK_PERF = ["", "s", "m", "l", "xl"]
+PAIR = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 # The image of a member of etcd, as kubeadm names it.
 ETCD_IMAGE = re.compile(r"etcd:v?(\d+\.\d+\.\d+)(?:-[^/:@]+)?(?:@.*)?$")
 # A signature, as module_utils/signature.py has it.
@@ -262,8 +267,91 @@ def _seen(kubeconfig, path):
     return json.loads(said)
 
 
-def lacking(certificate, profile, allow_partial):
-    """Return what a certificate of the wanted profile has and this one has not, as sentences."""
+def expired(certificate, today):
+    """Return a sentence for each waiver that a judged finding had and that does not hold any more; its last day is valid."""
+    found = []
+    for finding in certificate["findings"]:
+        waiver = finding.get("waiver")
+        if finding["judged"] and waiver:
+            ends = waiver.get("expires") if isinstance(waiver, dict) else None
+            day = _day(ends)
+            said = f"{finding['id']}: its waiver expired on {ends}" if day else f"{finding['id']}: its waiver does not say until which day it holds ({ends!r})"
+            if (not day or day < today) and said not in found:
+                found.append(said)
+    return found
+
+
+def granted(certificate):
+    """Return a sentence for each bound that was not tightened, and each waiver that answers for a finding: a verdict that stands on them is to say so."""
+    found = []
+    for row in certificate["changes"] + certificate["waivers"]:
+        if not isinstance(row, dict):
+            raise Unusable("is damaged: it does not say which bounds were changed, or which findings waived")
+        words = {key: str(value)[:300] for key, value in row.items()}
+        if "owner" in words and words.get("state") != "unused":
+            found.append(f"waived: {words.get('id')} by {words['owner']} until {words.get('expires')}")
+        elif "bound" in words and words.get("direction") != "tightened":
+            found.append(f"bound {words.get('direction')}: {words.get('id')} {words['bound']} {words.get('from')} to {words.get('to')}")
+    return found
+
+
+def _day(text):
+    """Return the day that a text such as 2027-01-31 names; None if it names none."""
+    try:
+        day = datetime.datetime.strptime(text, "%Y-%m-%d").date()
+    except (TypeError, ValueError):
+        return None
+    return day if day.isoformat() == text else None
+
+
+def loads(certificate):
+    """Return ([what of the load was less than the default], [what was more]), as sentences; what cannot be compared is less."""
+    rows = certificate.get("loads", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row.get("setting"), str) and _are_told(row) for row in rows):
+        raise Unusable("is damaged: it does not say how its load was changed")
+    less, more = [], []
+    for row in rows:
+        shown = ["left out" if text is None else text[:300] or "empty" for text in (row["value"], row["default"])]
+        said = f"{row['setting']} is {shown[0]}, not {shown[1]}" + (f", in {row['run']}" if "run" in row else "")
+        # What the default does not have shortens nothing.
+        (more if row["default"] is None or _covers(_told(row["value"]), _told(row["default"])) else less).append(said)
+    return less, more
+
+
+def _are_told(row):
+    return all(key in row and (row[key] is None or isinstance(row[key], str)) for key in ("value", "default"))
+
+
+def _told(text):
+    """Return the list that a certificate writes as a text: `8,388,608` is [8388608], `1-8` [1, 8], `{"share": 1.0}` [{"share": 1.0}], null None."""
+    if text is None:
+        return None
+    pair = PAIR.fullmatch(text)
+    if pair:
+        return [float(one) for one in pair.groups()]
+    try:
+        return json.loads("[" + re.sub(r"(?<=\d),(?=\d{3})", "", text) + "]", parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return [text]
+
+
+def _covers(value, usual):
+    """Say whether a load is at least the usual one: no number is lower, and of steps and streams none is missing."""
+    if isinstance(value, list) and isinstance(usual, list):
+        left = iter(value)
+        return all(any(_covers(one, wanted) for one in left) for wanted in usual)
+    if isinstance(value, dict) and isinstance(usual, dict):
+        return set(value) == set(usual) and all(_covers(value[key], usual[key]) for key in usual)
+    if isinstance(value, str) and isinstance(usual, str):
+        sizes = [SIZE.fullmatch(text) for text in (value, usual)]
+        if all(sizes):
+            return operator.ge(*(float(size.group(1)) * UNITS[size.group(2)] for size in sizes))
+        return value == usual or (value in CHECK_PERF and usual in CHECK_PERF and CHECK_PERF.index(value) > CHECK_PERF.index(usual))
+    return _kind(value) is _kind(usual) and (_is_number(value) or isinstance(value, bool)) and value >= usual
+
+
+def lacking(certificate, profile, allow_partial, less):
+    """Return what a certificate of the wanted profile has and this one has not, as sentences; `less`: what of the load was cut."""
     found = []
     if certificate["profile"] != profile:
         found.append(f"its profile is {certificate['profile']}, wanted is {profile} (--profile)")
@@ -276,7 +364,7 @@ def lacking(certificate, profile, allow_partial):
     plain = certificate["profile"].upper() + (", JOINED" if _joined(certificate) else "")
     if certificate["heading"] != plain and not (certificate["partial"] and certificate["heading"] == f"{plain}, PARTIAL: {', '.join(certificate['layers'])}"):
         found.append(f"its heading is {certificate['heading'][:200]!r}, not {plain}")
-    return found
+    return found + [f"its load was cut: {said} (--allow-changed-load)" for said in less]
 
 
 # As in module_utils/signature.py, word for word; a test compares the two.
@@ -360,22 +448,30 @@ def _joined(certificate):
 def decide(certificate, options, now):
     """Return (exit status, sentences); Unusable when it is 50."""
     verdict = check(certificate)
+    good = verdict in ("PASS", "CONDITIONAL")
     uid = certificate["cluster"].get("uid")
     if options.cluster is not None and (not isinstance(uid, str) or uid != options.cluster):
         raise Unusable(f"is of another cluster: its uid is {uid!r}, wanted is {options.cluster!r}")
     unseen = void(certificate, options.live) if options.live is not None else []
-    if verdict in ("PASS", "CONDITIONAL"):
+    if good:
         # What is good has to prove that nothing of it was lost.
         if not isinstance(certificate.get("digest"), str):
             raise Unusable("is not sealed: its digest is missing")
         if not hmac.compare_digest(certificate["digest"].encode("utf-8", "replace"), digest(certificate).encode()):
             raise Unusable("is damaged: its digest is not that of its content")
         stale(certificate, options.max_age, now)
-        missing = lacking(certificate, options.profile, options.allow_partial)
-        if missing:
-            return LACKING, [f"{verdict}, but it proves less than was asked for:"] + missing
+    unwaived = expired(certificate, now.date())
+    if unwaived and verdict != "FAIL":
+        return EXIT["FAIL"], [f"FAIL, and no longer {verdict}:"] + unwaived
+    less, more = loads(certificate)
+    cut = less if good and not options.allow_changed_load else []
+    changed = [f"load changed: {said}" for said in less + more if said not in cut] + granted(certificate)
+    missing = lacking(certificate, options.profile, options.allow_partial, cut) if good else []
+    if missing:
+        return LACKING, [f"{verdict}, but it proves less than was asked for:"] + missing + changed
     open_items = [str(item.get("title")) for item in certificate["checklist"] if isinstance(item, dict) and item.get("status") != "filled"]
-    sentences = [verdict] + [str(certificate.get("message", ""))] + [f"checklist, not filled: {title}" for title in open_items] + unseen
+    sentences = [verdict] + [str(certificate.get("message", ""))] + [f"checklist, not filled: {title}" for title in open_items]
+    sentences += changed + unseen
     if verdict == "CONDITIONAL" and options.allow_conditional:
         return EXIT["PASS"], sentences + ["accepted: --allow-conditional"]
     return EXIT[verdict], sentences
@@ -401,6 +497,7 @@ def parser():
     parsed.add_argument("--profile", choices=("smoke", "load", "stress", "soak"), default="load", help="the profile that is wanted (load)")
     parsed.add_argument("--allow-conditional", action="store_true", help="exit 0 for CONDITIONAL too")
     parsed.add_argument("--allow-partial", action="store_true", help="accept a run of fewer than all six layers")
+    parsed.add_argument("--allow-changed-load", action="store_true", help="accept a load that <layer>_load made less than the default")
     return parsed
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubeproof.certify.plugins.module_utils import evidence
+from ansible_collections.kubeproof.certify.plugins.modules import metrics_window  # noqa: F401  pylint: disable=unused-import
 from ansible_collections.kubeproof.certify.plugins.plugin_utils import direct
 from ansible_collections.kubeproof.certify.plugins.plugin_utils.raw import write_raw
 
@@ -29,6 +31,15 @@ def hide_tokens(arguments):
     return {**arguments, "endpoints": without, "tokens": tokens}
 
 
+def read_from(prefix, counted):
+    """Return {suffix: content} of what says how each window is computed from its snapshots."""
+    described = {}
+    for name, seconds in counted.get("seconds", {}).items():
+        snapshots = [f"{prefix}-{name}-{state}.txt.gz" for state in ("open", "close")]
+        described[f"-{name}.json"] = evidence.text(evidence.described(f"{prefix}-{name}", "window", snapshots, requests=counted["requests"], seconds=seconds))
+    return described
+
+
 class ActionModule(ActionBase):
     """Run the module on the host and keep the snapshots of /metrics on the controller."""
 
@@ -38,10 +49,11 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = hide_tokens(dict(self._task.args))
         result = direct.run(self, task_vars, arguments)
-        bodies = result.pop("raw", None) or {}
+        bodies, counted = result.pop("raw", None) or {}, result.pop("window", None) or {}
         if bodies:
             try:
                 write_raw(arguments["raw"], {f"-{name}-{arguments['state']}.txt.gz": base64.b64decode(body) for name, body in bodies.items()})
+                write_raw(arguments["raw"], read_from(arguments["raw"], counted))
             except AnsibleActionFail as error:
                 if not result.get("failed"):
                     raise

@@ -236,6 +236,8 @@ class CallbackModule(Default):
         elif isinstance(done, dict):
             self._flush()
             self._say(self.state.judged(done, time.time()))
+        else:
+            self._say(self.state.ramped(facts, time.time()))
 
     def _overlooked(self, result):
         """Tell what failed and was allowed to."""

@@ -13,7 +13,7 @@ author: kubeproof authors (@kubeproof)
 positional: info, settings
 options:
   _input:
-    description: A step of P(kubeproof.certify.dns_plan#filter).
+    description: A step of P(kubeproof.certify.dns_steps#filter).
     type: dict
     required: true
   info:

@@ -28,7 +28,7 @@ plan: "{{ 'smoke' | kubeproof.certify.dns_plan(settings) }}"
 
 RETURN = r"""
 _value:
-  description: The inputs of the sizing with their sources, the expected rate, the steps, and seconds and rate of the whole.
+  description: The inputs of the sizing with their sources, the expected rate, the steps, seconds and rate of the whole, and what stays unknown and why.
   type: dict
 """
 

@@ -13,7 +13,7 @@ author: kubeproof authors (@kubeproof)
 options:
   _input:
     description:
-      - C(plan), and where known C(hosts), C(asked), C(clock), C(keys), C(steps), C(after) and C(clean).
+      - C(plan), and where known C(hosts), C(asked), C(clock), C(keys), C(steps), C(after), C(clean) and C(soak).
     type: dict
     required: true
 """
@@ -28,11 +28,12 @@ _value:
   type: dict
 """
 
-from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_facts import cluster_facts
+from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import plain
+from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_facts import of_cluster
 
 
 class FilterModule:
     """The filter etcd_cluster_facts."""
 
     def filters(self):
-        return {"etcd_cluster_facts": cluster_facts}
+        return {"etcd_cluster_facts": lambda measured: of_cluster(plain(measured))}

@@ -10,24 +10,17 @@ short_description: The facts of one etcd host
 version_added: "0.1.0"
 description: Adds to what M(kubeproof.certify.etcd_info) found what was measured on the host, and what follows from both.
 author: kubeproof authors (@kubeproof)
-positional: plan, extra
 options:
   _input:
-    description: The facts of M(kubeproof.certify.etcd_info).
-    type: dict
-    required: true
-  plan:
-    description: The plan of the run, from P(kubeproof.certify.etcd_plan#filter).
-    type: dict
-    required: true
-  extra:
-    description: Where known C(fio), C(window) and C(members_count).
+    description:
+      - C(info), the facts of M(kubeproof.certify.etcd_info); C(plan), from P(kubeproof.certify.etcd_plan#filter); C(extra), where known C(fio), C(window)
+        and C(members_count); and C(soak), what the watch of a day proved.
     type: dict
     required: true
 """
 
 EXAMPLES = r"""
-facts: "{{ info | kubeproof.certify.etcd_host_facts(plan, {'fio': fio}) }}"
+facts: "{{ {'info': info, 'plan': plan, 'extra': {'fio': fio}} | kubeproof.certify.etcd_host_facts }}"
 """
 
 RETURN = r"""
@@ -36,11 +29,12 @@ _value:
   type: dict
 """
 
-from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_facts import host_facts
+from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import plain
+from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_facts import of_host
 
 
 class FilterModule:
     """The filter etcd_host_facts."""
 
     def filters(self):
-        return {"etcd_host_facts": host_facts}
+        return {"etcd_host_facts": lambda measured: of_host(plain(measured))}

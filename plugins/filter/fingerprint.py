@@ -18,7 +18,8 @@ options:
     type: dict
     required: true
   run:
-    description: The run, with V(version), V(hosts), V(settings) of the checks, V(profile), V(loads) of its layers, and V(more) values by name.
+    description: The run, with V(version), V(hosts), V(settings) of the checks, V(profile), V(loads), V(targets) and V(means) of its layers, and V(more)
+      values by name.
     type: dict
     required: true
 """

@@ -8,12 +8,12 @@ DOCUMENTATION = r"""
 name: load_changes
 short_description: What of the layers' loads is not the default
 version_added: "0.1.0"
-description: Compares C(<layer>_load) of each layer with the default in its role, for one profile.
+description: Compares what each layer is loaded with, C(<layer>_load) and what goes with it, with the defaults in its role, for one profile.
 author: kubeproof authors (@kubeproof)
 positional: profile, roles
 options:
   _input:
-    description: 'C({layer: <layer>_load}).'
+    description: 'C({layer: {variable: value}}).'
     type: dict
     required: true
   profile:
@@ -27,7 +27,7 @@ options:
 """
 
 EXAMPLES = r"""
-loads: "{{ {'dns': dns_load} | kubeproof.certify.load_changes('load', role_path | dirname) }}"
+loads: "{{ {'dns': {'dns_load': dns_load, 'dns_least_rate': dns_least_rate}} | kubeproof.certify.load_changes('load', role_path | dirname) }}"
 """
 
 RETURN = r"""
@@ -52,15 +52,18 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def load_changes(given, profile, roles):
     """Return the changes; AnsibleFilterError names a file that cannot be read."""
     given = plain(given)
-    return changed(given, {layer: _default(layer, os.path.join(str(roles), layer, "defaults", "main", "settings.yml")) for layer in given}, str(profile))
+    usual = {layer: _defaults(os.path.join(str(roles), layer, "defaults", "main", "settings.yml"), variables) for layer, variables in given.items()}
+    return changed(given, usual, str(profile))
 
 
-def _default(layer, path):
+def _defaults(path, names):
     try:
         with open(path, encoding="utf-8") as stream:
-            return yaml.load(stream, Loader=LOADER)[f"{layer}_load"]
+            found = yaml.load(stream, Loader=LOADER)
+        return {name: found[name] for name in names}
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise AnsibleFilterError(f"kubeproof.certify.load_changes: {path} has no {layer}_load that can be read: {error!r}.") from error
+        wanted = ", ".join(map(str, names))
+        raise AnsibleFilterError(f"kubeproof.certify.load_changes: {path} cannot be read as the defaults of {wanted}: {error!r}.") from error
 
 
 class FilterModule:

@@ -13,7 +13,7 @@ author: kubeproof authors (@kubeproof)
 options:
   _input:
     description:
-      - C(plan), and where known C(layout), C(info), C(capacity), C(steps), C(looks), C(pods), C(host_error) and C(clean).
+      - C(plan), and where known C(layout), C(info), C(capacity), C(steps), C(looks), C(pods), C(services), C(host_error) and C(clean).
     type: dict
     required: true
 """

@@ -18,8 +18,8 @@ options:
     required: true
   settings:
     description:
-      - The variables of the role network by name, and C(nodes) (counted), C(capacity) (certify_capacity), C(engine), C(found) (whether k8s-netperf was
-        named) and C(live).
+      - The variables of the role network by name, and C(nodes) (counted), C(pairs) (of the layout, 0 when unknown), C(capacity) (certify_capacity),
+        C(engine), C(found) (whether k8s-netperf was named) and C(live).
     type: dict
     required: true
 """

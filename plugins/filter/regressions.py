@@ -10,7 +10,8 @@ short_description: What a run does worse than its baseline, as findings
 version_added: "0.1.0"
 description:
   - Compares a certificate with that of a baseline, as M(kubeproof.certify.compare) does, and returns each regression as a finding of the layer
-    C(regression), one that is C(PASS) where there is none, and one that is C(INCONCLUSIVE) where the two cannot be compared.
+    C(regression), one that is C(PASS) where there is none, and one that is C(INCONCLUSIVE) where the two cannot be compared, or not in all
+    layers and checks.
 author: kubeproof authors (@kubeproof)
 positional: results, baseline, regression
 options:

@@ -40,6 +40,11 @@ options:
     description: Seconds within which each of them is drained.
     type: int
     default: 0
+  recovery:
+    description:
+      - 'Of the profile stress, C(catalogue), C(thresholds), C(time_scale) and C(ramps), C({layer: how many it has}), 1 where it is not named.'
+      - The critical bound of a layer's C(<layer>_recovered) is how long its recovery is tried.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -51,6 +56,7 @@ _value:
   description:
     - C(layers), a list of C(layer), C(load) and C(seconds), which are load and what is beside it, and C(kept), whether all of it is measured already.
     - C(load) and C(seconds) of the whole, and C(reboot), how much of that the reboots take at most.
+    - C(recovery), how many seconds more recovery may take in the profile stress. A budget has to allow for them.
     - C(over), a sentence that says what to change where the budget does not allow for it, or empty.
   type: dict
 """
@@ -59,10 +65,10 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.kubeproof.certify.plugins.module_utils import run_times as engine
 
 
-def run_times(loads, profile="load", budget="", kept=None, clusters=None, reboots=0, reboot_timeout=0):
+def run_times(loads, profile="load", budget="", kept=None, clusters=None, reboots=0, reboot_timeout=0, recovery=None):
     """Return the times; AnsibleFilterError names a budget that cannot be used."""
     try:
-        return engine.run_times(loads, profile, budget, kept, clusters, reboots, reboot_timeout)
+        return engine.run_times(loads, profile, budget, kept, clusters, reboots, reboot_timeout, recovery)
     except engine.PlanError as error:
         raise AnsibleFilterError(f"kubeproof.certify.run_times: {error}") from error
 

@@ -13,7 +13,7 @@ author: kubeproof authors (@kubeproof)
 options:
   _input:
     description:
-      - C(plan), C(limits), and where known C(info), C(after), C(census), C(strangers), C(hosts), C(identity), C(steps), C(clusterloader) and C(clean).
+      - C(plan), C(limits), and where known C(info), C(after), C(census), C(etcd), C(hosts), C(identity), C(steps), C(clusterloader) and C(clean).
     type: dict
     required: true
 """

@@ -17,7 +17,7 @@ options:
     type: str
     required: true
   settings:
-    description: C(run), C(nodes), C(capacity), C(time_scale), and the role's C(scale_load), C(scale_nodes), C(scale_hollow) and C(scale_engine).
+    description: C(run), C(nodes), C(capacity), C(live), C(time_scale), and the role's C(scale_load), C(scale_nodes), C(scale_hollow) and C(scale_engine).
     type: dict
     required: true
 """

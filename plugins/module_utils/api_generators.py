@@ -3,16 +3,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the generators of a load say: what they sent of what was asked, how busy they were, and what clients saw. Pure.
 
-A step is {name, kind, rate, seconds, facts, took (s), cpu_seconds, cpus}. A generator that was too slow itself has no numbers.
+A step is {name, kind, rate, seconds, facts, took (s), cpu_seconds, cpus, codes (exit codes of its generators)}. A generator that was too slow
+itself has no numbers. One that stopped by itself, since too many of its requests failed, is what the step ended with, whatever the others measured.
 """
 
 from __future__ import annotations
 
 from typing import Any, List, Optional
 
+from ansible_collections.kubeproof.certify.plugins.module_utils.stress import MOST_ERRORS
+
 # More of its processors, and a generator may be what is measured; less of what was asked, and it was not sent (scale.md, section 4).
 BUSY = 0.8
 HELD = 0.99
+# k6's exit code when a threshold with abortOnFail was crossed: of requests that failed, in the scripts of both layers that are loaded by it.
+GAVE_UP = 99
 
 
 def clients(done: List[dict]) -> dict:
@@ -47,6 +52,39 @@ def generator(step: dict) -> dict:
     busy = step["cpu_seconds"] / (took * cpus)
     # What such a generator did not send, or sent late, is not the API server's fault.
     return {"busy": busy, "limited": True} if busy > BUSY else {"share": share, "busy": busy, "limited": False}
+
+
+def stopped(step: dict) -> Optional[dict]:
+    """Return what broke a step whose load stopped by itself, {title, value, unit, bound, entry? (which generators)}; None where none did."""
+    codes = step.get("codes") or []
+    if GAVE_UP not in codes:
+        return None
+    found = {"title": "Share of errors, and k6 stopped", "value": error_ratio(step), "unit": "ratio", "bound": f"<= {MOST_ERRORS}"}
+    return found if len(codes) == 1 else {**found, "entry": f"{codes.count(GAVE_UP)} of {len(codes)} generators"}
+
+
+def error_ratio(step: dict) -> Any:
+    """Return which share of a step's requests failed; of generators of which one stopped for it more than it stops at, however it is with the others."""
+    found = _map(step.get("facts")).get("error_ratio")
+    if GAVE_UP not in (step.get("codes") or ()) or _is_number(found) and found > MOST_ERRORS:
+        return found
+    return [MOST_ERRORS, None]
+
+
+def stopped_errors(done: List[dict], counted: dict) -> dict:
+    """Return the errors with those of a step that k6 stopped for them, {} where none did: other steps and generators make it no better.
+
+    `counted`: {count, ratio, …} of the steps that count, {} where what was to follow, and would have counted, was not run.
+    """
+    for step in done:
+        seen, ratio = _map(step.get("facts")), error_ratio(step)
+        low = ratio[0] if isinstance(ratio, list) else ratio
+        # The step that offers more than is expected has errors of its own.
+        if step["kind"] != "objects" or counted and step["name"] == "qps" or not _is_number(seen.get("requests")) or not _is_number(low):
+            continue
+        if isinstance(ratio, list) or low > MOST_ERRORS:
+            return counted if counted and counted["ratio"] > low else {**counted, "count": seen["requests"], "clients": ratio, "ratio": ratio}
+    return {}
 
 
 def _sent(step: dict) -> Optional[float]:

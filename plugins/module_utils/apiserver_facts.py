@@ -20,6 +20,7 @@ SORTS = {f"{verb} {kind}" for verb in ("GET", "PATCH", "PUT", "POST", "DELETE") 
 PATIENCE = 300
 # The share of failed requests up to which the latencies of the others are those of the work.
 FAILED = 0.01
+LATENCIES = ("mutating", "read", "list", "felt")
 # What the runtime does to start a pod.
 STARTING = ("run_podsandbox", "create_container", "start_container")
 SHOWN = ("count", "p50", "p95", "p99", "p999")
@@ -51,6 +52,12 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     facts.update(_restarts(done, instances))
     facts.update(_lost(instances, _map(measured.get("after"))))
     facts.update(_servers(plan, done, instances, facts))
+    stopped = api_generators.stopped_errors(done, _map(facts.get("errors")))
+    if stopped:
+        facts["errors"] = stopped
+        facts = {name: value for name, value in facts.items() if name not in LATENCIES}
+    if plan["missing"]:
+        facts["missing"] = {**_map(facts.get("missing")), **plan["missing"]}
     facts.update(_sustained(done, instances))
     facts.update(_pods(done))
     facts.update(_nodes(done, measured))
@@ -58,7 +65,7 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     facts["kube_burner"] = dict(facts.get("kube_burner", {}), asked=any(step["kind"] == "kube_burner" for step in plan["steps"]))
     facts["engines"] = {"k6": any(step["kind"] == "objects" for step in plan["steps"])}
     facts["density"] = _density(plan, done)
-    facts["reboot"] = node_reboot.facts(measured.get("reboot_nodes") or (), _map(measured.get("reboots")))
+    facts["reboot"] = node_reboot.facts(measured.get("reboot_nodes") or (), measured.get("reboots") or ())
     if not facts["reboot"]["asked"]:
         facts["missing"] = {**_map(facts.get("missing")), "reboot.nodes": node_reboot.UNASKED}
     facts.update(_writes_per_pod(done, instances))
@@ -150,7 +157,7 @@ def _servers(plan: dict, done: List[dict], instances: List[str], facts: dict) ->
     found["errors"] = _errors(windows, _map(facts.get("clients")))
     if _map(found["errors"]).get("ratio", 1.0) > FAILED:
         # A refusal is quick: with so many of them the latencies are not those of the work.
-        for name in ("mutating", "read", "list", "felt"):
+        for name in LATENCIES:
             del found[name]
     found["rejected"] = _summed(windows, "rejected")
     found["watchers_ended"] = _summed(windows, "watchers_ended")
@@ -172,6 +179,8 @@ def _sustained(done: List[dict], instances: List[str]) -> dict:
     if not all(map(_is_number, [*rates, lasted, seen.get("seconds"), answered.get("ratio"), seen.get("error_ratio")])):
         return {}
     found = {"rate": min(rates), "seconds": min(round(seen["seconds"]), round(lasted)), "errors": max(answered["ratio"], seen["error_ratio"])}
+    if api_generators.stopped(step):
+        found["errors"] = max(found["errors"], stress.MOST_ERRORS)
     return {"qps": dict(found, **_calls_and_lists(window))}
 
 
@@ -184,8 +193,9 @@ def _calls_and_lists(window: dict) -> dict:
 def _view(step: dict, instances: List[str]) -> dict:
     """Return what the ramp asks of a step: series with enough observations, and what clients saw."""
     generator, window, seen = api_generators.generator(step), _whole(step, "api", instances), _map(step.get("facts"))
+    stopped = api_generators.stopped(step)
     if not generator or not window:
-        return {}
+        return {"offered": step["rate"], "stopped": stopped} if stopped else {}
     document: Dict[str, Any] = {"errors": _errors([window], {"error_ratio": seen.get("error_ratio")}) or {}}
     short = []
     for name, chosen in (("mutating", _is_mutating), ("read", _is_read), ("list", _is_list)):
@@ -201,6 +211,7 @@ def _view(step: dict, instances: List[str]) -> dict:
         "p99": max(slow, key=lambda one: bounds.badness(one, "< 1"), default=None),
         "errors": document["errors"].get("ratio"),
         "document": document,
+        **({"stopped": stopped} if stopped else {}),
         **({"short": sorted(short)} if short else {}),
         # Lists are rare, and their SLO is far away: they count in a step that is long enough for them.
         "wanted": (

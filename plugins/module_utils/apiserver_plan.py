@@ -8,7 +8,9 @@ Sizing: see sizing.py.
 
 from __future__ import annotations
 
-from . import sizing, stress_plan, time_scale
+import math
+
+from . import etcd_plan, sizing, stress_plan, time_scale
 from .sizing import PlanError
 from .sizing import number as _number
 
@@ -26,13 +28,16 @@ PATCHED, POSTED = 0.15 / 3, 0.025 / 3
 # So many requests a step of the ramp needs for the P99 of every way; a try of recovery, and what is shortened, for the P99 of one way.
 SAMPLES = stress_plan.samples(0.99, POSTED)
 FEWEST = stress_plan.samples(0.99, PATCHED)
+# The share of our load that makes etcd write, and the bytes of what it writes at most: 1,000 that fill an object, its key, and its metadata with the fields
+# that each of its writers manages.
+WRITTEN, WRITTEN_BYTES = 0.25, 1700
 # The least rate of a ramp: at it 300 s have so many.
 RAMP_RATE = 135
 
 
 def plan(profile, settings):
-    """Return {inputs: [{name, value, source, text}], expected: {writes, reads, qps, churn, pods}, steps: [step], seconds, pods, objects, rate}, and
-    with a ramp {spare, stress} (stress_plan).
+    """Return {inputs: [{name, value, source, text}], expected: {writes, reads, qps, churn, pods}, steps: [step], seconds, pods, objects, rate, bytes,
+    missing: {fact: why it is not measured}}, and with a ramp {spare, stress} (stress_plan). `bytes`: what a step of the ramp adds to etcd at most.
 
     `settings`: nodes (counted, 0 when unknown), capacity (certify_capacity), engines [k6, kube_burner], live, stress, the role's apiserver_*.
     A step is {name, kind, seconds, ...}: kind objects {rate, share, window}, kube_burner {rates, pods, pod_rate, window}, pods {count, rate,
@@ -42,9 +47,9 @@ def plan(profile, settings):
     load, engines = time_scale.shortened(_load(profile, settings), settings.get("time_scale", 1), DURATIONS), settings["engines"]
     inputs = sizing.api(settings["capacity"], settings["nodes"])[0]
     expected = _expected({one["name"]: one["value"] for one in inputs})
+    missing = {}
     if settings["live"]:
-        # A cluster that serves is loaded up to what it is declared to carry, and not beyond.
-        load = dict(load, qps=0, objects=[step for step in load["objects"] if step["share"] <= 1])
+        load, missing = _spared(load, expected)
     steps = [*_objects(load, expected, settings), *_qps(load, settings)] if "k6" in engines else []
     ramp, spare = _ramp(load, expected, settings) if "k6" in engines else ([], [])
     steps += ramp
@@ -59,12 +64,26 @@ def plan(profile, settings):
         "inputs": inputs,
         "expected": expected,
         "steps": steps,
-        "seconds": sum(step["seconds"] for step in steps),
+        "seconds": sum(step["seconds"] for step in steps) + stress_plan.refining(steps, spare),
         "rate": max([step["rate"] for step in steps if step["kind"] == "objects"], default=0),
         "pods": max([step["at_once"] for step in steps if "at_once" in step], default=0),
         "objects": settings["apiserver_objects"] * 3,
+        "bytes": max([step["bytes"] for step in ramp + spare], default=0),
+        "missing": missing,
         **({"spare": spare, "stress": stress_plan.about(settings, expected["qps"])} if ramp else {}),
     }
+
+
+def _spared(load, expected):
+    """Return (the load of a cluster that serves, {fact: why it is not measured}): nothing goes beyond what it is declared, or expected, to carry."""
+    missing = {}
+    if load["qps"]:
+        missing["qps"] = f"certify_live: nothing beyond the {expected['qps']:g} requests/s that are expected is offered"
+    load = dict(load, qps=0, objects=[step for step in load["objects"] if step["share"] <= 1])
+    if not expected["churn"]:
+        missing["pods"] = "certify_live: no pod is made where certify_capacity.pod_churn is 0"
+        load = dict(load, pods=0, pull=0, kube_burner={**load["kube_burner"], "pods": 0})
+    return load, missing
 
 
 def _load(profile, settings):
@@ -102,7 +121,8 @@ def _objects(load, expected, settings):
     """Return the steps of objects; the numbers of the last one count."""
     steps = []
     for number, step in enumerate(load["objects"], 1):
-        rate = max(1, round(max(step["share"] * expected["qps"], settings["apiserver_least_rate"])))
+        wanted = max(step["share"] * expected["qps"], settings["apiserver_least_rate"])
+        rate = max(1, math.floor(min(wanted, expected["qps"])) if settings["live"] else round(wanted))
         name = f"objects-{number}-{round(step['share'] * 100)}"
         steps.append({"name": name, "kind": "objects", "share": step["share"], "rate": rate, "seconds": step["seconds"], "window": False})
     for step in steps[-1:]:
@@ -117,7 +137,9 @@ def _ramp(load, expected, settings):
     base = max(expected["qps"], settings["apiserver_least_rate"], RAMP_RATE)
 
     def step(share, seconds):
-        return {"kind": "objects", "rate": stress_plan.rate_of(base, share), "seconds": seconds, "window": True}
+        rate = stress_plan.rate_of(base, share)
+        written = round(rate * WRITTEN * seconds * etcd_plan.stored(WRITTEN_BYTES))
+        return {"kind": "objects", "rate": rate, "seconds": seconds, "window": True, "bytes": written}
 
     return stress_plan.ramp(step, load["ramp"], settings, SAMPLES if settings.get("time_scale", 1) == 1 else FEWEST, FEWEST)
 
@@ -155,8 +177,9 @@ def _kube_burner(load, expected, settings):
 
 
 def _pod_rate(expected, settings):
-    """Return pods in a second: what was set, else the expected churn, else one."""
-    return _number("apiserver_pod_rate", settings["apiserver_pod_rate"], 0) or expected["churn"] or 1
+    """Return pods in a second: what was set, else the expected churn, else one; in a cluster that serves no more than the churn."""
+    rate = _number("apiserver_pod_rate", settings["apiserver_pod_rate"], 0) or expected["churn"] or 1
+    return min(rate, expected["churn"] or rate) if settings["live"] else rate
 
 
 def _count(pods, rate, settings):

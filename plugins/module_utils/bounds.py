@@ -229,11 +229,11 @@ def tiers_of(check: Mapping) -> list:
 
 def effective(check: Mapping, override: Optional[Mapping] = None, capacity: Any = None, tier: Optional[str] = None) -> Effective:
     """Return the bounds of a check in one tier: its own, replaced by a declared capacity, replaced by the user's override."""
-    own = {key: _of_tier(check.get(key), tier) for key in BOUND_KEYS}
+    own = {key: of_tier(check.get(key), tier) for key in BOUND_KEYS}
     if capacity is not None:
         half = capacity / 2
         own = {"target": f">= {show(capacity)}", "critical": f">= {show(int(half) if half == int(half) else half)}"}
-    changed = {key: _of_tier((override or {}).get(key), tier) for key in BOUND_KEYS}
+    changed = {key: of_tier((override or {}).get(key), tier) for key in BOUND_KEYS}
     old = {key: parse(text) if text else None for key, text in own.items()}
     new = {key: parse(changed[key]) if changed[key] else old[key] for key in BOUND_KEYS}
     moves = {key: direction(old[key], new[key]) if changed[key] else "" for key in BOUND_KEYS}
@@ -251,5 +251,6 @@ def effective(check: Mapping, override: Optional[Mapping] = None, capacity: Any 
     return Effective((target, critical), origin, weaker, changes)
 
 
-def _of_tier(value: Any, tier: Optional[str]) -> Optional[str]:
+def of_tier(value: Any, tier: Optional[str]) -> Any:
+    """Return what a key of a check holds in one tier: the same in each, or by tier and None in one that it does not name."""
     return value.get(tier) if isinstance(value, dict) else value

@@ -134,6 +134,10 @@ def is_count(value: Any) -> bool:
     return bounds.kind(value) == "number" and isinstance(value, int) and value > 0
 
 
+def is_count_or_tiers(value: Any) -> bool:
+    return bool(value) and all(map(is_count, value.values())) if isinstance(value, dict) else is_count(value)
+
+
 def is_date(value: Any) -> bool:
     try:
         return isinstance(value, str) and bool(DATE.fullmatch(value)) and bool(datetime.date.fromisoformat(value))
@@ -161,7 +165,7 @@ CHECK = {
     "scope": Rule(lambda value: value in SCOPES, "write host or cluster", True),
     "unit": Rule(lambda value: value in UNITS, f"write one of {', '.join(UNITS)}, or leave it out"),
     "samples": Rule(is_path, PATH_ADVICE),
-    "min_samples": Rule(is_count, "write a whole number above 0"),
+    "min_samples": Rule(is_count_or_tiers, "write a whole number above 0, or one for each tier of the bounds"),
     "target": Rule(is_bound_or_tiers, bounds.HOW),
     "critical": Rule(is_bound_or_tiers, bounds.HOW),
     "profiles": Rule(is_profiles, PROFILES_ADVICE, True),
@@ -245,6 +249,8 @@ def _contradictions(check: Mapping, layer: str) -> List[str]:
     table = (
         ("samples" in check and "min_samples" not in check, "min_samples is missing; samples and min_samples go together"),
         ("min_samples" in check and "samples" not in check, "samples is missing; samples and min_samples go together"),
+        (isinstance(check.get("min_samples"), dict) and set(check["min_samples"]) != set(bounds.tiers_of(check)),
+         "min_samples has other tiers than target and critical; write the same, or one number"),
         ("expect" in check and "each" not in check, "each is missing; expect names entries of the map to which each points"),
         ("informs" in check and not own, "informs is set, but there is no target or critical; write one, or remove informs"),
         ("informs" in check and (check.get("gate") or check.get("blocking")), "informs excludes gate and blocking; remove one"),

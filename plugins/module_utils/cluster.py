@@ -84,9 +84,9 @@ class Cluster:
         """Return what GET answers."""
         return self.request("GET", path, query=query)
 
-    def table(self, path):
+    def table(self, path, **query):
         """Return a list as the table that kubectl shows, without the objects themselves."""
-        return self.answer("GET", path, query={"includeObject": "None"}, accept=TABLE)[0]
+        return self.answer("GET", path, query={**query, "includeObject": "None"}, accept=TABLE)[0]
 
     def items(self, path, chunk=CHUNK, **query):
         """Yield the items of a list, read in chunks."""

@@ -10,7 +10,7 @@ A percentile is a number, or an interval where dnsperf has bins or queries were 
 from __future__ import annotations
 
 import math
-from typing import Any, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 # More of its threads, and a generator may be what is measured; less of what was asked, and it was not sent (scale.md, section 4).
 BUSY = 0.8
@@ -21,7 +21,7 @@ THREADS_EACH = 2
 WAITING = 0.5
 # Without one of these nothing is said.
 SEEN = ("sent", "completed", "lost", "interrupted", "failed", "seconds", "timeout")
-ASKED = ("rate", "count", "threads", "outstanding", "searched", "lines")
+ASKED = ("rate", "count", "threads", "outstanding", "searched", "lines", "seconds")
 LATENCY = ("p50", "p90", "p95", "p99", "p999", "mean", "max")
 
 
@@ -29,14 +29,14 @@ def generator(step: dict) -> dict:
     """Return {share: sent of what was to be sent, busy: share of its threads, limited}; {} when one of them is not known."""
     seen, job = _map(step.get("facts")), _map(step.get("job"))
     cpu = [_map(pod).get("cpu_seconds") for pod in step.get("pods") or ()]
-    numbers = [*cpu, *(seen.get(name) for name in SEEN), *(job.get(name) for name in ASKED), step.get("seconds")]
-    if not cpu or not all(map(_is_number, numbers)) or not all(numbers[-1:] + [seen["sent"], seen["seconds"], job["rate"], job["count"], job["lines"]]):
+    numbers = [*cpu, *(seen.get(name) for name in SEEN), *(job.get(name) for name in ASKED)]
+    if not cpu or not all(map(_is_number, numbers)) or not all([seen["sent"], seen["seconds"], *(job[name] for name in ("rate", "count", "lines", "seconds"))]):
         return {}
-    share = min(1.0, seen["sent"] / (job["rate"] * job["count"] * step["seconds"]))
-    busy = max(cpu) / (step["seconds"] * job["threads"] * THREADS_EACH)
+    share = min(1.0, seen["sent"] / (job["rate"] * job["count"] * job["seconds"]))
+    busy = max(cpu) / (job["seconds"] * job["threads"] * THREADS_EACH)
     # What waits for an answer on the average: Little's law for those that came, the whole time for those that were lost.
     mean = _map(seen.get("latency")).get("mean")
-    waiting = (seen["completed"] * (mean if _is_number(mean) else 0) + seen["lost"] * seen["timeout"]) / step["seconds"]
+    waiting = (seen["completed"] * (mean if _is_number(mean) else 0) + seen["lost"] * seen["timeout"]) / job["seconds"]
     held_back = waiting >= WAITING * job["outstanding"] * job["count"]
     return {"share": share, "busy": busy, "limited": busy > BUSY or (share < HELD and not held_back)}
 
@@ -80,10 +80,10 @@ def errors(steps: List[dict]) -> dict:
     return {"ratio": bad / sent, "count": sent, "failed": bad, "lost": lost, "rcodes": _map(known[-1]["facts"].get("rcodes"))}
 
 
-def alone(step: dict) -> dict:
-    """Return {CoreDNS pod: what `lookup` returns}; of a pod that is not known {}, so that it does not vanish."""
+def alone(step: dict, expected: Iterable[str]) -> dict:
+    """Return {CoreDNS pod: what `lookup` returns}; of a pod that is not known, or was not asked though it is expected, {}, so that it does not vanish."""
     job, ran = _map(step.get("job")), {_map(pod).get("index"): pod for pod in step.get("pods") or ()}
-    found = {}
+    found: Dict[str, dict] = {name: {} for name in expected} if step else {}
     for index, name in enumerate(job.get("names") or ()):
         own = {"facts": _map(step.get("each")).get(name), "job": dict(job, count=1), "pods": [ran[index]] if index in ran else []}
         found[name] = lookup(dict(step, **own))

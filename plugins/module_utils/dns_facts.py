@@ -14,7 +14,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import api_windo
 
 # What the servers count.
 COUNTED = ("cache", "balance", "servfail", "server_latency", "panics", "forward")
-NO_METRICS = "CoreDNS exposes no metrics: the plugin prometheus is not in its Corefile, or listens at loopback alone"
+NO_METRICS = "{} exposes no metrics: the plugin prometheus is not in its Corefile, or listens at loopback alone"
 GENERATOR = "dnsperf was too slow itself; raise certify_generators"
 BEFORE = ("service_found", "service", "ready", "domain", "node_local_found", "problems")
 SHOWN = ("count", "p50", "p95", "p99", "p999")
@@ -40,7 +40,7 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     facts.update(_servers(plan, done, info))
     facts.update(_health(info, after))
     facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
-    facts["missing"] = {**_map(facts.get("missing")), **_missing(done, facts)}
+    facts["missing"] = {**plan["missing"], **_map(facts.get("missing")), **_missing(done, facts), **_missing_near(_first(done, "node_local"), info, facts)}
     return facts
 
 
@@ -54,6 +54,11 @@ def _is_number(value: Any) -> bool:
 
 def _present(**facts: Any) -> dict:
     return {name: value for name, value in facts.items() if value is not None and value != {}}
+
+
+def _ready(info: dict) -> List[str]:
+    """Return the CoreDNS pods that are behind the Service."""
+    return [name for name, pod in _map(info.get("pods")).items() if _map(pod).get("ready")]
 
 
 # Before the load ------------------------------------------------------------------------------------------------------------
@@ -88,7 +93,7 @@ def _clients(plan: dict, done: List[dict], info: dict) -> dict:
     counted = [step for step in service if step["window"]]
     complete = len(counted) == len(wanted)
     lookups = _present(service=dns_clients.lookup(counted[-1]) if counted and complete else {})
-    if info.get("node_local_found"):
+    if info.get("node_local_found") and plan["steps"]:
         # A cache on the nodes that was not measured must not vanish.
         lookups["node-local"] = dns_clients.lookup(_first(done, "node_local"))
     generators = [found for found in (dns_clients.generator(step) for step in done if step["kind"] != "pods") if found]
@@ -96,7 +101,7 @@ def _clients(plan: dict, done: List[dict], info: dict) -> dict:
         generator=dns_clients.worst(generators),
         lookups=lookups,
         errors=dns_clients.errors(counted) if complete else None,
-        pods=dns_clients.alone(_first(done, "pods")),
+        pods=dns_clients.alone(_first(done, "pods"), _ready(info)),
         qps=dns_clients.lookup(next((step for step in done if step["name"] == "qps"), {})),
         external=dns_clients.lookup(_first(done, "external")),
     )
@@ -110,8 +115,8 @@ def _view(step: dict) -> dict:
     found = dns_clients.lookup(step)
     return {
         "offered": job["rate"] * job["count"],
-        "achieved": seen["completed"] / step["seconds"],
-        "seconds": step["seconds"],
+        "achieved": seen["completed"] / job["seconds"],
+        "seconds": job["seconds"],
         "limited": GENERATOR if generator["limited"] else "",
         "document": {"lookups": {"service": found}, "errors": dns_clients.errors([step])},
         "wanted": ("dns_errors", "dns_latency_p99"),
@@ -128,17 +133,17 @@ def _first(done: List[dict], kind: str) -> dict:
 
 def _servers(plan: dict, done: List[dict], info: dict) -> dict:
     """Return what CoreDNS, and NodeLocal DNSCache, counted while the numbers of clients counted."""
-    pods = [name for name, pod in _map(info.get("pods")).items() if _map(pod).get("ready")]
+    pods = _ready(info)
     counted = [step for step in done if step["kind"] == "service" and step["share"] and step["window"]]
     window = whole(counted[-1].get("metrics"), pods) if counted else {}
     local = _first(done, "node_local")
-    near = whole(local.get("metrics"), list(_map(local.get("metrics"))))
+    near = whole(local.get("metrics"), caches(local, info))
     outside = whole(_first(done, "external").get("metrics"), pods)
     # What may not happen at all is counted in every step, which has to have run.
     asked = [step["name"] for step in plan["steps"] if step["window"] and step["kind"] != "node_local"]
     ran = {step["name"]: step for step in done}
     every = [whole(_map(ran.get(name)).get("metrics"), pods) for name in asked]
-    responses = summed(window, "responses")
+    responses = each_query(window, "responses")
     servfail = summed(window, "responses", lambda key: key[-1] == "SERVFAIL")
     return _present(
         reached=summed(window, "requests"),
@@ -169,9 +174,22 @@ def whole(window: Any, expected: Iterable[str]) -> dict:
     return window if known and set(known) == set(expected) else {}
 
 
+def caches(step: dict, info: dict) -> dict:
+    """Return {pod of NodeLocal DNSCache: about it} on the nodes from which a step asked, ready or not; {} when one of these nodes has none."""
+    nodes = _map(step.get("job")).get("nodes")
+    nodes = nodes if isinstance(nodes, list) else []
+    found = {name: pod for name, pod in _map(_map(info.get("node_local")).get("pods")).items() if _map(pod).get("node") in nodes}
+    return found if {pod["node"] for pod in found.values()} >= set(nodes) else {}
+
+
 def summed(window: dict, family: str, chosen: Any = lambda key: True) -> Optional[float]:
     """Return the increase of a counter with labels over all pods; one that is not exposed yet has not counted anything."""
     return api_windows.total(window, family, chosen) if window else None
+
+
+def each_query(window: dict, family: str) -> Optional[float]:
+    """Return the increase over all pods of a counter that every query raises: all pods were asked, so that where it is not exposed nothing is known."""
+    return summed(window, family) if all(_map(facts.get(family)) for facts in window.values()) else None
 
 
 def risen(window: dict, family: str) -> Optional[float]:
@@ -182,13 +200,13 @@ def risen(window: dict, family: str) -> Optional[float]:
 
 def hits(window: dict) -> Optional[dict]:
     """Return {ratio, requests} of the cache; None without the plugin, which would count requests."""
-    requests, found = summed(window, "cache_requests"), summed(window, "cache_hits")
+    requests, found = each_query(window, "cache_requests"), summed(window, "cache_hits")
     return {"ratio": found / requests, "requests": int(requests)} if requests and found is not None else None
 
 
 def balance(window: dict, pods: List[str]) -> Optional[dict]:
     """Return {ratio: queries of the busiest pod by an even share, busiest, requests, pods}."""
-    counts = {name: summed({name: window[name]}, "requests") for name in pods} if window else {}
+    counts = {name: each_query({name: window[name]}, "requests") for name in pods} if window else {}
     if not counts or None in counts.values() or not sum(counts.values()):
         return None
     busiest = max(counts, key=lambda name: counts[name])
@@ -207,10 +225,29 @@ def _missing(done: List[dict], facts: dict) -> dict:
     """Return {fact: sentence}: why what the servers count is not known."""
     unread = {name: why for step in done if step["kind"] == "service" for name, why in _map(step.get("unread")).items()}
     lost = f"{facts['pods_lost']} of the CoreDNS pods were gone or new after the load" if facts.get("pods_lost") else ""
-    reasons = [f"the metrics of {name} could not be read. {why}".rstrip(". ") for name, why in sorted(unread.items())]
+    reasons = _unread(unread)
     nothing = "no query reached CoreDNS" if facts.get("reached") == 0 else ""
-    reason = NO_METRICS if _map(facts.get("corefile")).get("metrics") is False else lost or nothing or next(iter(reasons), "")
+    reason = NO_METRICS.format("CoreDNS") if _map(facts.get("corefile")).get("metrics") is False else lost or nothing or next(iter(reasons), "")
     return {name: reason for name in COUNTED if reason and name not in facts}
+
+
+def _missing_near(step: dict, info: dict, facts: dict) -> dict:
+    """Return {fact: sentence}: why what NodeLocal DNSCache counts is not known."""
+    if "node_cache" in facts or not step:
+        return {}
+    found, unread = caches(step, info), _map(step.get("unread"))
+    exposed = _map(_map(_map(info.get("node_local")).get("corefile")).get("metrics")).get("exposed")
+    reasons = [
+        *([NO_METRICS.format("NodeLocal DNSCache")] if exposed is False else []),
+        *_unread(unread),
+        *(f"the pod {name} of NodeLocal DNSCache is not ready" for name, pod in sorted(found.items()) if not pod.get("ready")),
+        *([] if found else ["a node from which DNS was asked has no pod of NodeLocal DNSCache"]),
+    ]
+    return {"node_cache": reasons[0]} if reasons else {}
+
+
+def _unread(unread: dict) -> List[str]:
+    return [f"the metrics of {name} could not be read. {why}".rstrip(". ") for name, why in sorted(unread.items())]
 
 
 # What became of the pods ----------------------------------------------------------------------------------------------------

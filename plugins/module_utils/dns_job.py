@@ -12,6 +12,8 @@ from __future__ import annotations
 import itertools
 import math
 
+from . import dns_plan
+
 TYPES = ("A", "AAAA")
 # The catalogue's mix within the cluster: nine names that exist, then one that a search path asks for in vain.
 EXISTING, SEARCHED = 9, 1
@@ -26,14 +28,25 @@ OUTSTANDING = (1000, 60000)
 PORT = 53
 SCRAPE_SECONDS = 30
 SCRIPT = "/kubeproof/files/dnsperf.sh"
+# Where not one query a second may be too much, each pod asks so many at least: rounded down, no more than MARGIN is lost.
+FEWEST_EACH = 10
 
 
 class JobError(Exception):
     """The step has nothing to ask, or nobody who could; the text says what is missing."""
 
 
+def steps(planned, info):
+    """Return the steps of a plan for the cluster that was found: without a cache on its nodes none that asks there, the others as long as they need be.
+
+    CoreDNS pods may be more than the plan has counted. Together they are asked at its rate, for as long as each of them needs for its samples.
+    """
+    near = bool((info.get("node_local") or {}).get("address"))
+    return [dns_plan.long_enough(step, len(_alone(info))) for step in planned if near or step["kind"] != "node_local"]
+
+
 def job(step, info, settings):
-    """Return {count, nodes, argv, queries, timeout, rate, sockets, outstanding, names: [of the targets]} of a step of dns_plan.
+    """Return {count, nodes, argv, queries, timeout, rate, seconds, sockets, outstanding, names: [of the targets]} of a step of dns_plan.
 
     `info`: dns_info's facts; `settings`: namespace and services [names] of our own, clients (pods that ask, at most), generators (at least),
     external_names, grace (s).
@@ -44,9 +57,13 @@ def job(step, info, settings):
     targets = targets_of(step["kind"], info)
     alone = step["kind"] == "pods"
     count = len(targets) if alone else max(1, min(len(nodes), settings["clients"]), settings["generators"])
+    if step["limited"] and not alone:
+        count = max(1, min(count, int(step["rate"] // FEWEST_EACH)))
     behind = 1 if alone else max(1, info.get("ready") or 0)
     sockets = min(MOST_SOCKETS, max(FEWEST_SOCKETS, math.ceil(SOCKETS_PER_POD * behind / (1 if alone else count))))
-    rate = max(1, math.ceil(step["rate"] / count))
+    rate = dns_plan.rate_of(step, count)
+    if not rate:
+        raise JobError(f"{count} CoreDNS pods are asked at once, with {step['rate']} queries/s at most: declare more in certify_capacity.dns_qps")
     outstanding = min(OUTSTANDING[1], max(OUTSTANDING[0], rate * TIMEOUT))
     asked = queries(info, settings, step["kind"] == "external")
     return {
@@ -55,6 +72,7 @@ def job(step, info, settings):
         "names": list(targets),
         "queries": "\n".join(asked) + "\n",
         "rate": rate,
+        "seconds": step["seconds"],
         "sockets": sockets,
         "threads": THREADS,
         "outstanding": outstanding,
@@ -73,7 +91,7 @@ def job(step, info, settings):
 def targets_of(kind, info):
     """Return {name: address} of what a kind of step asks; JobError when it is not there."""
     if kind == "pods":
-        found = {name: pod["ip"] for name, pod in sorted((info.get("pods") or {}).items()) if pod.get("ready") and pod.get("ip")}
+        found = _alone(info)
     elif kind == "node_local":
         found = {"node-local": (info.get("node_local") or {}).get("address")}
     else:
@@ -83,6 +101,11 @@ def targets_of(kind, info):
     if not found:
         raise JobError(f"there is no address to ask in a step of the kind {kind}")
     return found
+
+
+def _alone(info):
+    """Return {CoreDNS pod: its address} of those that are ready."""
+    return {name: pod["ip"] for name, pod in sorted((info.get("pods") or {}).items()) if pod.get("ready") and pod.get("ip")}
 
 
 def queries(info, settings, external=False):

@@ -8,6 +8,8 @@ Sizing: see sizing.py.
 
 from __future__ import annotations
 
+import math
+
 from . import sizing, stress_plan, time_scale
 from .sizing import MOST, PlanError
 from .sizing import number as _number
@@ -22,15 +24,25 @@ QPS_FACTOR = 1.1
 SINGLE = ("pods", "qps", "node_local", "external", "ramp")
 # The least observations behind a P99 and a share of errors that a step of the ramp may have; the checks ask for no more.
 SAMPLES = 3000
+# What each CoreDNS pod alone is asked at least, as its checks need: a share of errors, and in the profile load a P99.
+EACH = {"smoke": 299, "load": 1000, "soak": 299}
+# As many as all the checks of a kind of step need, of the cache too.
+NEEDED = {"service": 10000, "node_local": 10000, "external": 100}
 LONGEST = 86400
+# What stays unknown of a cluster that serves, and why.
+BEYOND = "nothing is asked beyond the declared rate because of certify_live"
+UNDECLARED = "nothing is asked because of certify_live, as long as no rate is declared: set certify_capacity.dns_qps to what DNS carries"
+LOADED = ("lookups", "errors", "pods", "qps", "external", "generator", "cache", "node_cache", "balance", "servfail", "server_latency", "panics", "forward")
 
 
 def plan(profile, settings):
-    """Return {inputs: [{name, value, source, text}], expected: {qps}, steps: [step], seconds, rate}, and with a ramp {spare, stress} (stress_plan).
+    """Return {inputs: [{name, value, source, text}], expected: {qps}, steps: [step], seconds, rate, missing}, and with a ramp {spare, stress} (stress_plan).
 
-    `settings`: nodes (counted, 0 when unknown), capacity (certify_capacity), live, stress, and dns_load, dns_least_rate and dns_external_names of the
-    role. A step is {name, kind, rate, seconds, share, window}: kind pods (each CoreDNS pod alone, which also fills the caches), service (through the DNS
-    Service), node_local, external. `window`: the metrics of CoreDNS are read before and after it, and its numbers count. PlanError on a bad setting.
+    `settings`: nodes and coredns (pods; counted, 0 when unknown), capacity (certify_capacity), live, stress, and dns_load, dns_least_rate and
+    dns_external_names of the role. A step is {name, kind, rate, seconds, share, window, limited}: kind pods (each CoreDNS pod alone, all at once, each
+    `samples` times at least; this fills the caches, too), service (through the DNS Service), node_local, external. `window`: the metrics of CoreDNS are
+    read before and after it, and its numbers count. `limited`: not one query a second more. `missing`: {fact: why it stays unknown}. PlanError on a bad
+    setting.
     """
     # All of the load is seconds.
     load = time_scale.shortened(_load(profile, settings), settings.get("time_scale", 1), (*SINGLE, "service"))
@@ -40,13 +52,16 @@ def plan(profile, settings):
     names = settings["dns_external_names"]
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip(".") for name in names):
         raise PlanError(f"dns_external_names is {names!r}. Write a list of names, such as [www.example.com].")
-    if settings["live"]:
-        # A cluster that serves is loaded up to what it is declared to carry, and not beyond.
+    limited, most, missing = bool(settings["live"]), MOST, {}
+    if limited:
+        # A cluster that serves is loaded up to what it is declared to carry, and not beyond; what is made up from its nodes is not declared.
         load = dict(load, qps=0, service=[step for step in load["service"] if step["share"] <= 1])
-    main = _service(load, expected, least)
+        # Of what is declared, since the sizing rounds it.
+        most, missing = math.floor(settings["capacity"].get("dns_qps", expected)), {"qps": BEYOND}
+    main = _service(load, expected, least, most)
     ramp, spare = _ramp(load, expected, least, settings)
-    usual = main[-1]["rate"] if main else max(round(expected), least)
-    steps = [_step("pods", "pods", usual, load["pods"], False), *main]
+    usual = main[-1]["rate"] if main else _rate(expected, least, most)
+    steps = [dict(_step("pods", "pods", usual, load["pods"], False), samples=EACH.get(profile, 0)), *main]
     steps.append(_step("qps", "service", round(settings["capacity"].get("dns_qps", QPS_BOUND) * QPS_FACTOR), load["qps"], True))
     steps.append(_step("node-local", "node_local", usual, load["node_local"], True))
     # A tenth of the queries of the catalogue's mix are for names outside.
@@ -54,18 +69,50 @@ def plan(profile, settings):
     steps = [step for step in steps + ramp if step["seconds"]]
     if not main and not ramp:
         raise PlanError(f"dns_load.{profile}.service has no step that can run. Write a list of steps, such as [{{share: 1.0, seconds: 900}}].")
+    if limited:
+        steps = [_as_many(dict(step, limited=True), least) for step in steps]
+    if limited and "dns_qps" not in settings["capacity"]:
+        steps, missing = [], dict.fromkeys(LOADED, UNDECLARED)
+    steps = [long_enough(step, settings.get("coredns", 0)) for step in steps]
     return {
         "inputs": inputs,
         "expected": {"qps": expected},
         "steps": steps,
-        "seconds": sum(step["seconds"] for step in steps),
-        "rate": max(step["rate"] for step in steps),
+        "seconds": sum(step["seconds"] for step in steps) + stress_plan.refining(steps, spare),
+        "rate": max((step["rate"] for step in steps), default=0),
+        "missing": missing,
         **({"spare": spare, "stress": stress_plan.about(settings, expected)} if ramp else {}),
     }
 
 
+def rate_of(step, count):
+    """Return the queries a second of each of so many dnsperfs; 0 where there is less than one for each, and not one too much."""
+    return int(step["rate"] // count) if step["limited"] else max(1, math.ceil(step["rate"] / count))
+
+
+def long_enough(step, count):
+    """Return a step that asks each of so many CoreDNS pods, longer where one of them would be asked less often than its checks need."""
+    rate = rate_of(step, count) if count and step["kind"] == "pods" else 0
+    needed = math.ceil(round(stress_plan.MARGIN * step["samples"] / rate, 6)) if rate else 0
+    return dict(step, seconds=max(step["seconds"], needed))
+
+
 def _step(name, kind, rate, seconds, window, share=None):
-    return {"name": name, "kind": kind, "rate": max(1, rate), "seconds": seconds, "share": share, "window": window}
+    return {"name": name, "kind": kind, "rate": max(1, rate), "seconds": seconds, "share": share, "window": window, "limited": False}
+
+
+def _rate(wanted, least, most):
+    """Return the rate to offer: no less than the least one, and never more than the most."""
+    return min(max(round(wanted), least), most)
+
+
+def _as_many(step, least):
+    """Return a step, longer where its rate is below the least one: as many queries as at that rate, or as many as its checks need."""
+    least = least / 10 if step["kind"] == "external" else least
+    if not step["window"] or step["rate"] >= least:
+        return step
+    queries = min(step["seconds"] * least, stress_plan.MARGIN * NEEDED[step["kind"]])
+    return dict(step, seconds=max(step["seconds"], math.ceil(round(queries / step["rate"], 6))))
 
 
 def _load(profile, settings):
@@ -108,11 +155,11 @@ def _ramp(load, expected, least, settings):
     return stress_plan.ramp(step, load["ramp"], settings, SAMPLES)
 
 
-def _service(load, expected, least):
+def _service(load, expected, least, most):
     """Return the steps through the Service; the numbers of the last one count."""
     steps = []
     for number, step in enumerate(load["service"], 1):
-        rate = max(round(step["share"] * expected), least)
+        rate = _rate(step["share"] * expected, least, most)
         steps.append(_step(f"service-{number}-{round(step['share'] * 100)}", "service", rate, step["seconds"], False, step["share"]))
     for step in steps[-1:]:
         step["window"] = True

@@ -19,6 +19,21 @@ LARGEST = 1e30
 SOURCES = ("hosts", "addresses", "asked", "clock", "keys", "clean", "steps", "seconds", "after")
 
 
+def of_host(measured):
+    """Return one host's document: `measured` has the arguments of host_facts, and soak, what the watch of a day proved of the host."""
+    return _with(host_facts(measured["info"], measured["plan"], measured["extra"]), _map(measured.get("soak")))
+
+
+def of_cluster(measured):
+    """Return the cluster's document: `measured` is that of cluster_facts, with soak, what the watch of a day proved of the cluster."""
+    return _with(cluster_facts(measured), _map(measured.get("soak")))
+
+
+def _with(facts, more):
+    """Return facts with more of them, also within the same map."""
+    return {**facts, **{name: _with(_map(facts.get(name)), value) if isinstance(value, dict) else value for name, value in more.items()}}
+
+
 def host_facts(info, plan, extra):
     """Return one host's document: `info` (etcd_info's facts), {fio, window, members_count, host_access} of `extra` where known, and what follows from both."""
     facts = dict(_map(info), **{name: value for name, value in extra.items() if value})
@@ -29,7 +44,8 @@ def host_facts(info, plan, extra):
         facts["tls"] = endpoint.startswith("https:")
     if _is_number(free):
         facts["disk_room"] = round(free / max(1, plan["growth"] + plan["fsync"]), 1)
-    return facts
+    left_out = {name: sentence for name, sentence in plan["missing"].items() if name == "fio"}
+    return dict(facts, missing=left_out) if left_out else facts
 
 
 def cluster_facts(measured):
@@ -65,6 +81,7 @@ def cluster_facts(measured):
     facts.update(_keys_left(known["clean"]))
     whole = _whole(known["steps"], known["seconds"], plan)
     facts.update(_load(whole, plan))
+    facts.update(_left_out(facts, plan))
     if "stress" in plan:
         views = {step["name"]: _view(step, _map(whole[step["name"]])) for step in stress_plan.ran(plan, whole) if _map(whole[step["name"]])}
         stress.add(facts, "etcd", plan, views, measured.get("stress"))
@@ -200,6 +217,17 @@ def _load(steps, plan):
         return facts
     errors = _sum([_errors(facts[name]) for name in wanted])
     return dict(facts, **({} if errors is None else {"errors": errors}))
+
+
+def _left_out(facts, plan):
+    """Return {missing?, write?}: what the plan says cannot be measured. A rate of which no more was offered is known only where not even that was reached."""
+    why = {name: sentence for name, sentence in plan["missing"].items() if name != "fio"}
+    write, offered = _map(facts.get("write")), next((step["rate"] for step in plan["steps"] if step["name"] == "write"), 0)
+    reached = _is_number(write.get("rate")) and write["rate"] >= stress.HELD * offered
+    if "write.rate" in why and reached:
+        return {"missing": why, "write": {name: value for name, value in write.items() if name != "rate"}}
+    why.pop("write.rate", None)
+    return {"missing": why} if why else {}
 
 
 def _errors(facts):

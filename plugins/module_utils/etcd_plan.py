@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from . import sizing, stress_plan, time_scale
+from . import bounds, sizing, stress_plan, time_scale
 from .sizing import PlanError
 
 CHECK_PERF_SECONDS = 60
@@ -30,6 +30,12 @@ WATCH_VALUE_SIZE = 32
 # The least observations behind a P99 that a step of the ramp may have: what the check asks.
 SAMPLES = 1000
 CLOSED = "a closed loop: {} clients at most wait for their answers"
+# benchmark's clients wait for an answer before they ask again. So many that they would only limit the rate when answers take longer than this, the critical
+# bound of etcd_write_latency_p99, on the average: then it is their latency that breaks a step.
+CRITICAL = 0.050
+# etcd refuses what is more than 5,000 entries ahead of what it has applied (server/etcdserver/v3_server.go): no more clients at once than that, with room for
+# others.
+MOST_CLIENTS = 4000
 # What certify_time_scale shortens. check perf always takes its minute.
 DURATIONS = ("write", "write_all", "read", "read_serializable", "watch")
 WATCHERS = {"streams": 10, "watchers-per-stream": 1}
@@ -65,16 +71,35 @@ def _map(settings, name):
     return settings[name]
 
 
-def _stored(size):
+def stored(size):
     """Return the bytes of the database's file that a put of `size` bytes, key and value, takes."""
     entry = size + ENTRY
     count = max(2, int((PAGE * PAGE_FILL - PAGE_HEADER) // entry))
     return math.ceil(math.ceil((PAGE_HEADER + count * entry) / PAGE) * PAGE / count * SPARE)
 
 
+def _clients(rate, settings):
+    """Return benchmark's option for as many clients as this rate needs: those that were set, or more."""
+    return f"--clients={max(settings['etcd_clients'], min(MOST_CLIENTS, math.ceil(rate * settings['slowest'])))}"
+
+
+def _slowest(settings):
+    """Return the seconds within which a write must be answered: the check's critical bound, as it was changed for this run."""
+    try:
+        found = bounds.parse(str(settings.get("latency") or "")).literal
+    except ValueError:
+        # What is no bound is refused by those who read the thresholds.
+        return CRITICAL
+    return found if isinstance(found, (int, float)) and not isinstance(found, bool) and found > 0 else CRITICAL
+
+
+def _whole_rate(rate, settings):
+    """Return a rate that benchmark can offer, which takes 0 for no limit; to a cluster that serves never more."""
+    return max(1, math.floor(min(rate, settings["most"])) if "most" in settings else round(rate))
+
+
 def _put(name, rate, seconds, settings, leader=False):
-    # benchmark takes a rate of 0 for no limit.
-    rate = max(1, round(rate))
+    rate = _whole_rate(rate, settings)
     total = max(1, round(rate * seconds))
     size = {"key_size": settings["etcd_key_size"], "key_space_size": settings["etcd_key_space"], "total": total}
     return {
@@ -84,7 +109,7 @@ def _put(name, rate, seconds, settings, leader=False):
         "rate": rate,
         "leader": leader,
         "puts": [size],
-        "bytes": total * _stored(settings["etcd_key_size"] + settings["etcd_value_size"]),
+        "bytes": total * stored(settings["etcd_key_size"] + settings["etcd_value_size"]),
         "arguments": [
             "put",
             "--sequential-keys",
@@ -93,38 +118,40 @@ def _put(name, rate, seconds, settings, leader=False):
             f"--key-size={settings['etcd_key_size']}",
             f"--val-size={settings['etcd_value_size']}",
             f"--key-space-size={settings['etcd_key_space']}",
+            _clients(rate, settings),
         ],
     }
 
 
-def _range(name, rate, seconds, consistency):
+def _range(name, rate, seconds, consistency, settings):
     total = max(1, round(rate * seconds))
     return {
         "name": name,
         "tool": "benchmark",
         "seconds": seconds,
         "rate": rate,
-        "arguments": ["range", *ONE_KEY, f"--consistency={consistency}", f"--total={total}", f"--rate={rate}"],
+        "arguments": ["range", *ONE_KEY, f"--consistency={consistency}", f"--total={total}", f"--rate={rate}", _clients(rate, settings)],
     }
 
 
-def _watch(seconds):
+def _watch(rate, seconds, settings):
     # The tool sends the puts of the first second at once.
-    puts = round(WATCH_RATE * (seconds + 1))
+    puts = round(rate * (seconds + 1))
     return {
         "name": "watch",
         "tool": "benchmark",
         "seconds": seconds,
-        "rate": WATCH_RATE,
+        "rate": rate,
         "watch": {"key_size": WATCH_KEY_SIZE, "puts": puts},
-        "bytes": puts * _stored(WATCH_KEY_SIZE + WATCH_VALUE_SIZE),
+        "bytes": puts * stored(WATCH_KEY_SIZE + WATCH_VALUE_SIZE),
         "arguments": [
             "watch-latency",
             f"--put-total={puts}",
-            f"--put-rate={WATCH_RATE}",
+            f"--put-rate={rate}",
             f"--key-size={WATCH_KEY_SIZE}",
             f"--val-size={WATCH_VALUE_SIZE}",
             *(f"--{name}={value}" for name, value in WATCHERS.items()),
+            _clients(rate, settings),
         ],
     }
 
@@ -137,9 +164,34 @@ def _check_perf(size):
         "tool": "etcdctl",
         "seconds": CHECK_PERF_SECONDS,
         "rate": CHECK_PERF_RATE[size],
-        "bytes": CHECK_PERF_SECONDS * CHECK_PERF_RATE[size] * _stored(CHECK_PERF_PUT),
+        "bytes": CHECK_PERF_SECONDS * CHECK_PERF_RATE[size] * stored(CHECK_PERF_PUT),
         "arguments": ["check", "perf", f"--load={size}", f"--prefix={CHECK_PERF_PREFIX}"],
     }
+
+
+def _left_out(settings, load, declared, steps):
+    """Return {fact: why it is not measured}: what a cluster that serves is spared, and a rate that is proven only by offering more than it."""
+    found = {}
+    write = next((step["rate"] for step in steps if step["name"] == "write"), None)
+    if write is not None and write <= declared:
+        live = "certify_live: " if settings.get("live") else ""
+        found["write.rate"] = f"{live}{write}/s are offered where {declared:g}/s are expected, and only who offers more can prove a rate"
+    if settings.get("live") and load["fsync"]:
+        found["fio"] = "certify_live: no fio beside the data of a cluster that serves"
+    if _is_beyond(load["check_perf"], settings):
+        rate = CHECK_PERF_RATE[load["check_perf"]]
+        found["check_perf"] = f"certify_live: etcdctl check perf writes {rate}/s, and no more than the {declared:g}/s that are expected is offered"
+    return found
+
+
+def _is_beyond(size, settings):
+    return bool(size) and "most" in settings and _check_perf(size)["rate"] > settings["most"]
+
+
+def _expected(settings):
+    """Return what sizes the load; of a cluster that serves, and whose nodes are known, no default adds to what follows from them."""
+    known = settings["nodes"] or settings["capacity"].get("nodes")
+    return sizing.etcd(settings["capacity"], settings["nodes"], 1 if settings.get("live") and known else settings["etcd_default_rate"])
 
 
 def _writes(profile, load, rate, settings):
@@ -167,12 +219,13 @@ def _ramp(profile, load, rate, settings):
 
 
 def plan(profile, settings):
-    """Return {steps, seconds, bytes, growth, puts, prefix, watch, rate, declared, inputs, fsync}: what a run of `profile` does to one etcd cluster.
+    """Return {steps, seconds, bytes, growth, puts, prefix, watch, rate, declared, inputs, fsync, missing}: what a run of `profile` does to one etcd cluster.
 
     With a ramp there are {spare, stress} (stress_plan).
 
-    `settings` holds the role's variables by name, `capacity` (certify_capacity) and `nodes` (counted, 0 when unknown). `declared` is the rate that
-    the last of `inputs`, which the plan shows, says the cluster has to carry. `steps` are
+    `settings` holds the role's variables by name, `capacity` (certify_capacity), `nodes` (counted, 0 when unknown), `live`, and `latency` (the
+    critical bound of etcd_write_latency_p99 where it was changed). `declared` is the rate that the last of `inputs`, which the plan shows, says the
+    cluster has to carry: with `live` nothing is offered above it. `missing` {fact: why it is not measured}. `steps` are
     {name, tool, seconds, arguments, rate, timeout, bytes?, puts?, watch?, leader?}; `bytes` is everything written, `growth` what can be in
     the file at once, since the API server compacts (`etcd_compaction_window`). PlanError names a variable that cannot be used.
     """
@@ -185,28 +238,29 @@ def plan(profile, settings):
     for name in DURATIONS:
         _duration(f"etcd_load.{profile}.{name}", load[name], name == "write" and profile != "stress")
     _number(f"etcd_load.{profile}.fsync", load["fsync"], 0, int)
-    for name, least in (("etcd_key_size", 1), ("etcd_value_size", 1), ("etcd_key_space", LEAST_KEYS)):
+    for name, least in (("etcd_key_size", 1), ("etcd_value_size", 1), ("etcd_key_space", LEAST_KEYS), ("etcd_clients", 1)):
         _number(name, settings.get(name), least, int)
     for name, least in (("etcd_default_rate", 1), ("etcd_compaction_window", 1), ("etcd_read_factor", 0)):
         _number(name, settings.get(name), least)
     if settings["etcd_key_size"] < 10:
         raise PlanError(f"etcd_key_size is {settings['etcd_key_size']}. benchmark writes a number of up to 10 bytes there: write 10 or more.")
     load = time_scale.shortened(load, settings.get("time_scale", 1), DURATIONS)
-    inputs = sizing.etcd(settings["capacity"], settings["nodes"], settings["etcd_default_rate"])
+    inputs = _expected(settings)
     declared = inputs[-1]["value"]
+    settings = {**settings, "slowest": _slowest(settings), **({"most": declared} if settings.get("live") else {})}
     factor = _number(f"etcd_rate_factor.{profile}", _map(settings, "etcd_rate_factor").get(profile), 0)
-    rate = max(1, round(declared * factor))
-    reads = max(1, round(rate * settings["etcd_read_factor"]))
+    rate = _whole_rate(declared * factor, settings)
+    reads = _whole_rate(rate * settings["etcd_read_factor"], settings)
     steps = _writes(profile, load, rate, settings)
     if load["write_all"]:
         steps.append(_put("write_all", rate, load["write_all"], settings))
     if load["read"]:
-        steps.append(_range("read", reads, load["read"], "l"))
+        steps.append(_range("read", reads, load["read"], "l", settings))
     if load["read_serializable"]:
-        steps.append(_range("read_serializable", reads, load["read_serializable"], "s"))
+        steps.append(_range("read_serializable", reads, load["read_serializable"], "s", settings))
     if load["watch"]:
-        steps.append(_watch(load["watch"]))
-    if load["check_perf"]:
+        steps.append(_watch(_whole_rate(WATCH_RATE, settings), load["watch"], settings))
+    if load["check_perf"] and not _is_beyond(load["check_perf"], settings):
         steps.append(_check_perf(load["check_perf"]))
     ramp, spare = _ramp(profile, load, declared * factor, settings)
     steps += ramp
@@ -220,7 +274,7 @@ def plan(profile, settings):
         step["timeout"] = step["seconds"] * 2 + grace
     return {
         "steps": steps,
-        "seconds": sum(step["seconds"] for step in steps),
+        "seconds": sum(step["seconds"] for step in steps) + stress_plan.refining(steps, spare),
         "bytes": total,
         "growth": round(min(total, per_second * settings["etcd_compaction_window"])),
         "puts": _distinct(put for step in steps + spare for put in step.get("puts", ())),
@@ -230,8 +284,13 @@ def plan(profile, settings):
         "inputs": inputs,
         "prefix": CHECK_PERF_PREFIX,
         "fsync": load["fsync"],
-        **({"spare": spare, "stress": stress_plan.about(settings, declared, closed=CLOSED.format(settings["etcd_clients"]))} if ramp else {}),
+        "missing": _left_out(settings, load, declared, steps),
+        **({"spare": spare, "stress": stress_plan.about(settings, declared, closed=CLOSED.format(_most_clients(steps + spare)))} if ramp else {}),
     }
+
+
+def _most_clients(steps):
+    return max(int(one.partition("=")[2]) for step in steps for one in step["arguments"] if one.startswith("--clients="))
 
 
 def _distinct(puts):

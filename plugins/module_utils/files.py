@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import os
 import tempfile
+import zlib
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -48,18 +50,27 @@ def make_directory(path):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
 
 
+def encoded(text):
+    """Return `text` as UTF-8; half a surrogate pair, which UTF-8 cannot hold, becomes its escape, as JSON has it."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def write_text(path, text):
-    """Write `text` as UTF-8 to `path` in one step; half a surrogate pair, which UTF-8 cannot hold, becomes its escape, as JSON has it."""
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    """Write `text` as UTF-8 to `path` in one step."""
+    write_bytes(path, encoded(text))
 
 
 def write_json(path, data):
-    """Write `data` as JSON to `path` in one step; NaN and Infinity are refused with DataFileError."""
+    """Write `data` as JSON to `path` in one step, compressed where it ends with .gz; NaN and Infinity are refused with DataFileError."""
+    small = path.endswith(".gz")
     try:
-        text = json.dumps(data, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(data, indent=None if small else 2, sort_keys=True, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise DataFileError(f"Cannot write {path}: the data is not plain JSON ({error}).") from error
-    write_text(path, text + "\n")
+    if small:
+        write_bytes(path, gzip.compress(encoded(text), mtime=0))
+    else:
+        write_text(path, text + "\n")
 
 
 def read_json(path):
@@ -69,9 +80,9 @@ def read_json(path):
         raise ValueError(f"{constant} is not JSON")
 
     try:
-        with open(path, encoding="utf-8") as stream:
+        with gzip.open(path, "rt", encoding="utf-8") if path.endswith(".gz") else open(path, encoding="utf-8") as stream:
             return json.load(stream, parse_constant=refuse)
+    except (EOFError, ValueError, RecursionError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataFileError(f"Cannot read {path}: not a JSON document ({error}).") from error
     except OSError as error:
         raise DataFileError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataFileError(f"Cannot read {path}: not a JSON document ({error}).") from error

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The fingerprint of a cluster's configuration: readable names and values, and one hash over them. Pure; runs on the controller only.
 
-Two runs whose fingerprints are equal measured the same cluster in the same configuration under the same expectations, so that they may be
-joined, and a run may be resumed. What could not be read has no name in it; a fingerprint that lacks a name differs from one that has it.
+Two runs whose fingerprints are equal measured the same cluster in the same configuration under the same expectations, loaded alike and at the same
+places, so that they may be joined, and a run may be resumed. What could not be read has no name in it; a fingerprint that lacks a name differs from
+one that has it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Tuple
+from urllib.parse import urlsplit, urlunsplit
 
 from . import load_settings
 
@@ -25,8 +27,16 @@ OWN_FLAGS = frozenset(("advertise-address", "bind-address", "node-ip", "hostname
 NUMBER = r"[0-9]{1,12}(?:\.[0-9]+)?(?:[a-zA-Z%]{1,3})?(?:[0-9]+[a-z]{1,2})*"
 NAME = r"[A-Z][A-Za-z]{1,40}(?:=(?:true|false))?"
 SPEAKING = re.compile(f"{NUMBER}|true|false|{NAME}(?:,{NAME})*")
-# How a layer is loaded is known of the layers and the profile of a run alone.
+# How a layer is loaded is known of the layers and the profile of a run alone, and where its load goes of the layers.
 LOAD = "load of "
+TARGET = "target of "
+# By which engine a layer is loaded, by how many generators, and which steps it only has where they are asked for: a run that goes on has to have the same,
+# but a layer that failed for a busy generator may be certified again with more of them.
+MEANS = "means of "
+# How an etcd cluster is asked, and what has recorded a soak of it, is nothing of where it is.
+CLUSTERS = "etcd_clusters"
+ACCESS = frozenset(("ca", "cert", "key", "recordings", "prometheus_selector"))
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 ETCD = "etcd versions"
 ETCD_PODS = "etcd pods"
 # One counted member, and one counted image such as etcd:3.6.8-0.
@@ -51,7 +61,7 @@ def of_run(identity: Mapping, run: Mapping) -> Dict[str, Any]:
     """Return the fingerprint that preflight takes.
 
     `identity`: what cluster_info returns, {} without a kubeconfig; `run`: version, hosts {group: [names]}, settings {thresholds, capacity, tiers},
-    profile and loads {layer: <layer>_load}, and what else changes the meaning of numbers, {name: text or number} in `more`.
+    profile, loads, targets and means {layer: {variable: value}}, and what else changes the meaning of numbers, {name: text or number} in `more`.
     """
     values: Dict[str, Any] = {"kubeproof.certify": run["version"]}
     names = {"uid": "cluster uid", "kubernetes": "Kubernetes", "nodes": "nodes"}
@@ -64,14 +74,21 @@ def of_run(identity: Mapping, run: Mapping) -> Dict[str, Any]:
     for check, changed in (settings.get("thresholds") or {}).items():
         values.update({f"threshold {check} {bound}": _text(value) for bound, value in changed.items() if bound != "reason"})
     loads = load_settings.entries(run.get("loads") or {}, run.get("profile", ""))
-    values.update({f"{LOAD}{layer} in {run['profile']}": _text(entry) for layer, entry in loads.items()})
+    values.update({f"{LOAD}{layer} in {run['profile']}": _text(_told_openly(entry)) for layer, entry in loads.items()})
+    values.update({f"{TARGET}{layer}": _text(_told_openly(given)) for layer, given in (run.get("targets") or {}).items()})
+    values.update({f"{MEANS}{layer} in {run['profile']}": _text(_told_openly(given)) for layer, given in (run.get("means") or {}).items()})
     values.update(run.get("more") or {})
     return fingerprint(values)
 
 
 def unshared(before: Mapping, after: Mapping) -> List[str]:
-    """Return the names of loads that one of two fingerprints alone has: it ran other layers, or another profile."""
-    return sorted(name for name in {*before["values"]} ^ {*after["values"]} if name.startswith(LOAD))
+    """Return the names of loads, targets and means that one of two fingerprints alone has: it ran other layers, or another profile."""
+    return sorted(name for name in {*before["values"]} ^ {*after["values"]} if name.startswith((LOAD, TARGET, MEANS)))
+
+
+def means(*prints: Mapping) -> List[str]:
+    """Return the names of all means in some fingerprints."""
+    return sorted({name for one in prints for name in one["values"] if name.startswith(MEANS)})
 
 
 def with_etcd(found: Mapping, hosts: Mapping) -> Dict[str, Any]:
@@ -134,7 +151,11 @@ def _flags(argv: Sequence) -> Dict[str, str]:
 
 def _speaking(value: str) -> str:
     """Return the value of a flag where it is a number, a duration, a truth or a list of names, else a short hash: paths and keys stay where they are."""
-    return value if SPEAKING.fullmatch(value) else "sha256:" + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:16]
+    return value if SPEAKING.fullmatch(value) else _hashed(value)
+
+
+def _hashed(value: str) -> str:
+    return "sha256:" + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def counted(texts: Iterable[str]) -> str:
@@ -145,6 +166,29 @@ def counted(texts: Iterable[str]) -> str:
     return ", ".join(f"{text} ({counts[text]})" for text in sorted(counts))
 
 
+def _told_openly(value: Any) -> Any:
+    """Return a setting without what lets somebody in: of a URL its user and what is asked are a hash."""
+    if isinstance(value, Mapping):
+        return {name: _told_openly(_places(one) if name == CLUSTERS else one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_told_openly(one) for one in value]
+    if not isinstance(value, str) or not URL.fullmatch(value):
+        return value
+    try:
+        found = urlsplit(value)
+    except ValueError:
+        return _hashed(value)
+    place = urlunsplit((found.scheme, found.netloc.rpartition("@")[2], found.path, "", ""))
+    return value if place == value else f"{place} {_hashed(value)}"
+
+
+def _places(clusters: Any) -> Any:
+    """Return a list of etcd clusters without how they are asked; what is no such list as it is."""
+    if not isinstance(clusters, (list, tuple)) or not all(isinstance(one, Mapping) for one in clusters):
+        return clusters
+    return [{name: value for name, value in one.items() if name not in ACCESS} for one in clusters]
+
+
 def _text(value: Any) -> Any:
     return value if isinstance(value, (str, int, float)) or value is None else json.dumps(value, sort_keys=True)
 
@@ -152,8 +196,26 @@ def _text(value: Any) -> Any:
 def changes(before: Mapping, after: Mapping, ignored: Iterable[str] = ()) -> List[Dict[str, Any]]:
     """Return [{what, before, after}] of two fingerprints, by name; None where one of them does not know it."""
     left, right = before["values"], after["values"]
-    names = sorted({*left, *right} - set(ignored))
-    return [{"what": name, "before": left.get(name), "after": right.get(name)} for name in names if left.get(name) != right.get(name)]
+    different = [name for name in sorted({*left, *right} - set(ignored)) if left.get(name) != right.get(name)]
+    return [{"what": name, **dict(zip(("before", "after"), _apart(left.get(name), right.get(name))))} for name in different]
+
+
+def _apart(before: Any, after: Any) -> Tuple[Any, Any]:
+    """Return two values; of two maps, as of loads and targets, only the entries that differ."""
+    left, right = _map(before), _map(after)
+    if left is None or right is None:
+        return before, after
+    same = {name for name in {*left} & {*right} if left[name] == right[name]}
+    texts = [json.dumps({name: one[name] for name in one if name not in same}, sort_keys=True) for one in (left, right)]
+    return texts[0], texts[1]
+
+
+def _map(value: Any) -> Optional[Dict[str, Any]]:
+    try:
+        found = json.loads(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def told(found: Sequence[Mapping]) -> str:

@@ -14,11 +14,13 @@ How noise is known, in this order:
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Dict, List, Optional
 
-from . import bounds
+from . import bounds, fingerprint
+from .certificate_parts import TUNING, is_setting
 from .checks import DECIDING, RESULTS
 from .history_runs import HistoryError, size, summary, unlike, unmeasured
 from .report_words import by_check, parsed
@@ -26,36 +28,43 @@ from .report_words import by_check, parsed
 SHARE = 0.2
 # Earlier runs; how many interquartile ranges are far out; the least share of their median that matters.
 ENOUGH, FAR, LEAST = 8, 3, 0.1
-TUNING = "tuning"
 LAYER = "regression"
 MODES = {"warn": "CONDITIONAL", "fail": "FAIL"}
 # What is no share of anything: there, one more is one too many.
 EXACT_UNITS = (None, "", "count")
+# How many names one sentence holds.
+NAMED = 10
 
 
 def compare(before: Mapping, after: Mapping, earlier: Sequence[Mapping] = ()) -> Dict[str, Any]:
-    """Return {before, after, layers, unmeasured, rows, tuning, attribution, others} of two certificates; `earlier`: summaries of runs before `after`.
+    """Return what two certificates say of one another; `earlier`: summaries of runs before `after`.
 
+    {before, after, layers, unmeasured, unmeasured_checks, rows, tuning, attribution, others}
+    unmeasured: layers of `after` that `before` did not measure; unmeasured_checks: the ids of other checks that only `after` has a value of.
     rows: {id, layer, title, unit, host, entry, before, after, results, change (share or None), noise (sentence), beyond, direction, regression}, the
     regressions first, and then what became better. HistoryError when the two cannot be compared.
     """
     require_comparable(before, after)
-    common = [layer for layer in after["layers"] if layer in before["layers"]]
+    missing = unmeasured(summary(before), after)
+    common = [layer for layer in after["layers"] if layer not in missing]
     first, second = (by_check(row for row in one["findings"] if row["layer"] in common) for one in (before, after))
     rows = [_row(_worst(first[name]), _worst(second[name]), _former(name, earlier)) for name in second if name in first]
-    rows = [row for row in rows if row["judged"] or row["change"] is not None]
+    new = [name for name in second if _is_new(first.get(name), _worst(second[name]))]
+    # What nothing is known of before is neither changed nor unchanged.
+    rows = [row for row in rows if row["regression"] or row["change"] is not None or (row["judged"] and row["id"] not in new)]
     # A check that was measured once and is not any more is no improvement.
-    rows += [_lost(_worst(first[name])) for name in first if name not in second and first[name][0]["judged"]]
-    settings = _settings(before, after)
+    rows += [_gone(row) for row in (_worst(first[name]) for name in first if name not in second) if row["judged"] and row["value"] is not None]
+    settings, others = _settings(before, after), _others(before, after)
     return {
         "before": _head(before),
         "after": _head(after),
         "layers": common,
-        "unmeasured": unmeasured(before, after),
+        "unmeasured": missing,
+        "unmeasured_checks": new,
         "rows": sorted(rows, key=_order),
         "tuning": settings,
-        "attribution": _attribution(settings),
-        "others": _others(before, after),
+        "attribution": _attribution(settings, others, _prints(before, after)),
+        "others": others,
     }
 
 
@@ -68,14 +77,24 @@ def require_comparable(before: Mapping, after: Mapping) -> None:
         raise HistoryError(f"{names} cannot be compared. Of {before['run']['id']}: {reason}. {advice}")
     if after["state"] != "finished":
         raise HistoryError(f"{after['run']['id']} was interrupted, so there is nothing to compare. Name a run that ended.")
-    if len(unmeasured(before, after)) == len(after["layers"]):
-        raise HistoryError(f"{names} have no layer in common. Compare runs that measured the same.")
+    if before["run"]["id"] == after["run"]["id"]:
+        advice = "Name an earlier run in compare_before (or certify_baseline), or a later one in compare_after."
+        raise HistoryError(f"{after['run']['id']} is both runs, and a run is not compared with itself. {advice}")
+    if len(unmeasured(summary(before), after)) == len(after["layers"]):
+        raise HistoryError(f"{names} have no layer in common that was measured before. Compare runs that measured the same.")
 
 
 def _worst(rows: Sequence[Mapping]) -> Mapping:
-    """Return the worst finding that was measured, with the result of the worst one of all."""
+    """Return the worst finding that was measured, with the result of the worst one of all, and in `without` how many had to be and were not."""
     seen = next((row for row in rows if row["value"] is not None), rows[0])
-    return {**seen, "result": rows[0]["result"], "judged": rows[0]["judged"], "reason": rows[0]["reason"]}
+    without = sum(row["judged"] and row["value"] is None and row["result"] != "NOT_APPLICABLE" for row in rows)
+    return {**seen, "result": rows[0]["result"], "judged": rows[0]["judged"], "reason": rows[0]["reason"], "without": without}
+
+
+def _is_new(before: Optional[Sequence[Mapping]], after: Mapping) -> bool:
+    """Say whether a check is judged by a value now and had none before. One that did not apply then was as good as it could be."""
+    former = _worst(before) if before else {"value": None, "result": "INCONCLUSIVE"}
+    return bool(after["judged"]) and after["value"] is not None and former["value"] is None and former["result"] != "NOT_APPLICABLE"
 
 
 def _former(name: str, earlier: Sequence[Mapping]) -> List[float]:
@@ -91,22 +110,31 @@ def _row(before: Mapping, after: Mapping, former: Sequence[float]) -> Dict[str, 
         change = (sizes[1] - sizes[0]) / abs(sizes[0]) if sizes[0] else None
         moved = 1 if sizes[1] > sizes[0] else -1
         beyond, noise = _noise(before, after, sizes, former)
-    worse = _rank(after) < _rank(before) and (before["judged"] or after["judged"])
+    lost = _lost(before, after)
+    worse = bool(lost) or (_rank(after) < _rank(before) and bool(before["judged"] or after["judged"]))
     side = bounds.SIDE[limit.operator] if limit else 0
     direction = {0: "", 1: "worse", -1: "better"}[moved * side] if moved else ""
     if worse:
         direction = "worse"
-    elif not direction and _rank(after) > _rank(before):
+    elif not direction and before["value"] is not None and after["result"] != "INCONCLUSIVE" and _rank(after) > _rank(before):
         direction = "better"
     return {**_name(after), "before": before["value"], "after": after["value"], "results": [before["result"], after["result"]], "change": change,
-            "noise": noise, "beyond": beyond, "direction": direction, "judged": bool(after["judged"]),
+            "noise": lost or noise, "beyond": beyond, "direction": direction, "judged": bool(after["judged"]),
             "regression": worse or (beyond and direction == "worse" and bool(after["judged"]))}  # fmt: skip
 
 
-def _lost(before: Mapping) -> Dict[str, Any]:
+def _lost(before: Mapping, after: Mapping) -> str:
+    """Return how a check that was measured and judged before is measured less now, whatever its results are; "" where it is not."""
+    if not before["judged"] or before["value"] is None:
+        return ""
+    if after["value"] is None:
+        return "it was measured, and is not any more"
+    return "it was measured at more places" if after["without"] > before["without"] else ""
+
+
+def _gone(before: Mapping) -> Dict[str, Any]:
     return {**_name(before), "before": before["value"], "after": None, "results": [before["result"], "INCONCLUSIVE"], "change": None,
-            "judged": True, "noise": "It has no finding any more.", "beyond": True, "direction": "worse",
-            "regression": before["result"] in ("PASS", "CONDITIONAL")}  # fmt: skip
+            "judged": True, "noise": "It has no finding any more.", "beyond": True, "direction": "worse", "regression": True}  # fmt: skip
 
 
 def _name(finding: Mapping) -> Dict[str, Any]:
@@ -155,27 +183,44 @@ def _head(certificate: Mapping) -> Dict[str, Any]:
 
 
 def _settings(before: Mapping, after: Mapping) -> List[dict]:
-    """Return what the configuration says differently, of what both runs read."""
-    seen = [{(row["id"], row.get("entry"), row["host"]): row for row in one["findings"] if row["layer"] == TUNING} for one in (before, after)]
-    return [{**_name(row), "before": seen[0][key]["value"], "after": row["value"], "where": row.get("where")}
-            for key, row in seen[1].items() if key in seen[0] and seen[0][key]["value"] != row["value"] and _is_setting(row)]  # fmt: skip
+    """Return what somebody has set differently, of what both runs read."""
+    seen = [{(row["id"], row.get("entry"), row["host"]): row for row in one["findings"] if is_setting(row)} for one in (before, after)]
+    return [{**_name(row), "before": seen[0][key]["value"], "after": row["value"], "where": row["where"]}
+            for key, row in seen[1].items() if key in seen[0] and seen[0][key]["value"] != row["value"]]  # fmt: skip
 
 
-def _is_setting(row: Mapping) -> bool:
-    """Say whether it was set by somebody, so that there are lines to write; what was measured, such as free memory, changes by itself."""
-    return bool(row.get("where")) and bool(row.get("write"))
-
-
-def _attribution(settings: Sequence[Mapping]) -> str:
-    if not settings:
+def _attribution(settings: Sequence[Mapping], others: Sequence[Mapping], prints: Sequence[Mapping]) -> str:
+    changed = _distinct(settings)
+    if not changed:
         return "No setting that both runs read has changed."
-    if len(settings) == 1:
-        return f"One setting has changed ({settings[0]['title']}): a change beyond noise can be attributed to it, unless something below changed too."
-    return f"{len(settings)} settings have changed: a change cannot be attributed to one of them. Change one, then measure."
+    if changed > 1:
+        return f"{changed} settings have changed: a change cannot be attributed to one of them. Change one, then measure."
+    places = len({(row["host"], row["entry"]) for row in settings})
+    told = min(settings, key=lambda row: row["id"])["title"] + (f", at {places} places" if places > 1 else "")
+    one = f"One setting has changed ({told})"
+    if others:
+        more = _listed([row["what"] for row in others])
+        return f"{one}, and so have others ({more}): a change cannot be attributed to one of them. Change one, then measure."
+    if not prints:
+        return f"{one}. Not both runs recorded their versions and flags (fingerprint), so more may have changed: a change cannot be attributed to it alone."
+    return f"{one}, and nothing else that both runs recorded: a change beyond noise can be attributed to it."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def _distinct(settings: Sequence[Mapping]) -> int:
+    """Return how many settings changed: what changed alike on three members is one change.
+
+    So is what two checks look at: what is not to be too low (tuning_etcd_quota) is often not to be too high (tuning_etcd_quota_most).
+    """
+    changed = {(row["id"], *(json.dumps(row[side], sort_keys=True) for side in ("before", "after"))) for row in settings}
+    return sum(not any(name.startswith(f"{other}_") and values == others for other, *others in changed) for name, *values in changed)
 
 
 def _others(before: Mapping, after: Mapping) -> List[dict]:
-    """Return what else differs between the runs and could be why."""
+    """Return what else differs between the runs and could be why: of the fingerprints, and of what only the certificates say."""
     pairs = {
         "Kubernetes": [one["cluster"].get("kubernetes") for one in (before, after)],
         "nodes": [one["cluster"].get("nodes") for one in (before, after)],
@@ -186,8 +231,25 @@ def _others(before: Mapping, after: Mapping) -> List[dict]:
         "capacity": [", ".join(f"{name} {value}" for name, value in sorted(one["capacity"].items())) for one in (before, after)],
         "changed loads": [", ".join(f"{row['setting']} {row['value']}" for row in one.get("loads") or ()) for one in (before, after)],
         "changed bounds": [", ".join(f"{row['id']} {row['bound']} {row['to']}" for row in one["changes"]) for one in (before, after)],
+        "waivers": [", ".join(f"{row['id']} until {row['expires']}" for row in one["waivers"]) for one in (before, after)],
+        "not applicable": _apart_only(*([row["id"] for row in one["not_applicable"]] for one in (before, after))),
     }
-    return [{"what": what, "before": values[0], "after": values[1]} for what, values in pairs.items() if values[0] != values[1]]
+    different = [{"what": what, "before": values[0], "after": values[1]} for what, values in pairs.items() if values[0] != values[1]]
+    prints = _prints(before, after)
+    # Which layers were loaded is told already.
+    recorded = fingerprint.changes(*prints, fingerprint.unshared(*prints)) if prints else []
+    return different + [row for row in recorded if row["what"] not in pairs]
+
+
+def _prints(before: Mapping, after: Mapping) -> List[Mapping]:
+    """Return the fingerprints of both certificates, [] unless both have one."""
+    found = [one.get("fingerprint") for one in (before, after)]
+    return found if all(map(fingerprint.is_whole, found)) else []
+
+
+def _apart_only(before: Sequence[str], after: Sequence[str]) -> List[str]:
+    """Return what each of two lists of checks has alone. What does not apply of the audit follows from settings, which are compared."""
+    return [", ".join(name for name in one if name not in other and not name.startswith(f"{TUNING}_")) for one, other in ((before, after), (after, before))]
 
 
 def _tools(certificate: Mapping) -> str:
@@ -197,14 +259,14 @@ def _tools(certificate: Mapping) -> str:
 def regressions(compared: Mapping, mode: str, cluster: str) -> List[dict]:
     """Return the regressions as findings of the layer `regression`: CONDITIONAL with the mode warn, FAIL with fail; one that is good without any.
 
-    Layers that the baseline did not measure are one more, which is INCONCLUSIVE: nobody knows whether they became worse.
+    Layers and checks that the baseline did not measure are one more, which is INCONCLUSIVE: nobody knows whether they became worse.
     """
     if mode not in MODES:
         raise HistoryError(f"certify_regression is {mode!r}. Write {' or '.join(MODES)}.")
     found = [row for row in compared["rows"] if row["regression"]]
     made = [_finding(row, compared, mode, cluster) for row in found] or [_finding(None, compared, mode, cluster)]
-    missing = ", ".join(compared["unmeasured"])
-    return made + ([uncompared(f"{missing}, which {compared['before']['id']} did not measure.", cluster)] if missing else [])
+    missing = [*compared["unmeasured"], *compared["unmeasured_checks"]]
+    return made + ([uncompared(f"{_listed(missing)}, which {compared['before']['id']} did not measure.", cluster)] if missing else [])
 
 
 def uncompared(reason: str, cluster: str) -> Dict[str, Any]:

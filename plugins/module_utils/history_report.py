@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import history_compare, history_runs, history_text
 from .history_runs import HistoryError
-from .report_words import by_check
+from .report_words import by_check, cut
 
 
-def report(top: str, after: Optional[str] = None, before: Optional[str] = None, keep: bool = True) -> Dict[str, Any]:
+def report(top: str, after: Optional[str] = None, before: Optional[str] = None, keep: bool = True, uid: Optional[str] = None) -> Dict[str, Any]:
     """Return {text, comparison or None, trends, runs, skipped, passed_over, after} of the runs below `top`.
 
-    `after` and `before` are names of runs below it, or paths of their directories. Without `after` it is the newest run that ended; without
-    `before`, the newest before it that has its profile, its time scale and all of its layers; those in between are passed over. HistoryError names
-    what cannot be compared. `keep`: see history_runs.runs.
+    `after` and `before` are names of runs below it, or paths of their directories. Without `after` it is the newest run that ended, of the cluster
+    with this `uid` where it is given; without `before`, the newest before it that has its profile, its time scale and all of its layers; those in
+    between are passed over. HistoryError names what cannot be compared. `keep`: see history_runs.runs.
     """
     found, skipped = history_runs.runs(top, keep)
-    new = _chosen(top, after) if after else _newest(found, top)
-    certificate = history_runs.load(new)
+    if after:
+        new = _chosen(top, after)
+        certificate = history_runs.load(new)
+        _require_cluster(certificate, uid)
+    else:
+        new, certificate = _newest(found, skipped, top, uid)
     try:
-        return _report(certificate, found, skipped, new, _chosen(top, before) if before else None)
+        made = _report(certificate, found, skipped, new, _chosen(top, before) if before else None)
+        made["text"] = ("" if uid else history_text.clusters(found, certificate)) + made["text"]
+        return made
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise HistoryError(f"{new}, or what it is compared with, is damaged ({type(error).__name__}: {error}). Name another run.") from error
 
@@ -33,19 +39,19 @@ def report(top: str, after: Optional[str] = None, before: Optional[str] = None, 
 def _report(certificate: Mapping, found: List[dict], skipped: List[dict], new: str, old: Optional[str]) -> Dict[str, Any]:
     """Return the report of a run against another, or against the one before it."""
     own, foreign = _own(found, certificate["cluster"].get("uid"))
+    skipped, passed = skipped + foreign, []
+    former = history_runs.load(old) if old else None
+    if former is None:
+        former, passed = _before(own, certificate, skipped)
     same = [one for one in history_runs.finished(own, certificate) if one["started"] < certificate["run"]["started"]]
-    passed: List[dict] = []
-    if old is None:
-        chosen, passed = history_runs.run_before(own, certificate)
-        old = chosen["path"] if chosen else None
-    comparison = history_compare.compare(history_runs.load(old), certificate, same) if old else None
+    comparison = history_compare.compare(former, certificate, same) if former else None
     names = {name: rows[0] for name, rows in by_check(certificate["findings"]).items()}
     trends = history_text.trends(history_runs.finished(own, certificate), names)
-    parts = [history_text.history(own, skipped + foreign, trends)]
+    parts = [history_text.history(own, skipped, trends)]
     alone = f"{certificate['run']['id']} is the first of its profile, time scale and layers: there is nothing to compare.\n"
     parts.append((history_text.comparison(comparison) if comparison else alone) + history_text.passed_over(passed))
     listed = [{key: one[key] for key in ("id", "started", "heading", "verdict", "path")} for one in own]
-    return {"text": "\n".join(parts), "comparison": comparison, "trends": trends, "runs": listed, "skipped": skipped + foreign,
+    return {"text": "\n".join(parts), "comparison": comparison, "trends": trends, "runs": listed, "skipped": skipped,
             "passed_over": passed, "after": new}  # fmt: skip
 
 
@@ -95,11 +101,45 @@ def _chosen(top: str, name: str) -> str:
     raise HistoryError(f"There is no run {name} in {top}, nor is it the path of one. Name one of its directories.")
 
 
-def _newest(found: List[dict], top: str) -> str:
-    ended = [one for one in found if one["state"] == "finished"]
-    if not ended:
-        raise HistoryError(f"{top} has no run that ended. Certify first, or name the directory of a cluster's runs.")
-    return ended[-1]["path"]
+def _newest(found: List[dict], skipped: List[dict], top: str, uid: Optional[str]) -> Tuple[str, Dict[str, Any]]:
+    """Return (directory, certificate) of the newest run that ended and is whole; those that are not are skipped."""
+    ended = [one for one in found if one["state"] == "finished" and (not uid or one["uid"] == uid)]
+    while ended:
+        one = ended.pop()
+        certificate = _whole(one, found, skipped)
+        if certificate:
+            return one["path"], certificate
+    damaged = f" Skipped: {skipped[-1]['reason']}" if skipped else ""
+    if uid and found:
+        raise HistoryError(f"{top} has {len(found)} runs, and none of the cluster {uid} that ended.{damaged} Correct certify_cluster_uid, or certify first.")
+    raise HistoryError(f"{top} has no run that ended.{damaged} Certify first, or name the directory of a cluster's runs.")
+
+
+def _before(own: List[dict], certificate: Mapping, skipped: List[dict]) -> Tuple[Optional[Dict[str, Any]], List[Dict[str, str]]]:
+    """Return (the certificate of the run before or None, those that were passed over); those that are damaged are skipped."""
+    while True:
+        chosen, passed = history_runs.run_before(own, certificate)
+        former = _whole(chosen, own, skipped) if chosen else None
+        if former or not chosen:
+            return former, passed
+
+
+def _whole(one: dict, found: List[dict], skipped: List[dict]) -> Optional[Dict[str, Any]]:
+    """Return the certificate of a run that was listed; None where it is damaged, which makes it one that is skipped."""
+    try:
+        return history_runs.load(one["path"])
+    except HistoryError as error:
+        found.remove(one)
+        skipped.append({"path": one["path"], "reason": cut(error, 300)})
+        return None
+
+
+def _require_cluster(certificate: Mapping, uid: Optional[str]) -> None:
+    """HistoryError unless the run is of the cluster that is meant."""
+    own = certificate["cluster"].get("uid")
+    if uid and own != uid:
+        advice = "Name a run of that cluster in compare_after, or correct certify_cluster_uid."
+        raise HistoryError(f"{certificate['run']['id']} is of another cluster: its uid is {own}, and certify_cluster_uid is {uid}. {advice}")
 
 
 def _own(found: List[dict], uid: Optional[str]) -> tuple:

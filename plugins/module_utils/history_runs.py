@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Dict, List, Optional, Tuple
 
+from .certificate_parts import digest
 from .files import DataFileError, read_json, write_text
 from .report_words import ReportError, by_check, cut, number, require
 
@@ -19,8 +20,10 @@ CERTIFICATE = "certificate.json"
 KEPT = ".history.json"
 # What is of ours beside the runs: recordings of the soak's watchers, audits, and certificates that were joined from runs.
 NO_RUN = re.compile(r"soak|audit-[0-9tz]+|[0-9tz]+-join")
-SCHEMA = 1
-SUMMARY = {"id", "started", "profile", "scale", "layers", "heading", "state", "verdict", "name", "uid", "values"}
+SCHEMA = 2
+# What a summary holds.
+SUMMARY = {"id": str, "started": str, "profile": str, "scale": (int, float), "layers": list, "measured": list, "heading": str, "state": str, "verdict": str,
+           "name": (str, type(None)), "uid": (str, type(None)), "values": dict}  # fmt: skip
 
 
 class HistoryError(Exception):
@@ -28,7 +31,28 @@ class HistoryError(Exception):
 
 
 def load(directory: str) -> Dict[str, Any]:
-    """Return the certificate in the directory of a run; HistoryError says why there is none."""
+    """Return the certificate in the directory of a run as it was sealed; HistoryError says why there is none.
+
+    For what is compared: looking at the seal costs as much as reading, too much for a thousand runs that are only listed.
+    """
+    certificate = read(directory)
+    sealed = certificate.get("digest")
+    # One that was interrupted may not have come to its seal. It is compared with nothing.
+    if sealed is None and certificate["state"] != "finished":
+        return certificate
+    try:
+        whole = sealed == digest(certificate)
+    except (RecursionError, ValueError):
+        whole = False
+    if not whole:
+        what = "it has no seal (its digest is missing)" if sealed is None else "it was changed after it was sealed (its digest is wrong)"
+        path = os.path.join(directory, CERTIFICATE)
+        raise HistoryError(f"{path} is damaged: {what}. Restore it from a copy, or move its directory out of the results.")
+    return certificate
+
+
+def read(directory: str) -> Dict[str, Any]:
+    """Return the certificate in the directory of a run, sealed or not; HistoryError says why there is none."""
     return _read(directory)[0]
 
 
@@ -39,24 +63,49 @@ def _read(directory: str) -> Tuple[Dict[str, Any], Dict[str, Any]]:
         raise HistoryError(f"{directory} has no {CERTIFICATE}: it is not the directory of a run.")
     try:
         certificate = require(read_json(path))
-        return certificate, summary(certificate)
+        made = summary(certificate)
     except (DataFileError, ReportError) as error:
         raise HistoryError(str(error)) from error
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise HistoryError(f"{path} is damaged ({type(error).__name__}: {error}).") from error
+    if not _is_summary(made):
+        raise HistoryError(f"{path} is damaged: its time scale, its cluster or its layers are of another type than a run writes.")
+    return certificate, made
+
+
+def _is_summary(found: Any) -> bool:
+    """Say whether this is what `summary` returns, so that all who take it can stand on its types."""
+    return (
+        isinstance(found, dict)
+        and set(found) == set(SUMMARY)
+        and all(isinstance(found[key], kind) for key, kind in SUMMARY.items())
+        and all(isinstance(layer, str) for layer in found["layers"])
+        and all(isinstance(identifier, str) for identifier in found["values"])
+        and all(map(_is_number, found["values"].values()))
+    )
+
+
+def _is_number(found: Any) -> bool:
+    """Say whether this is [number, whether it is judged] as `size` returns numbers."""
+    return isinstance(found, list) and len(found) == 2 and isinstance(found[0], float) and abs(found[0]) < 1e300 and isinstance(found[1], bool)
 
 
 def summary(certificate: Mapping) -> Dict[str, Any]:
-    """Return what a list of runs and a trend need of a certificate; `values` {check: [its worst number, whether it is judged]}."""
+    """Return what a list of runs and a trend need of a certificate; `values` {check: [its worst number, whether it is judged]}.
+
+    `measured`: the layers of which a judged finding has a value. One that was blocked, or whose tools broke, measured nothing.
+    """
     run, cluster = certificate["run"], certificate["cluster"]
     values = {}
     for identifier, rows in by_check(certificate["findings"]).items():
         # The worst finding stands first; one that was not measured has no number to draw.
-        seen = next((row for row in rows if size(row["value"]) is not None), None)
+        seen = next((one for one in (size(row["value"]) for row in rows) if one is not None), None)
         if seen is not None:
-            values[identifier] = [size(seen["value"]), bool(rows[0]["judged"])]
+            values[identifier] = [seen, bool(rows[0]["judged"])]
+    seen_of = {row["layer"] for row in certificate["findings"] if row["judged"] and row["value"] is not None}
     return {"id": str(run["id"]), "started": str(run["started"]), "profile": certificate["profile"], "scale": run.get("time_scale", 1),
-            "layers": list(certificate["layers"]), "heading": certificate["heading"], "state": certificate["state"], "verdict": certificate["verdict"],
+            "layers": list(certificate["layers"]), "measured": [layer for layer in certificate["layers"] if layer in seen_of],
+            "heading": certificate["heading"], "state": certificate["state"], "verdict": certificate["verdict"],
             "name": cluster.get("name"), "uid": cluster.get("uid"), "values": values}  # fmt: skip
 
 
@@ -84,12 +133,12 @@ def runs(top: str, keep: bool = True) -> Tuple[List[dict], List[dict]]:
             continue
         mark = _mark(os.path.join(path, CERTIFICATE))
         try:
-            one = known[name]["summary"] if mark and name in known and known[name]["mark"] == mark else _read(path)[1]
+            row = known[name] if mark and name in known and known[name]["mark"] == mark else _row(mark, _read(path)[1])
         except HistoryError as error:
             skipped.append({"path": path, "reason": cut(error, 300)})
             continue
-        seen[name] = {"mark": mark, "summary": one}
-        found.append({**one, "path": path})
+        seen[name] = row
+        found.append({**row["summary"], "path": path})
     if keep and seen != known:
         # Who may only read the results does without.
         with contextlib.suppress(DataFileError):
@@ -98,22 +147,36 @@ def runs(top: str, keep: bool = True) -> Tuple[List[dict], List[dict]]:
 
 
 def _mark(path: str) -> Optional[List[int]]:
-    """Return what tells a file from the one that was read before; None when it cannot be looked at."""
+    """Return what tells a file from the one that was read before; None when it cannot be looked at.
+
+    Not its number: a copy of the results, or a file system that numbers anew, would be read as a whole for nothing.
+    """
     try:
         status = os.stat(path)
     except OSError:
         return None
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _kept(top: str) -> Dict[str, Any]:
-    """Return the summaries that were kept, {name: {mark, summary}}; {} where they are none, or damaged."""
+    """Return the rows that were kept, {name: {mark, summary, digest}}, but for those that are not as they were written: these are read anew."""
     try:
         kept = read_json(os.path.join(top, KEPT))
-        rows = kept["runs"] if kept["schema"] == SCHEMA else {}
-        return {name: row for name, row in rows.items() if set(row["summary"]) == SUMMARY and isinstance(row["summary"]["values"], dict)}
-    except (DataFileError, AttributeError, KeyError, TypeError):
+    except DataFileError:
         return {}
+    rows = kept.get("runs") if isinstance(kept, dict) and kept.get("schema") == SCHEMA else None
+    return {name: row for name, row in rows.items() if _is_kept(row)} if isinstance(rows, dict) else {}
+
+
+def _row(mark: Optional[List[int]], made: Dict[str, Any]) -> Dict[str, Any]:
+    row = {"mark": mark, "summary": made}
+    return {**row, "digest": digest(row)}
+
+
+def _is_kept(row: Any) -> bool:
+    with contextlib.suppress(ValueError):
+        return isinstance(row, dict) and row.get("digest") == digest(row)
+    return False
 
 
 def finished(found: List[dict], certificate: Mapping) -> List[dict]:
@@ -136,8 +199,8 @@ def unlike(before: Mapping, after: Mapping) -> str:
 
 
 def unmeasured(before: Mapping, after: Mapping) -> List[str]:
-    """Return the layers of a run that another did not measure; summaries or certificates."""
-    return [layer for layer in after["layers"] if layer not in before["layers"]]
+    """Return the layers of a run, a summary or a certificate, that another one, a summary, did not measure."""
+    return [layer for layer in after["layers"] if layer not in before["measured"]]
 
 
 def run_before(found: List[dict], certificate: Mapping) -> Tuple[Optional[dict], List[Dict[str, str]]]:

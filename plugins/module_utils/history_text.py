@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ def comparison(compared: Mapping) -> str:
         "",
         *(f"{name:8} " + clean(f"{one['id']}, {one['heading']}, {word(one['verdict'])}") for name, one in (("Before", before), ("After", after))),
         "Layers   " + clean(", ".join(compared["layers"])),
-        *([f"         Not compared, since the run before did not measure them: {clean(', '.join(compared['unmeasured']))}"] if compared["unmeasured"] else []),
+        *_uncompared([*compared["unmeasured"], *compared["unmeasured_checks"]]),
     ]
     lines += _rows("REGRESSIONS", worse) + _rows("CHANGED BEYOND NOISE", moved)
     lines += ["", f"{same} checks are unchanged, or changed within noise."]
@@ -41,8 +42,16 @@ def comparison(compared: Mapping) -> str:
     for row in compared["tuning"][:MOST]:
         lines.append(f"  {clean(row['title'] + _at(row))}: {human(row['before'], row['unit'])} to {human(row['after'], row['unit'])}")
     lines += ["", "ALSO DIFFERENT"] if compared["others"] else []
-    lines += [f"  {row['what']}: {human(row['before'])} to {human(row['after'])}" for row in compared["others"]]
+    lines += [f"  {clean(row['what'])}: {human(row['before']) or 'none'} to {human(row['after']) or 'none'}" for row in compared["others"][:MOST]]
+    lines += [f"  and {len(compared['others']) - MOST} more: see comparison.json"] if len(compared["others"]) > MOST else []
     return _text(lines)
+
+
+def _uncompared(names: Sequence[str]) -> List[str]:
+    """Return the layers and checks that the run before did not measure, as lines; [] where it measured all."""
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    told = f"Not compared, since the run before did not measure them: {clean(', '.join(names[:MOST]))}{more}"
+    return textwrap.wrap(told, WIDTH, initial_indent=" " * 9, subsequent_indent=" " * 9, break_on_hyphens=False) if names else []
 
 
 def passed_over(rows: Sequence[Mapping]) -> str:
@@ -133,6 +142,21 @@ def history(found: Sequence[Mapping], skipped: Sequence[Mapping], rows: Sequence
         sizes = " ".join(fit(human(row[key], row["unit"]), 11) for key in ("first", "median", "last"))
         lines.append(f"{fit(clean(row['title']), 35)} {row['runs']:<5} {sizes} {row['drawn']}")
     return _text(lines)
+
+
+def clusters(found: Sequence[Mapping], certificate: Mapping) -> str:
+    """Return which cluster was taken and how another is, where more of the runs are of others than of this one; else ""."""
+    own = certificate["cluster"].get("uid")
+    others = collections.Counter(str(one["uid"]) for one in found if one["uid"] != own)
+    skipped = sum(others.values())
+    if skipped * 2 <= len(found):
+        return ""
+    [(most, count)] = others.most_common(1)
+    told = (
+        f"{skipped} of {len(found)} runs are of other clusters and skipped: taken was {own}, the cluster of {certificate['run']['id']}. "
+        f"{count} are of {most}: if that is the one you mean, set certify_cluster_uid to it, or name one of its runs in compare_after."
+    )
+    return _text(["OTHER CLUSTERS", *textwrap.wrap(clean(told), WIDTH, break_on_hyphens=False), ""])
 
 
 def _text(lines: Sequence[str]) -> str:

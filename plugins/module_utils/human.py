@@ -46,7 +46,7 @@ def human(value: Any, unit: Optional[str] = None, against: Sequence = ()) -> str
     if _is_number(value):
         return _quantity(value, unit, against)
     if _is_interval(value):
-        return _interval(value[0], value[1], unit)
+        return _interval(value[0], value[1], unit, against)
     if _is_list(value):
         return ", ".join(human(one, unit) for one in value)
     return clean(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str))
@@ -54,6 +54,9 @@ def human(value: Any, unit: Optional[str] = None, against: Sequence = ()) -> str
 
 def clean(text: str) -> str:
     """Return the text on one line without control, direction and undefined characters: it may come from a tool or a host."""
+    # Of what is printable nothing is replaced; that is nearly every text, and a report has some ten thousand.
+    if text.isprintable():
+        return " ".join(text.split())
     kept = (REPLACEMENT if unicodedata.category(one) in ("Cc", "Cf", "Cn", "Co", "Cs") and not one.isspace() else one for one in text)
     return " ".join("".join(kept).split())
 
@@ -95,29 +98,38 @@ def _quantity(value: Any, unit: Optional[str], against: Sequence = ()) -> str:
     number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not number.is_finite():
         return "not a number"
-    others = [_literal(match.group(2)) for match in map(BOUND.match, filter(None, against)) if match]
-    others = [Decimal(repr(other)) for other in others if _is_number(other) and Decimal(repr(other)) != number]
     size, suffix = _scale(number, unit)
-    # 99.95 % is not 100 %: close to one, the nines count.
-    others += [Decimal(1)] if unit == "ratio" and number != 1 else []
-    for figures in range(FIGURES, MOST_FIGURES):
-        text = _figures(number / size, figures)
-        if all(text != _figures(other / size, figures) for other in others):
-            break
-    return text + suffix
+    others = _bounds(unit, against)
+    figures = next((some for some in range(FIGURES, MOST_FIGURES) if _tells(number, others, size, some)), MOST_FIGURES)
+    return _figures(number / size, figures) + suffix
 
 
-def _interval(low: Any, high: Any, unit: Optional[str]) -> str:
-    """Return the two ends in one unit."""
+def _interval(low: Any, high: Any, unit: Optional[str], against: Sequence = ()) -> str:
+    """Return the two ends in one unit, with as many figures as tell them from each other, and each from every bound that it does not equal."""
     if high is None:
-        return f"> {human(low, unit)}"
+        return f"> {_quantity(low, unit, against)}"
     first, last = Decimal(repr(low)), Decimal(repr(high))
+    if not (first.is_finite() and last.is_finite()):
+        return "not a number"
     size, suffix = _scale(last, unit)
-    for figures in range(FIGURES, MOST_FIGURES):
+    others = _bounds(unit, against)
+    for figures in range(FIGURES, MOST_FIGURES + 1):
         ends = _figures(first / size, figures), _figures(last / size, figures)
-        if ends[0] != ends[1]:
+        if ends[0] != ends[1] and _tells(first, others, size, figures) and _tells(last, others, size, figures):
             break
     return (" to " if first < 0 else "-").join(ends) + suffix
+
+
+def _bounds(unit: Optional[str], against: Sequence) -> list:
+    """Return the numbers that a value must not look equal to."""
+    found = [_literal(match.group(2)) for match in map(BOUND.match, filter(None, against)) if match]
+    # 99.95 % is not 100 %: close to one, the nines count.
+    return [Decimal(repr(one)) for one in found if _is_number(one)] + ([Decimal(1)] if unit == "ratio" else [])
+
+
+def _tells(number: Decimal, others: Sequence, size: Decimal, figures: int) -> bool:
+    """Say whether so many figures tell a number from every other that it does not equal."""
+    return all(_figures(number / size, figures) != _figures(other / size, figures) for other in others if other != number)
 
 
 def _scale(number: Decimal, unit: Optional[str]) -> tuple:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import api_generators, bounds, ingress_runs, stress, stress_plan
+from ansible_collections.kubeproof.certify.plugins.module_utils.parsers import k6
 
 OURS = "our backend"
 # k6's codes of connections that failed for TLS.
@@ -39,12 +40,12 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     _before(facts, info, _map(measured.get("probe")))
     ran, skipped = _map(measured.get("steps")), _map(measured.get("skipped"))
     if "stress" in plan:
-        views = {step["name"]: _view(_step(step, _map(ran[step["name"]]), measured.get("cpus"))) for step in stress_plan.ran(plan, ran)}
+        views = {step["name"]: _view(step_of(step, _map(ran[step["name"]]), measured.get("cpus"))) for step in stress_plan.ran(plan, ran)}
         stress.add(facts, "ingress", plan, views, measured.get("stress"))
         plan = stress_plan.usual(plan)
-    done = {step["name"]: _step(step, _map(ran.get(step["name"])), measured.get("cpus")) for step in plan["steps"]}
+    done = {step["name"]: step_of(step, _map(ran.get(step["name"])), measured.get("cpus")) for step in plan["steps"]}
     for name in skipped:
-        done[name]["error"] = skipped[name]
+        done[name].update(error=skipped[name], skipped=True)
     _rates(facts, done, plan)
     _latency(facts, done)
     _errors(facts, done)
@@ -99,21 +100,27 @@ def _certificate(facts: dict, main: dict) -> None:
 # Steps ----------------------------------------------------------------------------------------------------------------------
 
 
-def _step(step: dict, ran: dict, cpus: Any) -> dict:
-    """Return a step with what it measured: {…, seen, error} and, where it is known, busy, limited (by what, or ""), and failed and asked requests."""
+def step_of(step: dict, ran: dict, cpus: Any) -> dict:
+    """Return a step with what it measured: {…, seen, error} and, where it is known, failed and asked requests, busy, and limited (by what, or "")."""
     seen, took, used = _map(ran.get("facts")), ran.get("seconds"), ran.get("cpu_seconds")
+    codes = ran.get("codes") or [ran[name] for name in ("exit_code",) if name in ran]
     found = {**step, "seen": seen, "error": ran.get("error") or "", "took": took, "cpu_seconds": used, "cpus": cpus}
-    if not seen or not _is_number(used) or not took or not cpus:
+    found["stopped"] = api_generators.stopped({"facts": seen, "codes": codes}) if step["kind"] != "wrk" and seen else None
+    if not seen:
         return found
-    found["busy"] = used / (took * cpus)
-    found["limited"] = "processors" if found["busy"] > BUSY else ""
+    without_ports = False
     if step["kind"] == "wrk":
-        broken = {name: _map(seen.get("errors")).get(name, 0) for name in BROKEN}
-        if not found["limited"] and not step["keep_alive"] and broken["connect"] and seen["requests"] > BUSY * PORTS * seen.get("clients", 1):
-            found["limited"] = "ports"
-        found.update(failed=seen["requests"] - seen["good"] + sum(broken.values()), asked=seen["requests"] + sum(broken.values()), rate_good=seen["rate_good"])
+        broken = {name: seen["errors"][name] for name in BROKEN}
+        without_ports = not step["keep_alive"] and broken["connect"] > 0 and seen["requests"] > BUSY * PORTS * seen["clients"]
+        # What a generator without free ports does not connect fails at the generator. What was answered was the ingress.
+        lost = sum(broken.values()) - (broken["connect"] if without_ports else 0)
+        found.update(failed=seen["requests"] - seen["good"] + lost, asked=seen["requests"] + lost, rate_good=seen["rate_good"])
     else:
-        found.update(failed=sum(seen["errors"].values()), asked=seen["requests"], rate_good=seen["rate"])
+        found.update(failed=sum(seen["errors"][name] for name in k6.ERRORS), asked=seen["requests"], rate_good=seen["rate"])
+    # Without them its rate says nothing, but what failed has failed.
+    if _is_number(used) and took and cpus:
+        found["busy"] = used / (took * cpus)
+        found["limited"] = "processors" if found["busy"] > BUSY else "ports" if without_ports else ""
     return found
 
 
@@ -123,12 +130,18 @@ def _why(step: Optional[dict]) -> str:
         return "It is not part of this run."
     if step["error"] or not step["seen"]:
         return step["error"] or "The step did not run."
-    return LIMITED.format(step["limited"]) if step.get("limited") else "None of its answers was the expected one."
+    if step["stopped"]:
+        return f"More than {stress.MOST_ERRORS:.0%} of its requests failed, so that it was stopped."
+    if "limited" not in step:
+        return "How busy its generator was is not known."
+    return LIMITED.format(step["limited"]) if step["limited"] else "None of its answers was the expected one."
 
 
 def _view(step: dict) -> dict:
     """Return what the ramp asks of a step."""
     generator = _generator(step)
+    if step["stopped"]:
+        return {"offered": step["rate"], "achieved": step["seen"]["rate"], "stopped": step["stopped"]}
     if generator.get("limited") is None:
         return {"limited": _why(step)}
     seen, latency = step["seen"], _map(step["seen"].get("latency"))
@@ -177,7 +190,7 @@ def _beyond(plan: dict) -> str:
 
 def _rate(step: Optional[dict], ceiling: Optional[float]) -> dict:
     """Return {rate, measured, seconds, requests, limited} of a step; {} where it is not known. The rate is a number, or [measured, null]."""
-    if step is None or "limited" not in step or not step["rate_good"]:
+    if step is None or "limited" not in step or not step["rate_good"] or step["stopped"]:
         return {}
     rate = step["rate_good"]
     limited = step["limited"] or ("backends" if ceiling and step["name"] == "rps" and rate > BUSY * ceiling else "")
@@ -197,7 +210,7 @@ def _latency(facts: dict, done: Dict[str, dict]) -> None:
         facts["missing"].update(dict.fromkeys(("latency", "generator"), _why(step)))
         return
     facts["generator"] = generator
-    if generator["limited"]:
+    if generator["limited"] or step["stopped"]:
         facts["missing"]["latency"] = _why(step)
         return
     facts["latency"] = {**step["seen"]["latency"], "offered": step["rate"], "rate": step["seen"]["rate"], "seconds": step["seconds"]}
@@ -215,18 +228,29 @@ def _generator(step: Optional[dict]) -> dict:
 
 
 def _errors(facts: dict, done: Dict[str, dict]) -> None:
-    """Add the worst step's share of requests that failed, how many requests there were, and what was answered."""
-    # The requests of a generator without free ports fail at the generator.
-    steps = [step for step in done.values() if step["to"] != "straight" and step.get("asked") and step["limited"] != "ports"]
-    if not steps:
-        facts["missing"]["errors"] = next((_why(step) for step in done.values()), "The profile has no load.")
+    """Add the worst step's share of requests that failed, how many requests there were, and what was answered.
+
+    A step that was lost may have been the worst: with it a number is an interval without an upper end, or left out where nothing is known to have failed.
+    """
+    through = [step for step in done.values() if step["to"] != "straight"]
+    known = [step for step in through if step.get("asked")]
+    lost = [step for step in through if not step.get("asked") and not step.get("skipped")]
+    if not known:
+        facts["missing"]["errors"] = next(map(_why, lost or through), "The profile has no load.")
         return
-    ratios = {step["name"]: min(1.0, step["failed"] / step["asked"]) for step in steps}
+    ratios = {step["name"]: min(1.0, step["failed"] / step["asked"]) for step in known}
+    # Where one of several generators stopped for it, more failed than it stops at, however it is with the others.
+    hidden = {step["name"] for step in known if step["stopped"] and ratios[step["name"]] <= stress.MOST_ERRORS}
+    ratios.update(dict.fromkeys(hidden, stress.MOST_ERRORS))
     worst = max(ratios, key=lambda name: ratios[name])
-    facts["errors"] = {"ratio": ratios[worst], "worst": worst, "requests": sum(step["asked"] for step in steps), "steps": ratios}
-    facts["statuses"] = _statuses(steps)
-    facts["errors"]["server"] = facts["statuses"].get("5xx", 0)
-    facts["errors"]["unexpected"] = sum(step["seen"]["requests"] - step["seen"]["good"] if step["kind"] == "wrk" else _refused(step) for step in steps)
+    facts["statuses"] = _statuses(known)
+    facts["errors"] = {"worst": worst, "requests": sum(step["asked"] for step in known), "steps": ratios}
+    unexpected = sum(step["seen"]["requests"] - step["seen"]["good"] if step["kind"] == "wrk" else _refused(step) for step in known)
+    counted = {"ratio": ratios[worst], "server": facts["statuses"].get("5xx", 0), "unexpected": unexpected}
+    if lost:
+        facts["missing"].update(dict.fromkeys((f"errors.{name}" for name in counted), f"{lost[0]['name']}: {_why(lost[0])}"))
+        counted = {name: [value, None] for name, value in counted.items() if value}
+    facts["errors"].update(counted, **({"ratio": [ratios[worst], None]} if worst in hidden else {}))
 
 
 def _refused(step: dict) -> int:
@@ -285,6 +309,8 @@ def _carried(facts: dict, done: Dict[str, dict], plan: dict, critical: dict) -> 
 def _is_carried(step: dict, critical: dict) -> Optional[bool]:
     """Say whether a step's rate was sent, answered in time and without errors; None when the generator was too slow or a bound is not known."""
     generator = _generator(step)
+    if step["stopped"]:
+        return False
     if generator.get("limited") is not False or not _known(critical):
         return None
     values = {"p99": step["seen"]["latency"].get("p99"), "errors": step["seen"]["error_ratio"]}
@@ -309,6 +335,8 @@ def _lost(facts: dict, info: dict, after: dict, backends: Any) -> None:
     if "path" in info:
         facts["controller"]["watched"] = isinstance(first, dict)
     if isinstance(first, dict) and isinstance(last, dict):
-        facts["controller"]["restarts"] = sum(1 if name not in last else max(0, last[name] - count) for name, count in first.items())
+        # All restarts of a pod that was not there before were during the load.
+        gone, again = (name not in last for name in first), (max(0, count - first.get(name, 0)) for name, count in last.items())
+        facts["controller"]["restarts"] = sum(gone) + sum(again)
     if isinstance(backends, list) and isinstance(after.get("backends"), dict):
         facts["backends"] = {"count": len(backends), "lost": sum(after["backends"].get(name) is not True for name in backends)}

@@ -12,6 +12,8 @@ GROUP = "gateway.networking.k8s.io"
 API = f"/apis/{GROUP}/v1"
 # Below it are host names of runs; nobody has it.
 DOMAIN = "ingress.kubeproof.test"
+# A certificate that is not for a name which this tool chose is no fault of the cluster.
+NAME_HOST = "Name in ingress_host a host name that its certificate is for, and that nothing else is served by."
 # What carries the name of its Gateway, as the API's own convention (GEP-1762) and those who came before it have it.
 OWNERS = (f"{GROUP}/gateway-name", "gateway.envoyproxy.io/owning-gateway-name", "io.cilium.gateway/owning-gateway", "istio.io/gateway-name")
 SCHEMES = {"HTTP": "http", "HTTPS": "https"}
@@ -73,7 +75,7 @@ def take(gateway, asked):
     usable = [one for one in found if SCHEMES[one["protocol"]] == main]
     if not usable:
         raise PathError(f"No listener of the Gateway {name} for {main.upper()} takes a route of ours: {'; '.join(refused[main][:3])}.")
-    host = _host(name, [one.get("hostname") or "" for one in usable], asked)
+    host = _host(name, [one.get("hostname") or "" for one in usable], asked, main == "https")
     return {"host": host, **{scheme: _port(found, scheme, host) for scheme in SCHEMES.values()}}
 
 
@@ -136,16 +138,21 @@ def _selects(selector, labels):
     )
 
 
-def _host(name, hostnames, asked):
-    """Return the host name of our route: the owner's, else one of the run's own that a listener takes."""
-    there = ", ".join(sorted(hostnames)[:5])
+def _host(name, hostnames, asked, with_tls):
+    """Return the host name of our route: the owner's, else one of the run's own that a listener takes.
+
+    With TLS it is below the hostname of a listener, whose certificate is for that; where a listener has none, only the owner knows.
+    """
+    there = ", ".join(sorted(filter(None, hostnames))[:5])
     if asked["host"]:
         if any(_matches(one, asked["host"]) for one in hostnames):
             return asked["host"]
         text = f"ingress_host is {asked['host']}, and the listeners of the Gateway {name} are for {there}."
         raise PathError(f"{text} Write one that they take, or leave it empty.")
     candidates = [default_host(asked["run_id"]), *(asked["run_id"] + one[1:] for one in hostnames if one.startswith("*."))]
-    found = next((one for one in candidates if any(_matches(hostname, one) for hostname in hostnames)), None)
+    found = next((one for one in candidates if any(_matches(hostname, one) for hostname in hostnames if hostname or not with_tls)), None)
+    if found is None and "" in hostnames:
+        raise PathError(f"The listener of the Gateway {name} for HTTPS has no hostname, so which names its certificate is for is not known. {NAME_HOST}")
     if found is None:
         # A route of ours for a host name that is served already would take requests of others.
         raise PathError(f"The listeners of the Gateway {name} are for {there} alone. Add one such as *.{DOMAIN}, or measure what is there by ingress_url.")

@@ -57,16 +57,20 @@ def holds(item, condition):
 
 
 def choose_service(services, wanted, controller):
-    """Return the Service of a controller (spec.controller of its class): the one that is wanted, else the only one that looks like it."""
+    """Return the Service of a controller (spec.controller of its class): the one that is wanted, else the only one that looks most like it."""
     named = {full_name(one): one for one in services}
     if wanted:
         if wanted not in named:
             raise PathError(f"ingress_service is {wanted}, and there is no such Service. Name one as namespace/name.")
         return named[wanted]
     words = set(re.split(r"[^a-z0-9]+", controller.lower())) - COMMON - {""}
-    found = {name: one for name, one in named.items() if is_entrance(one) and is_named(one, words)}
-    # One that has an address from outside is where requests come in.
-    found = {name: one for name, one in found.items() if balanced(one)} or found
+    alike = {name: likeness(one, words) for name, one in named.items()}
+    most = max(alike.values(), default=0)
+    # That of ingress-nginx looks a little like internal-ingress-nginx, too, whose own may be none that requests come in by.
+    found = {name: named[name] for name, count in alike.items() if count and count == most and is_entrance(named[name])}
+    # Of several before the same pods, the one with an address from outside is where requests come in. Before others it may be another controller's.
+    if len({pods_of(one) for one in found.values()}) == 1:
+        found = {name: one for name, one in found.items() if balanced(one)} or found
     if len(found) != 1:
         what = f"{len(found)} Services look like it: {', '.join(sorted(found)[:5])}" if found else "no Service of type LoadBalancer or NodePort looks like it"
         raise PathError(f"Of the controller {controller} {what}. {NAME_IT}")
@@ -78,10 +82,16 @@ def is_entrance(service):
     return service["spec"].get("type") in REACHABLE and any(ports_of(service).values())
 
 
-def is_named(service, words):
+def likeness(service, words):
+    """Return how many words of its controller's name are in that of a Service, its namespace and its application."""
     labels = service["metadata"].get("labels") or {}
     text = " ".join([full_name(service), labels.get("app.kubernetes.io/name", ""), labels.get("app", "")]).lower()
-    return any(word in text for word in words)
+    return sum(word in text for word in words)
+
+
+def pods_of(service):
+    """Return what selects the pods of a Service, the same for Services that have the same ones."""
+    return service["metadata"].get("namespace"), frozenset((service["spec"].get("selector") or {}).items())
 
 
 def balanced(item):

@@ -26,8 +26,12 @@ TLS = ("run", "own", "default", "none")
 # Steps that wrk or k6 drives as fast as answers come, by what they ask: our backend itself, the ingress with and without TLS.
 CLOSED = {"straight": "straight", "rps": "main", "connections": "plain", "handshakes": "tls"}
 OPEN = ("latency", "peak")
-# The least observations behind a P99 that a step of the ramp may have: what the check asks.
+# The least observations behind a P99 that a step of the ramp may have, and behind a share of failed requests: what the checks ask.
 SAMPLES = 10_000
+REQUESTS = {"small": 3_000, "large": 30_000}
+# What is planned beyond that, since not all that is planned is sent; and the seconds that a step is made longer for it at most.
+MARGIN = 1.05
+LONGER = 600
 
 
 def plan(profile, settings):
@@ -39,23 +43,27 @@ def plan(profile, settings):
     something that cannot be judged, and the variable to set. PlanError on a bad setting.
     """
     url = settings["ingress_url"]
-    load = time_scale.shortened(_load(profile, settings), settings.get("time_scale", 1), (*CLOSED, *OPEN, "ramp"))
+    load, scale = _load(profile, settings), settings.get("time_scale", 1)
     tls = url.startswith("https:") if url else _certificate(settings) != "none"
     expected = _expected(settings)
     limited = bool(settings["live"] or url)
-    steps = [] if limited else _closed(load, tls)
-    steps += _open("latency", load, expected["rps"], settings, limited) + _open("peak", load, expected["peak"], settings, limited)
-    ramp, spare = _ramp(load, expected["rps"], settings, limited)
+    offered = _open("latency", load, expected["rps"], settings, limited) + _open("peak", load, expected["peak"], settings, limited)
+    more = _lacking(offered, expected["tier"])
+    if 0 < more <= LONGER:
+        offered[-1]["seconds"] += more
+    # Shortened at the end: a run in less time has fewer samples, and is judged by them.
+    steps = [{**step, "seconds": time_scale.shorten(step["seconds"], scale)} for step in [*([] if limited else _closed(load, tls)), *offered]]
+    ramp, spare = _ramp(time_scale.shorten(load["ramp"], scale), expected, settings, limited)
     steps += ramp
     return {
         "inputs": _inputs(settings["capacity"], expected),
         "expected": expected,
         "steps": steps,
-        "seconds": sum(step["seconds"] for step in steps),
+        "seconds": sum(step["seconds"] for step in steps) + stress_plan.refining(steps, spare),
         "rate": max([step["rate"] for step in steps if step["kind"] == "k6"], default=0),
         "tls": tls,
         "limited": limited,
-        "missing": _missing(settings, expected, limited),
+        "missing": _missing(settings, expected, limited) + _too_few(offered, expected["tier"], limited),
         **({"spare": spare, "stress": stress_plan.about(settings, expected["rps"])} if ramp else {}),
     }
 
@@ -127,16 +135,23 @@ def _open(of, load, rate, settings, limited):
     return steps
 
 
-def _ramp(load, rate, settings, limited):
+def _lacking(offered, tier):
+    """Return how many seconds more the last step at a fixed rate takes, until all of them have the requests that a share of failed ones needs."""
+    lacking = MARGIN * REQUESTS.get(tier, 0) - sum(step["rate"] * step["seconds"] for step in offered)
+    return math.ceil(lacking / offered[-1]["rate"]) if offered and lacking > 0 else 0
+
+
+def _ramp(seconds, expected, settings, limited):
     """Return the steps of a stress run: shares of the expected rate, none where it is not known or nothing may go beyond it."""
-    if not load["ramp"] or not rate or (limited and not settings["live"]):
+    rate = expected["rps"]
+    if not seconds or not rate or (limited and not settings["live"]):
         return [], []
 
     def step(share, seconds):
         asked = stress_plan.rate_of(max(rate, settings["ingress_least_rate"]), share)
         return {"kind": "k6", "to": "main", "of": "latency", "rate": asked, "seconds": seconds}
 
-    return stress_plan.ramp(step, load["ramp"], settings, SAMPLES)
+    return stress_plan.ramp(step, seconds, settings, max(SAMPLES, REQUESTS.get(expected["tier"], 0)))
 
 
 def _missing(settings, expected, limited):
@@ -151,3 +166,13 @@ def _missing(settings, expected, limited):
         why = "ingress_url" if settings["ingress_url"] else "certify_live"
         found.append(f"nothing goes beyond the declared rates because of {why}: no rate of new connections is measured")
     return found
+
+
+def _too_few(offered, tier, limited):
+    """Say what is missing where nobody would wait for as many requests as are needed."""
+    if not limited or not _lacking(offered, tier):
+        return []
+    return [
+        f"fewer requests are offered than the {REQUESTS[tier]:,} that it takes to judge how many fail: "
+        "make the steps of ingress_load longer, or declare a higher certify_capacity.ingress_rps"
+    ]

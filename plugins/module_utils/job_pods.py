@@ -123,8 +123,9 @@ class Pods:
     def refuse_failure(self, tool):
         """JobError when the tool of a pod has not ended well."""
         for state in self.at(ENDED):
-            if job_state.failure(state):
-                raise JobError(f"{tool} {job_state.failure(state)} in {state.place}", state)
+            problem = job_state.failure(state, self.options.get("success_codes", (0,)))
+            if problem:
+                raise JobError(f"{tool} {problem} in {state.place}", state)
 
     def refuse_delay(self, count, late):
         """JobError when a pod will not start, or did not in time; `late` is whether the time to be scheduled is over."""

@@ -115,10 +115,10 @@ def loss(meta, status, conditions, containers):
     said = ": ".join(filter(None, (why, disruption.get("message") if disrupted else "")))
     own = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
     keeper, tool = ((containers.get(name) or {}).get("terminated") for name in (KEEPER, TOOL))
-    if status.get("phase") in ("Failed", "Succeeded"):
-        return own or said or died(keeper, tool) or f"its phase is {status['phase']}"
-    if meta.get("deletionTimestamp"):
-        return own or said or "it was deleted, and not by this run"
+    if status.get("phase") in ("Failed", "Succeeded") or meta.get("deletionTimestamp"):
+        # A deletion ends the containers first: how they ended alone would hide it.
+        deleted = "it was deleted, and not by this run" if meta.get("deletionTimestamp") else ""
+        return own or said or "; ".join(filter(None, (deleted, died(keeper, tool)))) or f"its phase is {status['phase']}"
     if said:
         return said
     if keeper:
@@ -149,9 +149,9 @@ def killed_by(ended):
     return suffix(ended)[2:-1]
 
 
-def failure(state):
-    """Return how the tool of an ENDED pod failed, or ""."""
-    if state.exit_code == 0 and not state.killed:
+def failure(state, codes=(0,)):
+    """Return how the tool of an ENDED pod failed, or ""; with one of these exit codes it ended well."""
+    if state.exit_code in codes and not state.killed:
         return ""
     if state.exit_code is None:
         return "ended without an exit code"

@@ -81,8 +81,9 @@ def differences(one: Member, other: Member) -> List[Dict[str, Any]]:
     before, after = older.certificate, newer.certificate
     # Versions of etcd are known where the layer etcd ran. A layer that both runs loaded in one profile has to have had the same load.
     unknown = [fingerprint.ETCD] if any(fingerprint.ETCD not in each["fingerprint"]["values"] for each in (before, after)) else []
-    unknown += fingerprint.unshared(before["fingerprint"], after["fingerprint"])
-    found = fingerprint.changes(before["fingerprint"], after["fingerprint"], unknown)
+    prints = before["fingerprint"], after["fingerprint"]
+    unknown += fingerprint.unshared(*prints) + fingerprint.means(*prints)
+    found = fingerprint.changes(*prints, unknown)
     return found + _settings(before, after)
 
 

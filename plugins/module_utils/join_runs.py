@@ -35,7 +35,7 @@ def read(directory: str) -> Member:
     """Return the run in a directory; JoinError when it is damaged."""
     name = os.path.basename(directory)
     try:
-        certificate = history_runs.load(directory)
+        certificate = history_runs.read(directory)
         run = read_json(os.path.join(directory, "run.json"))
         plan = run["plan"] if not certificate.get("joined") else {}
         if certificate["run"]["id"] != name:

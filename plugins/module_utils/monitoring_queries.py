@@ -23,6 +23,10 @@ PANEL_KEYS = {"title", "kind", "unit", "targets", "when", "sparse", "width", "ma
 TARGET_KEYS = {"expr", "legend", "when", "format"}
 LAYER_KEYS = {"title", "jobs", "words", "when", "checks", "panels"}
 WORD = re.compile(r"\$([a-z_]+)")
+# How often something happened in the window, also what a server counts for the first time. increase() needs two samples of a series, so that the errors
+# a series is born with would be none; a series that was not there at the begin was 0 then, where its server was scraped already.
+COUNTED = re.compile(r"counted\(([a-z_:]+\{[^{}]*\})\)")
+COUNTED_AS = r"(\1 unless \1 offset $window and on (job, instance) up offset $window or increase(\1[$window]))"
 VERSION = re.compile(r"v?([0-9]+)\.([0-9]+)(?:[.+-].*)?")
 CONDITION = re.compile(r"(>=|<) ([0-9]+)\.([0-9]+)")
 DURATION = re.compile(r"[1-9][0-9]*[smhdw]")
@@ -116,8 +120,9 @@ def _query(identifier: str, entry: Mapping) -> Query:
 
 
 def filled(expr: str, words: Mapping) -> str:
-    """Return an expression with its words replaced, and its line breaks as blanks."""
-    return WORD.sub(lambda match: _word(match.group(1), words, expr), " ".join(expr.split()))
+    """Return an expression with its words replaced, counted(metric{matchers}) written out, and its line breaks as blanks."""
+    counted = COUNTED.sub(COUNTED_AS, " ".join(expr.split()))
+    return WORD.sub(lambda match: _word(match.group(1), words, expr), counted)
 
 
 def _word(name: str, words: Mapping, expr: str) -> str:

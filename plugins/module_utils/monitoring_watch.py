@@ -78,9 +78,10 @@ def _look(identifier: str, layer: str, check: Mapping, document: Any, settings: 
     tier = settings["tiers"].get(identifier) or settings["tiers"].get(layer)
     if tiers and tier not in tiers:
         return TIERLESS.format(layer=layer, tiers=" or ".join(tiers))
-    effect = check_settings.effective(check, identifier, settings, tier if tiers else None)
+    tier = tier if tiers else None
+    effect = check_settings.effective(check, identifier, settings, tier)
     limits = _limits(identifier, effect.bounds, query)
-    least = query.least or (check.get("min_samples", 0) if query.samples else 0)
+    least = query.least or (bounds.of_tier(check.get("min_samples", 0), tier) if query.samples else 0)
     return Watched(identifier, layer, check, query, limits, least)
 
 

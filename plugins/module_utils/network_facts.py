@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 
 from . import network_netperf, network_runs, network_state, stress, stress_plan
 from .network_layout import BETWEEN_ZONES, NODES, SAME
-from .network_pairs import GOOD, LOST, Ran, judged, longest, pair_facts, present, service_facts
+from .network_pairs import BAD, GOOD, Ran, judged, longest, pair_facts, present, service_facts
 
 KINDS_OF_PAIRS = (NODES, BETWEEN_ZONES, SAME)
 TABLE_UNREAD = "the connection tracking table of {node} cannot be read from a pod there"
@@ -20,31 +20,33 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
 
     `measured`: plan (network_plan), layout (network_layout), info (network_info), capacity (certify_capacity), steps {name: {runs: what
     pod_exec returned, facts, error}}, looks {before, after: {pod: facts or {error}}}, pods {pod: what pod_group returned}, host_error,
-    stress (see stress.facts), clean. Only `plan` must be there.
+    services {server: cluster IP}, stress (see stress.facts), clean. Only `plan` must be there.
     """
     plan, layout, info = measured["plan"], _map(measured.get("layout")), _map(measured.get("info"))
     steps = {name: _map(step) for name, step in _map(measured.get("steps")).items()}
     looks = {when: _map(_map(measured.get("looks")).get(when)) for when in ("before", "after")}
+    places = {name: _map(measured.get(name)) for name in ("pods", "services")}
     facts: Dict[str, Any] = {"engines": {name: name in plan["engines"] for name in ("builtin", "k8s_netperf")}}
-    facts.update({"plan": {name: plan[name] for name in ("inputs", "load", "engines", "udp_rate", "steps")}})
+    facts.update({"plan": {name: plan[name] for name in ("inputs", "load", "shortened", "engines", "udp_rate", "steps")}})
     facts.update({"services": info["services"]} if "services" in info else {})
     if layout:
-        facts["layout"] = {name: layout[name] for name in ("taking_part", "left_out", "zones", "possible", "sampled")}
+        facts["layout"] = {name: layout[name] for name in ("taking_part", "nodes", "left_out", "zones", "possible", "sampled")}
+        facts["layout"]["took_part"] = f"{len(layout['taking_part'])} of {layout['nodes']}"
         gone = _gone(measured, layout, looks["after"])
-        facts.update(_pairs(measured, layout, steps, gone))
+        facts.update(_pairs(measured, layout, steps, gone, places))
         facts.update(_tables(layout, looks, gone))
     if "stress" in plan:
-        views = {step["name"]: _view(step, layout, steps[step["name"]]) for step in stress_plan.ran(plan, steps)}
+        views = {step["name"]: _view(step, layout, steps[step["name"]], places) for step in stress_plan.ran(plan, steps)}
         stress.add(facts, "network", plan, views, measured.get("stress"))
     facts["kube_proxy"] = _proxy(info, layout, looks)
     programmed = _programming(steps)
     facts["missing"] = {**_map(facts.get("missing")), **_map(programmed.pop("missing", {}))}
     facts.update(programmed)
     if "k8s_netperf" in plan["engines"]:
-        found = network_netperf.facts_of(_map(_map(steps.get("k8s-netperf")).get("facts")).get("runs"))
+        found = network_netperf.facts_of(_map(_map(steps.get("k8s-netperf")).get("facts")).get("runs"), plan["netperf"]["tests"])
         facts["k8s_netperf"] = found
         if "builtin" not in plan["engines"]:
-            facts.update(network_netperf.pairs(found))
+            facts.update(network_netperf.decides(_map(facts.get("service")), found))
     facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
     return facts
 
@@ -53,7 +55,7 @@ def _map(value: Any) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str, str]) -> dict:
+def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str, str], places: dict) -> dict:
     """Return {nodes, zones, same, across (the first two), service, every: {name of the pair: its facts}}."""
     plan, results = measured["plan"], {}
     of: Dict[str, List[dict]] = {}
@@ -61,7 +63,7 @@ def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str,
         step = _map(steps.get(planned))
         results.update(_map(step.get("runs")))
         for test in network_runs.tests(kind, layout, plan["load"]):
-            of.setdefault(test["pair"], []).append(dict(test, unrun=step.get("error") or "the test did not run"))
+            of.setdefault(test["pair"], []).append(_asked(test, step, places))
     after = _map(_map(measured.get("looks")).get("after"))
     found: Dict[str, dict] = {**{kind: {} for kind in KINDS_OF_PAIRS}, "service": {}}
     for pair in layout["pairs"]:
@@ -82,22 +84,29 @@ def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str,
     return found
 
 
-def _view(step: dict, layout: dict, ran: dict) -> dict:
+def _asked(test: dict, step: dict, places: dict) -> dict:
+    """Return a test of a step with the reasons why it may have no run."""
+    return dict(test, unable=network_runs.unable(test, places), unrun=step.get("error") or "the test did not run")
+
+
+def _view(step: dict, layout: dict, ran: dict, places: dict) -> dict:
     """Return what the ramp asks of a step: of each pair whether it works, what arrived and how long a round trip took beside that."""
-    runs, every, shares, near = _map(ran.get("runs")), {}, [], {}
+    runs, every, shares, near, lost = _map(ran.get("runs")), {}, [], {}, ""
     tests = [test for test in network_runs.tests("ramp", layout, {"ramp": 1, "samples": 1}) if step["rates"].get(test["kind"])] if layout else []
     for test in tests:
-        one = judged(dict(test, unrun=ran.get("error") or "the test did not run"), runs.get(test["name"]), {})
-        if one["outcome"] == LOST:
-            return {"limited": one["why"]}
+        one = judged(_asked(test, ran, places), runs.get(test["name"]), {})
+        if one["outcome"] not in (GOOD, BAD):
+            lost = lost or one["why"]
+            continue
         every[test["pair"]] = {"works": {"tcp": one["outcome"] == GOOD}}
         if one["outcome"] == GOOD:
             shares.append(one["facts"]["iperf3"]["received"]["rate"] / step["rates"][test["kind"]])
             if test["kind"] == NODES:
                 rtt = one["facts"]["sockperf"]["rtt"]
                 near[test["pair"]] = {"rtt": {"p99": rtt["p99"], "count": rtt["samples"]}}
-    if not every:
-        return {"limited": "no pair of nodes could be measured"}
+    # What broke at one pair is broken, whatever is not known of another one.
+    if not every or lost and all(one["works"]["tcp"] for one in every.values()):
+        return {"limited": lost or "no pair of nodes could be measured"}
     slow = [one["rtt"]["p99"] for one in near.values()]
     return {
         "offered": step["rate"],
@@ -155,11 +164,11 @@ def _tables(layout: dict, looks: Dict[str, dict], gone: Dict[str, str]) -> dict:
     found = {}
     for number, node in enumerate(layout["taking_part"]):
         first, last = (_map(_map(looks[when].get(f"host-{number}")).get("conntrack")) for when in ("before", "after"))
-        if "count" not in last or not last.get("max"):
+        if "count" not in first or "count" not in last or not last.get("max"):
             found[node] = {"missing": {"": gone.get(f"host-{number}") or TABLE_UNREAD.format(node=node)}}
             continue
-        found[node] = {"count": last["count"], "max": last["max"], "share": max(last["count"], first.get("count", 0)) / last["max"]}
-        found[node].update(present({"before": first.get("count")}))
+        share = max(first["count"], last["count"]) / last["max"]
+        found[node] = {"before": first["count"], "count": last["count"], "max": last["max"], "share": share}
         if "failed" in first and "failed" in last:
             found[node]["failed"] = max(0, last["failed"] - first["failed"])
     return {"conntrack": found}

@@ -56,26 +56,30 @@ def text_of(taint):
 def layout(nodes, names=(), most=MOST, seed=""):
     """Return which nodes take part, and the pairs that are measured.
 
-    {taking_part: [name], zone_of: {name: zone}, left_out: {name: why}, zones: how many, possible: {nodes, across: pairs of nodes that share a
-    zone, and of any two}, sampled: of how many nodes the ring is a sample or 0, pairs: [{name, kind, from, to, measured}]}. A pair that is
-    expected and has no node to measure it from or to has measured false. LayoutError when `names` (network_nodes, empty for all) does not fit.
+    {taking_part: [name], nodes: of how many, zone_of: {name: zone}, left_out: {name: why}, zones: how many, possible: {nodes, across: pairs of
+    nodes that share a zone, and of any two}, sampled: of how many nodes the ring is a sample or 0, pairs: [{name, kind, from, to, measured}]}. A
+    pair that is expected and has no node to measure it from or to has measured false. LayoutError when `names` (network_nodes, empty for all) does
+    not fit.
     """
     known = {one["name"]: one for one in nodes}
     missing = [name for name in names if name not in known]
     if missing:
         raise LayoutError(f"network_nodes names {missing[0]}, which is no node of this cluster. Write names of nodes, or an empty list for all of them.")
-    places = [one for one in nodes if not one["aside"]] or list(nodes)
+    nobody = all(one["aside"] for one in nodes)
+    # Who is named is expected, whatever it is.
+    places = [one for one in nodes if nobody or not one["aside"] or one["name"] in names]
     chosen = [one for one in places if not names or one["name"] in names]
     able = sorted((one for one in chosen if not one["trouble"] and not one["aside"]), key=lambda one: (one["zone"], one["name"]))
-    left_out = {one["name"]: one["trouble"] for one in chosen if one["trouble"]}
+    left_out = {one["name"]: one["trouble"] or one["aside"] for one in chosen if one["trouble"] or one["aside"] and one["name"] in names}
     taking_part = sample(able, most, seed)
     if len(taking_part) < 2:
         # Nothing can be measured between nodes: who was left out on purpose is missed, and where there is nobody else who is aside.
-        left_out.update({one["name"]: "is not in network_nodes" for one in places if one not in chosen})
+        left_out = left_out or {one["name"]: "is not in network_nodes" for one in places if one not in chosen}
         left_out = left_out or {one["name"]: one["aside"] for one in nodes if one["aside"]}
     counted = places if len(places) > 1 else nodes
     return {
         "taking_part": [one["name"] for one in taking_part],
+        "nodes": len(counted),
         "zone_of": {one["name"]: one["zone"] for one in taking_part},
         "left_out": left_out,
         "zones": len({one["zone"] for one in places if one["zone"]}),

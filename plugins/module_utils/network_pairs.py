@@ -9,11 +9,17 @@ A run that ended with an error is a failure of the pair, unless one of its pods 
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Dict, List, Optional
 
 from .network_runs import FORWARD, HOST, POD, REVERSE, SERVICE
 
 GOOD, BAD, LOST = "good", "failed", "lost"
+# A tool that cannot do a test here, of which nothing depends on the network: other tests say whether that works.
+UNABLE = "unable"
+# What parsers say of a tool that ended with 0 and told by its output that nothing, or not all, came through. Any other output that cannot be read tells
+# nothing of the network.
+TOLD = re.compile(r"sockperf measured nothing|messages went to and fro for|none of \d+ requests had a good answer|bytes were sent and 0 arrived")
 # Which tests show that something works at all.
 WORKS = {
     "tcp": {(POD, "tcp"), (POD, "rtt"), (POD, "loaded")},
@@ -22,10 +28,16 @@ WORKS = {
     "service": {(SERVICE, "rtt"), (SERVICE, "connect")},
     "host": {(HOST, "tcp"), (HOST, "rtt")},
 }
+# What the parsers tell of a good run of each test.
+FACTS = {
+    "tcp": {"received"}, "udp": {"udp"}, "full_size": {"udp"}, "rtt": {"rtt"}, "loaded": {"rtt"}, "connect": {"latency", "failed"},
+    "ramp": {"iperf3", "sockperf"},
+}  # fmt: skip
 # How much of a fixed rate must have been sent for its loss to count.
 SENT = 0.9
 LONGEST = 200
 LIVE = "certify_live is true, and a throughput takes all that the network carries"
+ONE_PAIR = "k8s-netperf measures one pair of nodes, within a zone; certify_network_engine: auto measures every pair"
 
 
 class Ran:
@@ -45,7 +57,7 @@ class Ran:
 
     def works(self, what: str) -> Optional[bool]:
         """Return whether something works: False when a test of it failed, None when that is not known."""
-        outcomes = {test["outcome"] for test in self.tests if (test["network"], test["test"]) in WORKS[what]}
+        outcomes = {test["outcome"] for test in self.tests if (test["network"], test["test"]) in WORKS[what]} - {UNABLE}
         return False if BAD in outcomes else None if LOST in outcomes or not outcomes else True
 
     def why(self, *kinds: str, network: str = "") -> str:
@@ -55,21 +67,23 @@ class Ran:
 
 
 def judged(test: dict, run: Any, gone: Dict[str, str]) -> dict:
-    """Return {outcome, facts, why} of one run, as pod_exec returns it; `unrun` of the test says why it has none."""
+    """Return {outcome, facts, why} of one run, as pod_exec returns it; `unable` of the test says why its tool cannot do it, `unrun` why it has none."""
     lost = next((gone[pod] for pod in (test["client"], test["server"]) if pod in gone), "")
     if not isinstance(run, dict):
-        return {"outcome": LOST, "facts": {}, "why": (lost or test["unrun"])[:LONGEST]}
-    if not run.get("error"):
-        facts = run.get("facts") or {}
+        unable = not lost and test.get("unable")
+        return {"outcome": UNABLE if unable else LOST, "facts": {}, "why": (lost or unable or test["unrun"])[:LONGEST]}
+    facts, what = run.get("facts") or {}, f"{test['network']} network, {test['test']}"
+    if run.get("error") == "" and FACTS[test["test"]] <= set(facts):
         datagrams = facts.get("udp") or {}
         # iperf3 counts that as no error: its connection and the first, small datagram came through.
         if datagrams.get("loss") == 1:
-            return {"outcome": BAD, "facts": {}, "why": f"{test['network']} network, {test['test']}: not one of {datagrams.get('packets')} datagrams arrived"}
+            return {"outcome": BAD, "facts": {}, "why": f"{what}: not one of {datagrams.get('packets')} datagrams arrived"}
         return {"outcome": GOOD, "facts": facts, "why": ""}
     code = run.get("exit_code")
-    # 125 to 127: timeout or the shell could not start the tool; from 128 on it was ended by a signal.
-    known = isinstance(code, int) and code < 125
-    why = lost or f"{test['network']} network, {test['test']}: {run['error']}"
+    # 125 to 127: timeout or the shell could not start the tool; from 128 on it was ended by a signal. Without an error nothing is known of it.
+    error = run.get("error") or ""
+    known = isinstance(code, int) and code < 125 and bool(error if code else TOLD.search(error))
+    why = lost or f"{what}: {error or 'what became of it is not known'}"
     return {"outcome": BAD if known and not lost else LOST, "facts": {}, "why": why[:LONGEST]}
 
 
@@ -89,8 +103,8 @@ def pair_facts(ran: Ran, plan: dict) -> dict:
     reasons = {"tcp": ("tcp",), "rtt": ("rtt",), "loaded": ("loaded",), "udp": ("udp",), "works.udp": ("udp",), "works.full_size": ("full_size",)}
     missing = {key: ran.why(*kinds, network=POD) for key, kinds in reasons.items()}
     missing.update(host=ran.why(network=HOST), efficiency=ran.why("tcp"), **{"": ran.why()})
-    if plan["live"]:
-        missing.update(dict.fromkeys(("tcp", "efficiency", "loaded"), LIVE))
+    if plan["live"] or "builtin" not in plan["engines"]:
+        missing.update(dict.fromkeys(("tcp", "efficiency", "loaded"), LIVE if plan["live"] else ONE_PAIR))
     if found["udp"] is None and not missing["udp"] and ran.facts(POD, "udp"):
         missing["udp"] = "the client could not send the rate that it was told"
     return present({**found, "missing": {key: text for key, text in missing.items() if text}})

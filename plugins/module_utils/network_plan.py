@@ -4,13 +4,17 @@
 """What the network layer is going to do: the tests of each pair of nodes, and the steps of a profile. Pure.
 
 The catalogue's floors are 5 samples of a throughput, and 5 repeats and 10,000 round trips of a latency. Its 5 samples of 30 s for every test
-of every pair would be hours for ten nodes, so a sample of the load profile is shorter; the seconds are settings.
+of every pair would be hours for ten nodes, so a sample of the load profile is shorter; the seconds are settings. With more pairs than are done
+within the layer's hour a sample is shorter still, never fewer of them, and never shorter than what is judged by it needs.
 """
 
 from __future__ import annotations
 
-from . import stress_plan, time_scale
+import math
+
+from . import network_netperf, stress_plan, time_scale
 from .network_layout import BETWEEN_ZONES, NODES
+from .network_pairs import SENT
 from .sizing import PlanError
 from .sizing import number as _number
 
@@ -26,67 +30,99 @@ RAMP_STREAMS = 8
 LEAST_EACH = 5
 CLOSED = f"a closed loop: {RAMP_STREAMS} TCP streams that send no faster than it is acknowledged"
 ENGINES = ("auto", "builtin", "k8s_netperf")
-# What a run needs beside the seconds of its tool: an exec, a handshake, a farewell.
-OVERHEAD = 0.7
-# sockperf sends for so long before it counts.
-WARMUP = 0.5
+# What a run needs beside the seconds of its tool: an exec, a handshake, a farewell. On the lab it is 0.3.
+OVERHEAD = 0.5
+# sockperf takes so much longer than it is told, however long that is: it sends before it counts, and is slow to end.
+SOCKPERF = 2.3
+# Until a load is there, a round trip beside it waits.
+BESIDE = 1
 # New connections in a second, one after the other; seconds of a Service that gets an endpoint, and until k8s-netperf's pods run.
 CONNECTIONS = 1000
 PROBE_SECONDS = 2
 K8S_NETPERF_START = 60
 # Names and most of the numbers in an entry of network_load.
-NUMBERS = {"tcp": 600, "rtt": 600, "udp": 600, "loaded": 600, "connections": 100_000, "samples": 100, "probes": 1000, "ramp": 86400}
+NUMBERS = {
+    "tcp": 600, "rtt": 600, "udp": 600, "loaded": 600, "connections": 100_000, "samples": 100, "probes": 1000, "ramp": 86400, "within": 86400
+}  # fmt: skip
 # What certify_time_scale shortens.
 DURATIONS = ("tcp", "rtt", "udp", "loaded", "ramp")
 STREAMS = ("streams", "reverse", "host")
+# What many pairs shorten, and to how many seconds at least. In 2 s there are 400 round trips of 5 ms, the critical bound, in each repeat, and in 5
+# repeats 10,000 of 1 ms, the target; a stream that takes a tenth of a second until it is at its rate is there for 95 % of them. A loss is proven by
+# so many datagrams (network_udp_loss), which are as large as a jumbo frame holds, and of which a part may not be sent (network_pairs.SENT).
+LEAST_SECONDS = 2
+LEAST_DATAGRAMS = 6000
+LARGEST_DATAGRAM = 8 * 8948
+# The shares of its seconds that are tried, the longest first.
+SHARES = [share / 20 for share in range(20, -1, -1)]
 STEPS = (
     ("pairs", "pairs", ("throughput", "latency", "loss")),
     ("loaded", "pairs", ("loaded",)),
     ("programming", "programming", ("programming",)),
 )
+# Where k8s-netperf decides it measures one pair of nodes, so ours still asks every pair whether it works: each round trip once, for a second.
+WORKS = {"tcp": 0, "loaded": 0, "rtt": 1, "samples": 1}
 # The limit of iperf3.
 MOST_STREAMS = 128
 LARGEST = 10**15
 
 
 def plan(profile, settings):
-    """Return {inputs, load, engines: [builtin, k8s_netperf], netperf: {tests, seconds}, live, udp_rate, steps: [{name, kind, tests,
-    seconds}], seconds, pairs}.
+    """Return {inputs, load, shortened: {test: seconds that were asked}, engines: [builtin, k8s_netperf], netperf: {tests, seconds}, live, udp_rate,
+    steps: [{name, kind, tests, seconds}], seconds, pairs, nodes, sampled: of how many nodes they are a sample or 0}.
 
-    `settings`: nodes (counted, 0 when unknown), capacity (certify_capacity), engine, found (whether k8s-netperf was named), live, and the role's
-    network_*. Kinds of steps: pairs (of the tests throughput, latency, loss; loaded apart, since it needs what they measured), programming,
-    k8s_netperf. PlanError on a bad setting.
+    `settings`: nodes (counted, 0 when unknown), pairs (of the layout, 0 when unknown), capacity (certify_capacity), engine, found (whether k8s-netperf
+    was named), live, and the role's network_*. Kinds of steps: pairs (of the tests throughput, latency, loss; loaded apart, since it needs what they
+    measured), programming, k8s_netperf. PlanError on a bad setting.
     """
-    load = time_scale.shortened(_load(profile, settings), settings.get("time_scale", 1), DURATIONS)
+    asked = _load(profile, settings)
     if settings["live"]:
         # A throughput takes all that the network carries, which others need.
-        load = dict(load, tcp=0, loaded=0)
+        asked = dict(asked, tcp=0, loaded=0)
     engines = _engines(settings)
-    nodes = min(_number("nodes", settings["nodes"], 0, LARGEST), _number("network_most_nodes", settings["network_most_nodes"], 2, 100))
-    pairs = {0: 0, 1: 0, 2: 1}.get(nodes, nodes)
+    known = _number("nodes", settings["nodes"], 0, LARGEST)
+    nodes = min(known, _number("network_most_nodes", settings["network_most_nodes"], 2, 100))
+    # Each with the next one, until the nodes were asked: zones may have more.
+    pairs = _number("pairs", settings.get("pairs", 0), 0, LARGEST) or {0: 0, 1: 0, 2: 1}.get(nodes, nodes)
     udp_rate = _number("network_udp_rate", settings["network_udp_rate"], 1000, 10**12)
+    own = asked if "builtin" in engines else dict(asked, **WORKS)
+    fitted = _fitted(own, pairs, udp_rate, _netperf_whole(asked) if "k8s_netperf" in engines else 0)
+    asked, own, load = (time_scale.shortened(one, settings.get("time_scale", 1), DURATIONS) for one in (asked, own, fitted))
     seconds = _seconds(load, pairs)
-    if "builtin" not in engines:
-        seconds.update(throughput=0, latency=0, loaded=0)
     steps = [_step(name, kind, tests, seconds) for name, kind, tests in STEPS]
     if "k8s_netperf" in engines:
-        steps.append({"name": "k8s-netperf", "kind": "k8s_netperf", "tests": [], "seconds": _netperf_whole(load)})
-    ramp, spare = _ramp(load, pairs, settings) if "builtin" in engines and nodes != 1 else ([], [])
+        steps.append({"name": "k8s-netperf", "kind": "k8s_netperf", "tests": [], "seconds": _netperf_whole(asked)})
+    ramp, spare = _ramp(load, pairs, settings) if nodes != 1 else ([], [])
     steps = [step for step in steps + ramp if step["seconds"]]
     if not steps:
         raise PlanError(f"network_load.{profile} asks for nothing. Write seconds, such as {{tcp: 1, rtt: 1, udp: 1}}.")
     return {
         "inputs": _inputs(settings["capacity"]),
         "load": load,
+        "shortened": {name: own[name] for name in DURATIONS if load[name] < own[name]},
         "engines": engines,
         "udp_rate": udp_rate,
         "steps": steps,
-        "seconds": sum(step["seconds"] for step in steps),
-        "netperf": {"tests": netperf_tests(load), "seconds": netperf_seconds(load)},
+        "seconds": sum(step["seconds"] for step in steps) + stress_plan.refining(steps, spare),
+        "netperf": {"tests": network_netperf.tests(asked), "seconds": network_netperf.seconds(asked)},
         "live": bool(settings["live"]),
         "pairs": pairs,
+        "nodes": nodes,
+        "sampled": known if nodes < known else 0,
         **({"spare": spare, "stress": stress_plan.about(settings, _expected(settings), "bit/s", CLOSED)} if ramp else {}),
     }
+
+
+def _fitted(load, pairs, udp_rate, beside):
+    """Return the load with tests as short as so many pairs ask for, to be done within load.within seconds (0: however long) with what is `beside`."""
+    least = dict.fromkeys(("tcp", "rtt", "loaded"), LEAST_SECONDS)
+    least["udp"] = math.ceil(LEAST_DATAGRAMS * LARGEST_DATAGRAM / (SENT * udp_rate))
+    shorter = load
+    for share in SHARES if load["within"] else ():
+        shorter = {**load, **{name: max(round(share * load[name]), min(load[name], seconds)) for name, seconds in least.items()}}
+        if sum(_seconds(shorter, pairs).values()) + beside <= load["within"]:
+            break
+    return shorter
 
 
 def _expected(settings):
@@ -102,7 +138,8 @@ def _ramp(load, pairs, settings):
     def step(share, seconds):
         rates = {NODES: share * _expected(settings), **({BETWEEN_ZONES: share * between} if between else {})}
         each = max(LEAST_EACH, round(seconds / max(1, pairs)))
-        whole = round(max(1, pairs) * (each + 2 * OVERHEAD))
+        # Its round trips are two seconds shorter (network_runs.RAMP).
+        whole = round(max(1, pairs) * (each - 2 + BESIDE + SOCKPERF + OVERHEAD))
         return {"kind": "pairs", "tests": ["ramp"], "rates": rates, "rate": rates[NODES], "streams": RAMP_STREAMS, "each": each, "seconds": whole}
 
     return stress_plan.ramp(step, load["ramp"], settings, probed=False)
@@ -169,30 +206,18 @@ def _seconds(load, pairs):
     samples, every = load["samples"], pairs + 1
     runs = len(load["streams"]) + len(load["reverse"])
     host = len(load["host"]) + len([one for one in load["host"] if one in load["reverse"]])
-    round_trips = (every + 2 * pairs) * samples * (load["rtt"] + WARMUP + OVERHEAD) if load["rtt"] else 0
+    round_trips = (every * samples + 2 * pairs) * (load["rtt"] + SOCKPERF + OVERHEAD) if load["rtt"] else 0
     connections = pairs * samples * (load["connections"] / CONNECTIONS + OVERHEAD) if load["connections"] else 0
     return {
         "throughput": (runs * every + host * pairs) * samples * (load["tcp"] + OVERHEAD) if load["tcp"] else 0,
         "latency": round_trips + connections,
         "loss": every * (load["udp"] + 1 + 2 * OVERHEAD) if load["udp"] else 0,
-        "loaded": pairs * (load["loaded"] + WARMUP + OVERHEAD) if load["loaded"] else 0,
+        "loaded": pairs * (load["loaded"] + BESIDE + SOCKPERF + OVERHEAD) if load["loaded"] else 0,
         "programming": load["probes"] * PROBE_SECONDS,
     }
 
 
 def _netperf_whole(load):
     """Return about how long k8s-netperf needs; it starts pods first."""
-    return round(K8S_NETPERF_START + len(netperf_tests(load)) * load["samples"] * (netperf_seconds(load) + 2))
-
-
-def netperf_tests(load):
-    """Return the tests of k8s-netperf's configuration: [{name, profile, parallelism, service}]."""
-    streams = load["streams"] if load["tcp"] else []
-    tests = [("TCP_STREAM", number, False) for number in streams]
-    tests += [("TCP_RR", 1, False), ("TCP_RR", 1, True), ("TCP_CRR", 1, True)]
-    return [{"name": f"Test{place}", "profile": profile, "parallelism": number, "service": service} for place, (profile, number, service) in enumerate(tests)]
-
-
-def netperf_seconds(load):
-    """Return the seconds of one of its samples."""
-    return max(1, load["tcp"], load["rtt"])
+    samples = sum(test["samples"] for test in network_netperf.tests(load))
+    return round(K8S_NETPERF_START + samples * (network_netperf.seconds(load) + 2))

@@ -25,6 +25,10 @@ MESSAGE = 64
 FULL_SIZE_RATE = 10_000_000
 # A share of the free entries of the connection tracking table that our connections may take.
 ROOM = 0.1
+# Of sockperf 3.7, which the image of the tools has: an IPv6 address is none to its client, which shows its help and ends with 0, and its server
+# listens at 0.0.0.0 alone.
+IPV4_ALONE = ("rtt", "loaded", "ramp")
+NO_IPV4 = "sockperf 3.7 has no IPv6, and {server} has no IPv4 address"
 
 # Opens connections one after the other until one fails, as the parser curl reads it. $1 seconds, $2 URL.
 CONNECT = """
@@ -104,7 +108,7 @@ def tests(kind, layout, load):
             client = f"host-{start}" if network == HOST else "peer-0" if pair["kind"] == SAME else f"pod-{start}"
             server = f"{HOST if network == HOST else POD}-{end}"
             detail = "".join(f"-{value}" for value in more.values())
-            for repeat in range(load["samples"] if test in ("tcp", "rtt", "connect") else 1):
+            for repeat in range(load["samples"] if (network, test) in REPEATED else 1):
                 name = f"{place}-{network}-{test}{detail}-{repeat}"
                 one = {"name": name, "pair": pair["name"], "kind": pair["kind"], "test": test, "network": network, "client": client, "server": server}
                 found.append({**one, "repeat": repeat, **more})
@@ -148,6 +152,10 @@ def _ramp(pair, load):
 OF_KIND = {"ramp": _ramp, "throughput": _throughput, "latency": _latency, "loss": _loss, "loaded": _loaded}
 
 
+# What a number is judged by that takes several samples. Round trips elsewhere are there to compare with.
+REPEATED = {(POD, "tcp"), (HOST, "tcp"), (POD, "rtt"), (SERVICE, "connect")}
+
+
 def runs(kinds, layout, plan, places):
     """Return the runs of these kinds of tests for pod_exec: [{name, pod, argv, timeout, parser}].
 
@@ -157,14 +165,34 @@ def runs(kinds, layout, plan, places):
     """
     found = []
     for test in (test for kind in kinds for test in tests(kind, layout, plan["load"])):
-        client, server = (places["pods"].get(test[end]) or {} for end in ("client", "server"))
-        address = places["services"].get(test["server"]) if test["network"] == SERVICE else server.get("ip")
+        client = places["pods"].get(test["client"]) or {}
+        address = _address(test, places)
         argv = _argv(test, address, plan, places) if address and client else None
         if argv:
             seconds = _seconds(test, plan["load"]) if test["test"] != "ramp" else plan["step"]["each"] + 2 + GRACE
             under = argv if argv[0] == "sh" else ["timeout", "-k", "1", str(seconds), *argv]
             found.append({"name": test["name"], "pod": client["pod"], "argv": under, "timeout": seconds + GRACE, "parser": PARSER[test["test"]]})
     return found
+
+
+def _addresses(test, places):
+    """Return the addresses at which the server of a test is, that of its own family first; [] where none is known."""
+    if test["network"] == SERVICE:
+        return [one for one in [(places.get("services") or {}).get(test["server"])] if one]
+    server = (places.get("pods") or {}).get(test["server"]) or {}
+    return [one for one in [server.get("ip"), *(server.get("ips") or ())] if one]
+
+
+def _address(test, places):
+    """Return the address that the client of a test asks, None where there is none that its tool can reach."""
+    return next((one for one in _addresses(test, places) if ":" not in one or test["test"] not in IPV4_ALONE), None)
+
+
+def unable(test, places):
+    """Return why the tool of a test cannot reach its server, of which an address is known; "" otherwise. `places`: pods and services, as `runs` has them."""
+    if not _addresses(test, places) or _address(test, places):
+        return ""
+    return NO_IPV4.format(server=f"the {'Service before the pod' if test['network'] == SERVICE else 'pod'} {test['server']}")
 
 
 PARSER = {"tcp": "iperf3", "udp": "iperf3", "full_size": "iperf3", "rtt": "sockperf", "loaded": "sockperf", "ramp": "iperf3_sockperf", "connect": "curl"}

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Dict, List, Optional
 
 from . import owned
@@ -50,10 +53,11 @@ def cordon(run_id: Optional[str]) -> Dict[str, Any]:
     return {"metadata": {"labels": {LABEL: run_id}}, "spec": {"unschedulable": True if run_id else None}}
 
 
-def refusal(name: str, nodes: Sequence[Mapping], system: Iterable[Mapping], etcd_hosts: Sequence[str]) -> str:
+def refusal(name: str, nodes: Sequence[Mapping], system: Iterable[Mapping], members: Sequence[Mapping]) -> str:
     """Return why a node must not be rebooted, or "".
 
-    `nodes`: every node; `system`: the pods of kube-system that are API servers and members of etcd; `etcd_hosts`: the inventory's.
+    `nodes`: every node; `system`: the pods of kube-system that are API servers and members of etcd; `members`: those of etcd that the inventory knows,
+    {cluster, name, address, boot_id} of a host, or {cluster, address} of a client URL.
     """
     node = next((one for one in nodes if one["metadata"]["name"] == name), None)
     if node is None:
@@ -73,21 +77,50 @@ def refusal(name: str, nodes: Sequence[Mapping], system: Iterable[Mapping], etcd
         others = [one for one in others if not servers or one in [_node(pod) for pod in servers if ready(pod)]]
         if not others:
             return "it is the last healthy node of the control plane"
-    return _last_member(name, [pod for pod in system if _component(pod) == "etcd"], etcd_hosts)
+    return _last_member(name, nodes, [pod for pod in system if _component(pod) == "etcd"], members)
 
 
-def _last_member(name: str, members: Sequence[Mapping], etcd_hosts: Sequence[str]) -> str:
+def _last_member(name: str, nodes: Sequence[Mapping], pods: Sequence[Mapping], members: Sequence[Mapping]) -> str:
     """Return why etcd would not survive the reboot of a node, or ""."""
-    if name in map(_node, members):
-        healthy = [pod for pod in members if ready(pod) and _node(pod) != name]
-        # A node that was deleted takes its pod away, and not its member: the hosts of etcd that the inventory names count as well.
-        count = max(len(members), len(etcd_hosts))
-        quorum = count // 2 + 1
-        if len(healthy) < quorum:
-            return f"it has a member of etcd, and of the {count} members {len(healthy)} others are healthy, while {quorum} make a quorum"
-    elif name in etcd_hosts:
-        return "it is a host of etcd (group etcd) whose members are no pods, so that the health of the others is not seen here; reboot it by hand"
+    places = {one["metadata"]["name"]: {member["cluster"] for member in members if _is(member, one)} for one in nodes}
+    its = sorted(places[name])
+    own = [pod for pod in pods if _node(pod) == name]
+    if not own:
+        if its:
+            return f"it is a host of etcd ({', '.join(its)}) whose members are no pods, so that the health of the others is not seen here; reboot it by hand"
+        # Whoever does not say which machine it is, and is known as no other node, may be this one.
+        silent = [one["name"] for one in members if one.get("boot_id") == "" and not any(_is(one, node) for node in nodes)]
+        return f"it may be a host of etcd, since {_names(silent)} did not say its boot id; correct its address in the inventory" if silent else ""
+    if len(own) > 1 or len(its) > 1:
+        return "it has members of several clusters of etcd, whose health cannot be told apart here; reboot it by hand"
+    if its:
+        # Pods of another cluster of etcd are no members of this one.
+        pods = [pod for pod in pods if not places.get(_node(pod)) or its[0] in places[_node(pod)]]
+    healthy = [pod for pod in pods if ready(pod) and _node(pod) != name]
+    # A node that was deleted takes its pod away, and not its member: the members that the inventory names count as well.
+    named = [one["cluster"] for one in members]
+    count = max([len(pods), *(named.count(cluster) for cluster in its or set(named))])
+    quorum = count // 2 + 1
+    if len(healthy) < quorum:
+        return f"it has a member of etcd, and of the {count} members {len(healthy)} others are healthy, while {quorum} make a quorum"
     return ""
+
+
+def _is(member: Mapping, node: Mapping) -> bool:
+    """Say whether a member of etcd is on a node, by its boot id, its name or its address: an inventory may call a host as it likes."""
+    addresses = (one.get("address") for one in (node.get("status") or {}).get("addresses") or ())
+    known = {_place(text) for text in (node["metadata"]["name"], *addresses)}
+    return boot_id(node) in str(member.get("boot_id") or "").split() or any(_place(member.get(key)) in known for key in ("name", "address") if member.get(key))
+
+
+def _place(text: Any) -> str:
+    """Return a name in small letters, an IP address in its usual form; of a URL, those of its host."""
+    text = str(text or "")
+    try:
+        text = urllib.parse.urlsplit(text).hostname or "" if "://" in text else text
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text.lower()
 
 
 def _component(pod: Mapping) -> str:
@@ -193,13 +226,21 @@ def labelled(run_id: str) -> str:
     return LABEL if run_id == owned.EVERY_RUN else f"{LABEL}={run_id}"
 
 
-def facts(asked: Sequence[str], measured: Mapping) -> Dict[str, Any]:
-    """Return what the checks ask: {asked, nodes?: {name: {returned?, seconds?, since_asked?, evicted?, cordoned?, not_back?, pods_failed?}}}.
+def facts(asked: Sequence[str], measured: Sequence[Mapping]) -> Dict[str, Any]:
+    """Return what the checks ask: {asked, nodes?: {name: {reboots, returned?, seconds?, since_asked?, evicted?, cordoned?, not_back?, pods_failed?}}}.
 
-    `measured` {name: {drained, asked, again, ready, boot_id, read, age, back, pods}} of the tasks; what is not known is absent.
+    `measured` [{drained, asked, again, ready, boot_id, read, age, back, pods}] of the tasks, in the order of `asked`; what is not known is absent. A node
+    that was asked for again is there again, as "name (2)". `reboots`: how many have their seconds, of all nodes together.
     """
-    nodes = {name: _node_facts(measured.get(name) or {}) for name in asked}
-    return {"asked": bool(asked), **({"nodes": nodes} if nodes else {})}
+    nodes = {name: _node_facts(one) for name, one in zip_longest(_turns(asked), measured[: len(asked)], fillvalue={})}
+    count = sum("seconds" in one for one in nodes.values())
+    return {"asked": bool(asked), **({"nodes": {name: {**one, "reboots": count} for name, one in nodes.items()}} if nodes else {})}
+
+
+def _turns(asked: Sequence[str]) -> List[str]:
+    """Return a name for each reboot, of which no two are the same."""
+    counts = [list(asked[: place + 1]).count(name) for place, name in enumerate(asked)]
+    return [f"{name} ({count})" if count > 1 else name for name, count in zip(asked, counts)]
 
 
 def _node_facts(one: Mapping) -> Dict[str, Any]:

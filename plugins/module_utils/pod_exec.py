@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 
-from . import files, job_pods, job_results, job_state, parsers, pod_exec_script
+from . import evidence, files, job_pods, job_results, job_state, parsers, pod_exec_script
 from .cluster import ClusterError
 from .job_exec import Command, ExecError
 from .job_pods import JobError
@@ -22,7 +22,7 @@ from .pod_group_spec import GROUP_LABEL
 from .run import OUTPUT_LIMIT
 
 # Seconds: between two attempts; until a tool must have been started; for its end and its answer, beyond its timeout; for a small command in a pod.
-PAUSE, STARTING, ANSWER, SMALL = 0.5, 30.0, 60.0, 15.0
+PAUSE, STARTING, ANSWER, SMALL = 0.25, 30.0, 60.0, 15.0
 # Attempts after a command ended badly without an answer: what watched the tool may be alive although its reader was killed.
 FAILURES = 3
 STDERR_TAIL = 2000
@@ -48,9 +48,9 @@ class Exec:
         self.current = None
 
     def run(self, run, directory):
-        """Run {pod, argv, environment, timeout, parser, result} and return {exit_code, seconds, cpu_seconds, facts, error}, `error` "" when all is well.
+        """Run {pod, argv, environment, timeout, success_codes?, parser, result} and return {exit_code, seconds, cpu_seconds, facts, error}.
 
-        What the tool wrote is in `directory` afterwards. JobError when this user may not do it.
+        `error` is "" when all is well. What the tool wrote is in `directory` afterwards. JobError when this user may not do it.
         """
         tool, outcome = os.path.basename(run["argv"][0]), {"error": ""}
         token = f"{os.path.basename(directory)}-{secrets.token_hex(4)}"
@@ -192,7 +192,7 @@ def failure_of(run, tool, answer):
         return f"{tool} did not end within {run['timeout']:g} s {where}"
     if answer.killed:
         return f"{tool} ended with exit code {answer.exit_code} (OOMKilled) {where}"
-    return f"{tool} {job_state.ended_with(answer.exit_code)} {where}" if answer.exit_code else ""
+    return "" if answer.exit_code in run.get("success_codes", (0,)) else f"{tool} {job_state.ended_with(answer.exit_code)} {where}"
 
 
 def said(directory, parser):
@@ -213,10 +213,13 @@ def facts_of(run, tool, directory):
     """Return the facts in the results of a tool that ended well; RunError when they cannot be trusted."""
     if not run["parser"]:
         return {}
+    path = os.path.join(directory, run["result"] or "stdout")
     try:
-        if not run["result"]:
-            return parsers.parse(run["parser"], text_of(directory))
-        return parsers.parse_path(run["parser"], os.path.join(directory, run["result"]))
+        facts = parsers.parse_path(run["parser"], path) if run["result"] else parsers.parse(run["parser"], text_of(directory))
+        evidence.keep(directory, run["parser"], [path])
+        return facts
+    except files.DataFileError as error:
+        raise RunError(str(error)) from error
     except ParseError as error:
         raise RunError(f"cannot read the {'result' if run['result'] else 'output'} of {tool} in pod {run['pod']}: {error}") from error
 

@@ -15,10 +15,10 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-from . import owned
+from . import owned, pod_rows
 from .cluster import ClusterError
 from .pod_slots import DELETERS, Slots
-from .pod_watch import INDEX_LABEL, PHASES, PRESENT, PULLED, UNKNOWN, text_of
+from .pod_watch import INDEX_LABEL, text_of
 
 NAME_LABEL = "kubeproof.io/name"
 # Pods are deleted in batches: the answer to a deletion lists what it deletes, which would fill the memory.
@@ -42,7 +42,6 @@ FORCE_AFTER = 60.0
 SETTLE = 1.0
 # The generator is late when a request left this much after its time: a tenth of the whole schedule, and never less than this.
 LATE_SHARE, LATE_SECONDS = 0.1, 0.25
-PERCENTS = (50, 90, 95, 99)
 # An API server that has just begun says this with the status of a refusal.
 NOT_YET = "not yet ready to handle request"
 # No object has this UID, so that nothing is deleted.
@@ -297,82 +296,9 @@ def _left(cluster, options, wanted):
         return options["count"]
 
 
-def distribution(known, lost=()):
-    """Return {count, p50, p90, p95, p99, max} of seconds by nearest rank.
-
-    `lost` holds, for each pod that did not get there, how long it was waited for. It is slower than every other, so what falls on
-    one is [the longest that is known, None].
-    """
-    known = sorted(known)
-    longest = known[-1] if known else 0.0
-    values = known + sorted(max(longest, waited) for waited in lost)
-    ranks = {**{f"p{percent}": -(-len(values) * percent // 100) for percent in PERCENTS}, "max": len(values)} if values else {}
-    found = {key: round(values[rank - 1], 6) for key, rank in ranks.items()}
-    return {"count": len(values), **{key: value if ranks[key] <= len(known) else [value, None] for key, value in found.items()}}
-
-
 def facts(tracker, ended, preloaded):
-    """Return {expected, created, started, ready, failed, slot_waits, images, latency, phases, nodes, slowest, reasons} of a measurement that ended."""
-    pods = [(pod, pod.seen, pod.phases()) for pod in tracker.pods]
-    started = [(pod, seen, phases) for pod, seen, phases in pods if "started" in phases]
-    counts = {
-        "expected": len(pods),
-        "created": sum(pod.accepted or seen is not None for pod, seen, dummy in pods),
-        "started": len(started),
-        "ready": sum("ready" in phases for dummy, dummy, phases in pods),
-        "failed": len(pods) - len(started),
-    }
-    nodes: dict = {}
-    for dummy, seen, dummy in pods:
-        if seen and seen.node:
-            nodes[seen.node] = nodes.get(seen.node, 0) + 1
-    slowest = sorted(started, key=lambda one: one[2]["started"], reverse=True)[:3]
-    slotless = [pod for pod in tracker.pods if pod.due is not None]
-    waits = [pod.sent - pod.due for pod in slotless if pod.sent is not None]
-    return {
-        **counts,
-        "slot_waits": distribution(waits, [waited(pod, ended) for pod in slotless if pod.sent is None]),
-        "images": {sort: sum(seen.sort == sort for dummy, seen, dummy in started) for sort in (PRESENT, PULLED, UNKNOWN)},
-        "latency": latencies(pods, ended, preloaded),
-        "phases": {phase: phase_times(pods, phase, ended) for phase in PHASES},
-        "nodes": nodes,
-        "slowest": [
-            {"pod": seen.name, "node": seen.node, "seconds": round(phases["started"], 6), **{phase: round(value, 6) for phase, value in phases.items()}}
-            for dummy, seen, phases in slowest
-        ],
-        "reasons": reasons(tracker, pods),
-    }
-
-
-def waited(pod, ended):
-    """Return how long a pod was waited for: until the end, unless it was given up before."""
-    return 0.0 if pod.over or pod.begin is None else max(ended - pod.begin, 0.0)
-
-
-def latencies(pods, ended, preloaded):
-    """Return {present, pulled, unknown: distribution} of the time until all containers started.
-
-    A pod that did not start counts in its sort; where no one knows its sort, in each sort that has a pod which started.
-    """
-    known = {sort: [phases["started"] for dummy, seen, phases in pods if "started" in phases and seen.sort == sort] for sort in (PRESENT, PULLED, UNKNOWN)}
-    lost: dict = {sort: [] for sort in known}
-    everywhere = [sort for sort, values in known.items() if values] or [PRESENT if preloaded else UNKNOWN]
-    for pod, seen, phases in pods:
-        if "started" not in phases:
-            for sort in [seen.sort] if seen and seen.sort != UNKNOWN else everywhere:
-                lost[sort].append(waited(pod, ended))
-    return {sort: distribution(values, lost[sort]) for sort, values in known.items()}
-
-
-def phase_times(pods, phase, ended):
-    """Return the distribution of one phase. A pod that never started is lost to each phase that it did not reach and others did.
-
-    One that started and did not get ready is lost to `ready`. That a phase was not seen of a pod that started says nothing.
-    """
-    known = [phases[phase] for dummy, dummy, phases in pods if phase in phases]
-    must = "ready" if phase == "ready" else "started"
-    lost = [waited(pod, ended) for pod, dummy, phases in pods if phase not in phases and must not in phases]
-    return distribution(known, lost if known else ())
+    """Return what the rows of a measurement that ended say, and why pods did not start or were late."""
+    return {**pod_rows.of_rows(pod_rows.rows(tracker, ended), preloaded), "reasons": reasons(tracker, [(pod, pod.seen, pod.phases()) for pod in tracker.pods])}
 
 
 def reasons(tracker, pods):

@@ -108,13 +108,17 @@ class Question:
         if too_few:
             return {**finding, "reason": too_few}
         finding.update(bounds.decide(value, *effect.bounds))
+        told = finding["reason"] and _told(document, self.check["query"])
+        # Why an end of the interval is open.
+        finding["reason"] += f" {told}." if told else ""
         return self._waive(finding) if self.waiver and finding["result"] == "FAIL" else finding
 
     def _samples(self, document: Any, finding: dict) -> str:
         """Record how many samples stand behind the value; return why they are not enough, or ""."""
         if "samples" not in self.check:
             return ""
-        count, least = self.paths["samples"].search(document), self.check["min_samples"]
+        # Without its tier it is not judged, however many there are.
+        count, least = self.paths["samples"].search(document), finding.get("min_samples", 0)
         if count is None:
             return f"The number of samples ({self.check['samples']}) is missing; at least {least} are needed."
         if bounds.kind(count) != "number" or not bounds.is_finite(count) or count < 0 or count != int(count):
@@ -156,6 +160,7 @@ class Question:
     def _base(self, tier: Optional[str]) -> dict:
         check, effect = self.check, self.effects.get(tier)
         target, critical = [bound and bound.text for bound in effect.bounds] if effect else (None, None)
+        copied = {key: bounds.of_tier(check.get(key), tier) for key in COPIED_KEYS}
         return {
             "id": self.identifier,
             "layer": self.layer,
@@ -172,7 +177,7 @@ class Question:
             "reason": "",
             "fix": check["fix"],
             "reference": check["reference"],
-            **{key: check[key] for key in COPIED_KEYS if check.get(key)},
+            **{key: value for key, value in copied.items() if value},
         }
 
 

@@ -160,7 +160,7 @@ def _card(rows: Sequence[Mapping]) -> Html:
     first = rows[0]
     same = sum(row["result"] == first["result"] for row in rows)
     number = [("Measured", words.value(first)), ("Target", words.bound(first, "target")), ("Critical", words.bound(first, "critical")),
-              ("Margin", words.margin_text(first)), ("Samples", words.samples(first)), ("At", words.place(first))]  # fmt: skip
+              ("Margin", words.margin_text(first)), ("Samples", words.samples(first)), ("At", words.place(first, rows))]  # fmt: skip
     return tag(
         "div",
         tag("h3", badge(first["result"]), " ", f"{first['layer']}: {first['title']}"),
@@ -190,7 +190,7 @@ def _row(rows: Sequence[Mapping]) -> List[Any]:
         words.margin_text(first),
         words.samples(first),
         svg.strip(rows),
-        words.place(first) + many,
+        words.place(first, rows) + many,
     ]
 
 

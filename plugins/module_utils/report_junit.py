@@ -28,7 +28,9 @@ def render(certificate: Mapping) -> str:
     for layer in words.layers(certificate):
         own = [finding for finding in certificate["findings"] if finding["layer"] == layer]
         record = certificate["layer_verdicts"].get(layer)
-        suites.append(_suite(layer, [_case(finding) for finding in own], record if isinstance(record, Mapping) else {}, certificate["run"]))
+        groups = words.by_check(own)
+        cases = [_case(finding, groups[finding["id"]]) for finding in own]
+        suites.append(_suite(layer, cases, record if isinstance(record, Mapping) else {}, certificate["run"]))
     total = _sum(suites)
     suites.append(_suite(CERTIFICATE, [_verdict(certificate, total)], {}, certificate["run"]))
     attributes = {"name": f"kubeproof {words.cut(certificate['heading'])}", **_sum(suites), "time": _seconds(certificate["run"].get("seconds"))}
@@ -46,8 +48,8 @@ def _sum(suites: Sequence[Mapping]) -> Dict[str, int]:
     return {key: sum(suite[key] for suite in suites) for key in ("tests", "failures", "errors", "skipped")}
 
 
-def _case(finding: Mapping) -> Dict[str, Any]:
-    """Return {kind, lines} of one finding."""
+def _case(finding: Mapping, among: Sequence[Mapping]) -> Dict[str, Any]:
+    """Return {kind, lines} of one of the findings of a check."""
     result = finding["result"]
     if not finding["judged"]:
         kind, element, said = "skipped", "skipped", f"Indicative, not part of the verdict ({words.word(result)}). {finding['reason']}"
@@ -63,7 +65,7 @@ def _case(finding: Mapping) -> Dict[str, Any]:
         kind, element, said = "skipped", "skipped", finding["reason"] or "not applicable"
     else:
         kind, element, said = "errors", "error", finding["reason"] or "not measured"
-    name = " ".join(filter(None, (str(finding["title"]), f"[{words.place(finding) or words.cut(finding['host'])}]")))
+    name = " ".join(filter(None, (str(finding["title"]), f"[{words.place(finding, among) or words.cut(finding['host'])}]")))
     return {"kind": kind, "lines": _lines(f"kubeproof.{finding['layer']}.{finding['id']}", name, element, said, _detail(finding))}
 
 

@@ -1,16 +1,17 @@
 # Copyright (c) 2026 kubeproof authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does a certificate still speak of the cluster as it is now? What it stands on is its `voided_by`. Pure."""
+"""Does a certificate still speak of the cluster as it is now? What it stands on is its `voided_by`, and it has an end. Pure."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 from . import fingerprint
 from .human import human
-from .report_seal import configuration
+from .report_seal import TIME, configuration
 
 NAMES = {
     "uid": "the UID of kube-system",
@@ -55,3 +56,29 @@ def compare(told: Any, now: Mapping) -> Tuple[List[str], List[str]]:
             known = "" if key == "configuration" else f" from {human(told[key])} to {human(now[key])}"
             problems.append(f"Void: {NAMES[key]} changed{known}. Certify again.")
     return problems, notes
+
+
+def expired(certificate: Mapping, now: datetime.datetime) -> List[str]:
+    """Return what of a certificate has come to its end by now (UTC, without a zone), as sentences: itself, and waivers, whose last day is valid."""
+    found = []
+    if certificate.get("state") == "finished":
+        end = _moment(certificate.get("valid_until"), TIME)
+        if end is None:
+            found.append("it does not say until when it is valid.")
+        elif now > end:
+            found.append(f"it expired at {certificate['valid_until']}. Certify again.")
+    waived = {row["id"]: row["waiver"] for row in certificate.get("findings") or () if row.get("waiver") and row.get("judged")}
+    for name, waiver in sorted(waived.items()):
+        waiver = waiver if isinstance(waiver, Mapping) else {}
+        day = _moment(waiver.get("expires"), "%Y-%m-%d")
+        if day is None or day.date() < now.date():
+            found.append(f"the waiver for {name} by {waiver.get('owner')} expired on {waiver.get('expires')}: what it answered for is a FAIL now.")
+    return found
+
+
+def _moment(text: Any, form: str) -> Optional[datetime.datetime]:
+    """Return the time that a text names in a form; None where it names none."""
+    try:
+        return datetime.datetime.strptime(text, form)
+    except (TypeError, ValueError):
+        return None

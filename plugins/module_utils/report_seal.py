@@ -13,24 +13,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Dict, List, Optional
 
 from . import fingerprint, history_report, report_plots
+from .certificate_parts import digest, is_setting
 from .files import DataFileError, read_json, write_json
 
 CERTIFICATE = "certificate.json"
 # The catalogue of checks and what the user said about them, {catalogue, settings}.
 CHECKS = "checks.json"
 # What a run leaves, beside the certificate and what is rendered from it.
-PARTS = ("run.json", CHECKS, "done", "facts", "findings", "raw")
-# Of the audit, what has a place and lines to write and is measured all the same: how full, how old.
-MEASURED = frozenset(("tuning_cluster_authorities", "tuning_cluster_certificates", "tuning_etcd_alarms", "tuning_etcd_in_use", "tuning_etcd_used"))
+PARTS = ("run.json", CHECKS, "done", "facts", "findings", "inputs", "raw")
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 CHUNK = 1 << 20
 KEYS = ("hashes", "plots", "fingerprint", "valid_until", "voided_by", "digest")
-
-
-def digest(certificate: Mapping) -> str:
-    """Return the SHA-256 of a certificate without its own `digest`: of its JSON with sorted keys, no blanks and only ASCII."""
-    rest = {key: value for key, value in certificate.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")).hexdigest()
 
 
 def paths(directory: str) -> List[str]:
@@ -110,11 +103,6 @@ def configuration(findings: Iterable[Mapping]) -> Optional[str]:
     """Return the fingerprint of what somebody has configured, of the findings of a run or of an audit; None when none was read."""
     settings = sorted(json.dumps([row["id"], row["host"], row.get("entry"), row["value"]]) for row in findings if is_setting(row))
     return hashlib.sha256("\n".join(settings).encode("ascii")).hexdigest() if settings else None
-
-
-def is_setting(finding: Mapping) -> bool:
-    """Say whether somebody wrote it, so that there is a place and there are lines to write; what was measured changes by itself."""
-    return finding.get("layer") == "tuning" and bool(finding.get("where")) and bool(finding.get("write")) and finding["id"] not in MEASURED
 
 
 def seal(directory: str, valid_days: float) -> Dict[str, Any]:

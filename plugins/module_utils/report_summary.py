@@ -92,7 +92,8 @@ def _open(certificate: Mapping) -> str:
             told.add(reason)
             continue
         wanted = words.bound(first, "critical" if first["result"] == "FAIL" and first["critical"] else "target" if first["target"] else "critical")
-        where = f" at {md(words.place(first))}" if words.place(first) else ""
+        place = words.place(first, found)
+        where = f" at {md(place)}" if place else ""
         rows.append([_mark(first["result"]), f"{md(first['layer'])}: {md(first['title'])}{where}", md(words.value(first)), md(wanted),
                      md(first.get("fix") or first["reason"])])  # fmt: skip
     return _titled("Beyond target", ["Result", "Check", "Measured", "Wanted", "What to do"], rows)

@@ -100,9 +100,10 @@ def bound(finding: Mapping, key: str) -> str:
     return cut(human(finding.get(key), finding.get("unit")))
 
 
-def place(finding: Mapping) -> str:
-    """Return where it was seen: the host of a host's finding, and the entry."""
-    host = finding.get("host") or "" if finding.get("scope") == "host" else ""
+def place(finding: Mapping, among: Iterable = ()) -> str:
+    """Return where it was seen: the host of a host's finding, or the cluster where the findings `among` which it stands are of several; and the entry."""
+    named = finding.get("scope") == "host" or len({one.get("host") for one in among}) > 1
+    host = finding.get("host") or "" if named else ""
     return cut(f"{host} {finding.get('entry') or ''}".strip())
 
 

@@ -22,7 +22,8 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 # What of a run and of its plan has to be the same, and how it is called where the user sets it.
 OF_RUN = {"profile": "certify_profile", "time_scale": "certify_time_scale", "hosts": "the inventory's hosts"}
 OF_PLAN = {"layers": "certify_layers", "beside": "certify_tuning", "checklist": "certify_checklist", "slas": "certify_slas", "changes": "certify_thresholds",
-           "capacity": "certify_capacity", "waivers": "certify_waivers", "not_applicable": "certify_not_applicable"}  # fmt: skip
+           "capacity": "certify_capacity", "expected": "what the layers are expected to carry (certify_capacity, storage_classes)",
+           "waivers": "certify_waivers", "not_applicable": "certify_not_applicable"}  # fmt: skip
 OF_RECORD = ("clusters", "seconds", "load_seconds", "tools", "verdict", "error")
 
 
@@ -40,8 +41,12 @@ def keep(directory: str, layer: str, record: Mapping, now: str) -> Dict[str, Any
 
 def _hashes(directory: str, layer: str) -> Dict[str, str]:
     """Return the hashes of what a layer left."""
-    own = [f"findings/{layer}.json", f"facts/{layer}/", f"raw/{layer}/"]
-    return report_seal.hashes(directory, lambda path: any(path == one or (one.endswith("/") and path.startswith(one)) for one in own))
+    return report_seal.hashes(directory, lambda path: is_of(path, layer))
+
+
+def is_of(path: str, layer: str) -> bool:
+    """Say whether a path below the directory of a run is something that the layer left."""
+    return path == f"findings/{layer}.json" or path.startswith(tuple(f"{part}/{layer}/" for part in ("facts", "inputs", "raw")))
 
 
 def resume(directory: str, run: Mapping, plan: Mapping, checks: Mapping, days: float, now: str) -> Dict[str, Any]:
@@ -121,7 +126,7 @@ def set_aside(directory: str, kept: Collection[str], stamp: str) -> List[str]:
     the signatures of a certificate that is going to be another one.
     """
     moved = [name for name in sorted(os.listdir(directory)) if name.endswith(tuple(signature.SUFFIXES.values()))]
-    for part in ("facts", "findings", "raw", DONE):
+    for part in ("facts", "findings", "inputs", "raw", DONE):
         top = os.path.join(directory, part)
         moved += [f"{part}/{name}" for name in sorted(os.listdir(top) if os.path.isdir(top) else ()) if name.partition(".")[0] not in kept]
     for layer in kept:

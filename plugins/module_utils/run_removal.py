@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from . import cluster, owned, run_access
 
-PAUSE = 0.5
+PAUSE = 0.2
 SHOWN = 20
 VOLUMES = "/api/v1/persistentvolumes"
 # Cluster-scoped kinds that a run creates: what deletes them, and for a kind that others create too, the annotations or labels of which one tells ours.

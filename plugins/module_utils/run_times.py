@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 
+from . import bounds
 from .sizing import PlanError
 
 # Seconds of a layer beside its load: a look before and after, pods that start, volumes that are made, cleaning up. Measured on two shared cores.
-BESIDE = {"etcd": 35, "apiserver": 45, "network": 25, "dns": 30, "storage": 15, "ingress": 25}
+BESIDE = {"etcd": 25, "apiserver": 32, "network": 15, "dns": 15, "storage": 15, "ingress": 15}
 BESIDE_OTHERS = 5
 # Preflight, verdict and report.
-AROUND = 25
+AROUND = 20
 MINUTE = 60
 # So many layers are named as those to shorten: the longest ones.
 NAMED = 2
@@ -24,25 +25,37 @@ READY = 240
 REBOOT = 2 * READY
 
 
-def run_times(loads, profile="load", budget="", kept=None, clusters=None, reboots=0, reboot_timeout=0):
-    """Return {layers: [{layer, load, seconds, kept}], load, seconds, reboot, over} of {layer: seconds of its load}, in that order.
+def run_times(loads, profile="load", budget="", kept=None, clusters=None, reboots=0, reboot_timeout=0, recovery=None):
+    """Return {layers: [{layer, load, seconds, kept}], load, seconds, reboot, recovery, over} of {layer: seconds of its load}, in that order.
 
     Only what is still to be measured counts. `kept` {layer: [clusters]} is what a run that goes on has measured already, of the number `clusters` {layer: n}
     that it has (1); a layer of which all is there is `kept`. `reboots`: nodes that are rebooted after the load of the API servers, each drained
-    within `reboot_timeout`; `reboot` is how long they all take, at most.
+    within `reboot_timeout`; `reboot` is how long they all take, at most. `recovery`, of the profile stress: {catalogue, thresholds, time_scale, ramps {layer:
+    how many it has of its own (1)}}; a load has one try of recovery, and `recovery` is how many seconds more they may take, all layers together.
     `over` says why `budget`, certify_budget in minutes or "", does not allow for it and what to change, or is "". PlanError on a bad budget.
     """
     reboot = reboots * (reboot_timeout + REBOOT) if REBOOTS in loads and not (kept or {}).get(REBOOTS) else 0
-    layers = []
+    layers, more = [], 0
     for layer, load in loads.items():
         of_all = max(1, int((clusters or {}).get(layer, 1)))
         left = max(0, of_all - len((kept or {}).get(layer) or ())) / of_all
         beside = BESIDE.get(layer, BESIDE_OTHERS) + (reboot if layer == REBOOTS else 0)
         layers.append({"layer": layer, "load": round(load * left), "seconds": round((load + beside) * left), "kept": not left})
-    seconds = sum(one["seconds"] for one in layers) + AROUND
+        more += _recovery(layer, recovery or {}) * of_all * left
+    seconds, more = sum(one["seconds"] for one in layers) + AROUND, round(more)
     allowed = _minutes(budget)
-    over = "" if allowed is None or seconds <= allowed * MINUTE else _over(layers, seconds, allowed, profile, reboot)
-    return {"layers": layers, "load": sum(one["load"] for one in layers), "seconds": seconds, "reboot": reboot, "over": over}
+    over = "" if allowed is None or seconds + more <= allowed * MINUTE else _over(layers, seconds, allowed, profile, reboot, more)
+    return {"layers": layers, "load": sum(one["load"] for one in layers), "seconds": seconds, "reboot": reboot, "recovery": more, "over": over}
+
+
+def _recovery(layer, stress):
+    """Return for how many seconds recovery is tried again in a layer, at most: until critical of its check is over, after each ramp."""
+    name = f"{layer}_recovered"
+    check = (stress.get("catalogue") or {}).get(name)
+    if not check:
+        return 0
+    critical = bounds.effective(check, (stress.get("thresholds") or {}).get(name)).bounds[1]
+    return critical.literal * stress["time_scale"] * (stress.get("ramps") or {}).get(layer, 1) if critical else 0
 
 
 def _minutes(budget):
@@ -58,14 +71,15 @@ def _minutes(budget):
     return minutes
 
 
-def _over(layers, seconds, allowed, profile, reboot):
+def _over(layers, seconds, allowed, profile, reboot, more):
     layers = [one for one in layers if not one["kept"]]
     parts = ", ".join(f"{one['layer']} {_shown(one['seconds'])}" for one in layers)
     longest = sorted(layers, key=lambda one: -one["seconds"])[:NAMED]
     shorten = " and ".join(f"{one['layer']}_load.{profile}" for one in longest)
+    until = f", and up to {_shown(more)} more until every layer has recovered" if more else ""
     fewer = " reboot fewer nodes (certify_reboot_nodes)," if reboot else ""
     return (
-        f"certify_budget is {allowed:g} minutes, and this run would take about {_shown(seconds)}: {parts}, and {_shown(AROUND)} around them. Raise "
+        f"certify_budget is {allowed:g} minutes, and this run would take about {_shown(seconds)}: {parts}, and {_shown(AROUND)} around them{until}. Raise "
         f"certify_budget, choose fewer layers (certify_layers),{fewer} or shorten what takes longest ({shorten}). Nothing was loaded."
     )
 

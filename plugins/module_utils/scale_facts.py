@@ -27,9 +27,9 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     """Return the document that the checks ask.
 
     `measured`: plan (scale_plan), limits {what: number} that Kubernetes is tested with, and where known info and after (apiserver_info before and
-    after), census, strangers and left (scale_info before, with hollow nodes, and after them), hosts [of the control plane in the inventory], steps
-    {size: {nodes, fill, latency, churn, drain: facts; windows: {api, scheduler, manager}}, clusterloader2: {clusterloader: facts, expected, windows}},
-    identity, clean.
+    after), census and left (scale_info before and after hollow nodes), hosts [of the control plane in the inventory], steps {size: {nodes, fill,
+    latency, churn, drain: facts; strangers (scale_info with its nodes); windows: {api, scheduler, manager}}, clusterloader2: {clusterloader: facts,
+    expected, windows}}, etcd {size: etcd_room before it}, identity, clean.
     """
     plan, info, census = measured["plan"], _map(measured.get("info")), _map(measured.get("census"))
     facts: Dict[str, Any] = {"plan": {name: plan[name] for name in ("present", "hollow", "pods_per_node", "most")}, "kubelets": plan["hollow"] == "kubemark"}
@@ -46,7 +46,8 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     facts.update(_schedulers(steps, measured.get("hosts") or []))
     facts.update(_managers(steps, measured.get("hosts") or []))
     facts.update(_objects(steps, instances, _map(census.get("size")), measured["limits"]))
-    facts.update(_strangers(_map(measured.get("strangers"))))
+    facts.update(_named(steps, "strangers", lambda step: _strangers(_map(step.get("strangers")))))
+    facts.update(_etcd_room(steps, measured.get("etcd")))
     facts.update(_after(info, _map(measured.get("after")), _map(measured.get("left"))))
     facts.update({"identity": measured["identity"]} if _map(measured.get("identity")) else {})
     facts["clusterloader"] = {"asked": bool(plan.get("clusterloader")), **_map(_map(steps.get(CLUSTERLOADER)).get("clusterloader"))}
@@ -279,12 +280,19 @@ def _most(window: dict, family: str, end: str, but: Optional[str] = None, only: 
 
 
 def _strangers(census: dict) -> dict:
-    """Return {strangers: {daemons, others, names}}, seen while the hollow nodes were there."""
+    """Return {daemons, others, names}, seen while the hollow nodes of a size were there."""
     seen = _map(census.get("strangers"))
     if not census.get("hollow") or not {"daemons", "others"} <= set(seen):
         return {}
     names = [f"{one.get('kind')} {one.get('pod')}" for one in seen.get("pods") or () if isinstance(one, dict)]
-    return {"strangers": {"daemons": seen["daemons"], "others": seen["others"], "names": names}}
+    return {"daemons": seen["daemons"], "others": seen["others"], "names": names}
+
+
+def _etcd_room(steps: Dict[str, dict], looks: Any) -> dict:
+    """Return {etcd_room: {size: what was seen before it}}: of each that was looked at or loaded, so that the judge misses what was not seen."""
+    looks = _map(looks)
+    found = {size: _map(looks.get(size)) for size, step in steps.items() if step or size in looks}
+    return {"etcd_room": found} if found else {}
 
 
 def _after(info: dict, after: dict, left: dict) -> dict:

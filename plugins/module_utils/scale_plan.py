@@ -25,6 +25,13 @@ LATENCY_RATE = 5
 # Registering, leases and watches are load too: so many nodes join in a second.
 NODES_PER_SECOND = 2
 SETTLE_SECONDS = 30
+# What etcd gets, in bytes of its file. The 15 writes of a pod from its request to its end (scale.md), each a page at most, with those of what makes it,
+# its events and its endpoints: measured on fresh databases, 25 to 30 KiB a pod with 5,000 and 54 KiB with 180. What is left of it for as long as it is
+# there, and its events for an hour. A node with the pod that plays it; a lease, every ten seconds.
+POD_BYTES, KEPT_BYTES, NODE_BYTES, LEASE_BYTES = 15 * 4096, 3 * 4096, 20 * 4096, 1024
+LEASES = 0.1
+# API servers compact every 5 minutes what is older than the time before.
+COMPACTION_SECONDS = 600
 CHURNED = 0.25
 MOST_HOLLOW = 5000
 MOST = 10**6
@@ -39,11 +46,17 @@ class PlanError(Exception):
 
 
 def plan(profile, settings):
-    """Return {present, hollow, prefix, pods_per_node, namespaces, sizes: [size], clusterloader, seconds, most: {hollow, pods}}.
+    """Return {present, hollow, prefix, pods_per_node, namespaces, sizes: [size], clusterloader, clusterloader_bytes, seconds, most: {hollow, pods}}.
 
-    `settings`: run (its id), nodes (counted), capacity (certify_capacity), time_scale, and the role's scale_*. A size is {name, nodes, hollow, grow,
-    pods, groups: [pods of a Deployment], rate, latency: {count, rate}, seconds}: `grow` hollow nodes join those of the size before.
+    `settings`: run (its id), nodes (counted), capacity (certify_capacity), live (certify_live), time_scale, and the role's scale_*. A size is {name,
+    nodes, hollow, grow, pods, groups: [pods of a Deployment], rate, latency: {count, rate}, seconds, bytes}: `grow` hollow nodes join those of the size before;
+    `bytes` are what etcd grows by at most.
     """
+    if settings["live"]:
+        raise PlanError(
+            "certify_live is true, and hollow nodes double the cluster and load it by its new size, beyond what it has declared. Run playbooks/scale.yml on a "
+            "cluster of the same build where nobody is served, with certify_live: false."
+        )
     load = _load(profile, settings)
     present = _number("certify_capacity.nodes", settings["capacity"].get("nodes", settings["nodes"]), 1, MOST)
     each = settings["capacity"].get("pods_per_node", PODS_PER_NODE)
@@ -57,6 +70,9 @@ def plan(profile, settings):
     for hollow in _hollow(load, present, settings):
         sizes.append(_size(hollow, before, present, each, load, settings))
         before = hollow
+    clusterloader = settings["scale_engine"] == ENGINES[1]
+    # At the largest size it makes the Deployments of one pod once more, and deletes them, both at their rate.
+    beside = math.ceil(2 * sizes[-1]["latency"]["count"] / sizes[-1]["latency"]["rate"]) if clusterloader else 0
     return {
         "present": present,
         "hollow": settings["scale_hollow"],
@@ -64,8 +80,9 @@ def plan(profile, settings):
         "pods_per_node": each,
         "namespaces": max(math.ceil(before / NODES_PER_NAMESPACE), math.ceil(max(size["pods"] for size in sizes) / PODS_PER_NAMESPACE)),
         "sizes": sizes,
-        "clusterloader": settings["scale_engine"] == ENGINES[1],
-        "seconds": sum(size["seconds"] for size in sizes),
+        "clusterloader": clusterloader,
+        "clusterloader_bytes": _bytes(sizes[-1]["latency"]["count"], LATENCY_RATE, 0, before, beside) if clusterloader else 0,
+        "seconds": sum(size["seconds"] for size in sizes) + beside,
         "most": {"hollow": before, "pods": max(size["pods"] for size in sizes)},
     }
 
@@ -127,6 +144,7 @@ def _size(hollow, before, present, each, load, settings):
     count = round(time_scale.shorten(load["latency_pods"] / LATENCY_RATE, scale) * LATENCY_RATE) if load["latency_pods"] else 0
     latency = {"count": min(count, hollow * MOST_PODS_PER_NODE), "rate": LATENCY_RATE}
     seconds = (hollow - before) / NODES_PER_SECOND + SETTLE_SECONDS + pods / rate * (2 + CHURNED) + latency["count"] / LATENCY_RATE
+    lives = math.ceil(pods * (1 + CHURNED)) + latency["count"]
     return {
         "name": f"{present + hollow} nodes",
         "nodes": present + hollow,
@@ -138,4 +156,13 @@ def _size(hollow, before, present, each, load, settings):
         "rate": rate,
         "latency": latency,
         "seconds": math.ceil(seconds),
+        "bytes": _bytes(lives, rate, hollow - before, hollow, seconds),
     }
+
+
+def _bytes(lives, rate, joining, hollow, seconds):
+    """Return by how much the database of etcd grows at most: what stays of all of it, and what is written in the time until it is compacted."""
+    leases = hollow * LEASES * LEASE_BYTES
+    written = lives * POD_BYTES + seconds * leases
+    kept = lives * KEPT_BYTES + COMPACTION_SECONDS * (max(rate, LATENCY_RATE) * POD_BYTES + leases)
+    return math.ceil(joining * NODE_BYTES + min(written, kept))

@@ -124,13 +124,13 @@ def expression_fits(expression, labels) -> bool:
 def envelope(size: Dict[str, Any], limits: Dict[str, Any], factors=(1, 2, 3)) -> Dict[str, dict]:
     """Return {what at a size: {value, limit, share}}: the cluster now and grown, beside what Kubernetes is tested with.
 
-    All grows with the number of nodes, but not what one node or one Service has.
+    All grows with the number of nodes, but not what one node or one Service has: more pods are behind more Services.
     """
     found = {}
     for factor in factors:
         for name, limit in limits.items():
             value = size.get(name)
             if isinstance(value, (int, float)) and not isinstance(value, bool):
-                grown = value * (1 if name.endswith("_per_node") and factor > 1 else factor)
+                grown = value * (1 if name.endswith(("_per_node", "_per_service")) else factor)
                 found[f"{name.replace('_', ' ')} at {factor}x"] = {"value": grown, "limit": limit, "share": grown / limit}
     return found

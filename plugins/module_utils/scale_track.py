@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from typing import Dict, Optional
 
-from .pod_load import distribution
+from .pod_rows import distribution
 from .pod_watch import dig, entries, reached, text_of, troubles
 from .scale_objects import GROUP_LABEL
 

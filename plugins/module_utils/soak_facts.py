@@ -20,30 +20,41 @@ When a gap between samples hides an election, and when it does not:
 
 from __future__ import annotations
 
+import math
+import time
+
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_file import integer
-from ansible_collections.kubeproof.certify.plugins.module_utils.soak_member import NO_LEADER, Member
+from ansible_collections.kubeproof.certify.plugins.module_utils.soak_member import EDGE, NO_LEADER, Member, number
 
 DAY = 86400
 COVERAGE = 0.99
 # Intervals that may be missing at either end.
 ENDS = 3
+# What moves with the time in a sample.
+CLOCKS = ("at", "wall", "running")
+# Digits of a cluster's id.
+CLUSTER = 16
 NOT_STARTED = "no watcher has recorded it; start one with playbooks/soak.yml -e soak_state=started, and certify when the time is over"
-
+REMOVE = "remove it with playbooks/soak.yml -e soak_state=absent, or from soak_recordings, and certify again"
+IN_VAIN = "what is recorded can no longer prove a time without elections: {}. Begin anew: " + REMOVE + "; soak_state=collected keeps a copy"
+NOT_SCRAPED = "{}. Correct soak_prometheus_selector, or have every member scraped, and certify again"
 
 # What stands for the elections beside the counter.
 SOURCES = {"watcher": "raft term", "prometheus": "leading member"}
 
 
-def soak_facts(recordings, members, needed=DAY, put_rate=None, source="watcher"):
+def soak_facts(recordings, members, needed=DAY, put_rate=None, source="watcher", since=None, cluster=None):
     """Return {cluster: document, hosts: {host: document}}: facts under `soak`, and in `missing` why one of them is not there.
 
     `recordings` {host: what soak_file.read returned}, `members` the hosts of all members. `soak.elections` is there only when it is proved
     for `needed` seconds, or when there were any; `soak.seen` is what was seen in the time that there was, proved in the same way.
-    `put_rate` are the declared writes per second. With the `source` prometheus, `term` counts how often another member led.
+    `put_rate` are the declared writes per second. With the `source` prometheus, `term` counts how often another member led. Recordings that ended
+    before `since` (epoch s), or that are of another than `cluster` (the id of an etcd cluster), say nothing at all; without these any serves.
     """
-    if not recordings:
-        return {"cluster": {"missing": {"soak": NOT_STARTED}}, "hosts": {host: {"missing": {"soak": NOT_STARTED}} for host in members}}
     known = {host: Member(host, recordings[host]) for host in members if isinstance(recordings.get(host), dict)}
+    strange = _strange(known.values(), since, cluster) if recordings else NOT_STARTED
+    if strange:
+        return {"cluster": {"missing": {"soak": strange}}, "hosts": {host: {"missing": {"soak": strange}} for host in members}}
     hosts = {host: {"soak": {"source": source, **one.facts()}} if not one.problem else {"missing": {"soak": one.problem}} for host, one in known.items()}
     hosts.update({host: {"missing": {"soak": f"there is no recording of {host}"}} for host in members if host not in known})
     facts, missing = _cluster([one for one in known.values() if not one.problem], members, known, needed, source)
@@ -53,10 +64,60 @@ def soak_facts(recordings, members, needed=DAY, put_rate=None, source="watcher")
     return {"cluster": {"soak": facts, "missing": {f"soak.{name}": reason for name, reason in missing.items()}}, "hosts": hosts}
 
 
+def _strange(members, since, cluster):
+    """Return why recordings are not those of this cluster and these days, or ""."""
+    for one in members:
+        for sample in one.samples if cluster is not None else ():
+            if sample["cluster"] != cluster:
+                return f"the recording of {one.host} is of the etcd cluster {sample['cluster'][:CLUSTER]}, and this one is {cluster}; {REMOVE}"
+        if since is not None and one.samples and one.samples[-1]["wall"] < since:
+            ended, limit = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (one.samples[-1]["wall"], since))
+            return f"the recording of {one.host} ended {ended}, and what ended before {limit} (certify_join_days) is too old; {REMOVE}"
+    return ""
+
+
+def in_vain(recordings, members, needed=DAY, source="watcher", since=None, cluster=None, goes_on=True):
+    """Return why these recordings can no longer become a soak of `needed` seconds without an election, and what to do; or "".
+
+    The judge of the end is asked for the best that can still come: recordings that have not ended go on, where `goes_on`, without a gap and without
+    an election. The time that a Prometheus is asked for moves on, so that of it only the members count.
+    """
+    known = {host: Member(host, recordings[host]) for host in members if isinstance(recordings.get(host), dict)}
+    if source == "prometheus":
+        problems = _problems(known, members)
+        return NOT_SCRAPED.format("; ".join(problems)) if problems else ""
+    best = {host: Member(host, _at_best(one, recordings[host])) if goes_on and not one.state else one for host, one in known.items()}
+    strange = _strange(best.values(), since, cluster)
+    if strange:
+        return strange
+    facts, missing = _cluster([one for one in best.values() if not one.problem], members, best, needed, source)
+    if facts.get("elections"):
+        return IN_VAIN.format(f"{facts['elections']} leader elections are in it")
+    return IN_VAIN.format(missing["elections"]) if "elections" in missing else ""
+
+
+def _at_best(one, recording):
+    """Return the recording of a member as it can end at best: as the last sample was, with none of those missing that can still come."""
+    begun = [record["at"] for record in [*one.starts, *one.all] if number(record.get("at"))]
+    if not one.samples or not begun or not one.is_planned:
+        return recording
+    last, end = one.samples[-1], one.slots - 1
+    ahead = end - math.floor(max(begun) / one.interval + EDGE)
+    if ahead < 1:
+        return recording
+    passed = end * one.interval - last["at"]
+    final = {**last, **{name: last[name] + passed for name in CLOCKS if number(last.get(name))}}
+    return {**recording, "samples": [*recording["samples"], final], "granted": ahead - 1, "state": "finished"}
+
+
+def _problems(known, members):
+    """Return why the recordings of members cannot be trusted, or are not there."""
+    return [one.problem for one in known.values() if one.problem] + [f"there is no recording of {host}" for host in members if host not in known]
+
+
 def _cluster(usable, members, known, needed, source):
     """Return (facts, {fact: why it is missing}) of the cluster."""
-    problems = [one.problem for one in known.values() if one.problem]
-    problems += [f"there is no recording of {host}" for host in members if host not in known]
+    problems = _problems(known, members)
     sampled = [one for one in usable if one.samples]
     if not sampled:
         reason = "; ".join(problems) or "no member answered"
@@ -74,6 +135,8 @@ def _cluster(usable, members, known, needed, source):
         "leaders": len({sample["leader"] for one in sampled for sample in one.samples} - {NO_LEADER}),
     }
     facts.update(_rate(sampled))
+    identities = {sample["cluster"] for one in sampled for sample in one.samples}
+    facts.update({"cluster": next(iter(identities))} if len(identities) == 1 and source == "watcher" else {})
     trouble = _contradiction(sampled, terms, changes, blind, SOURCES[source])
     if terms and not trouble:
         # What was seen was seen, however much is missing beside it.
@@ -97,9 +160,9 @@ def _blind(sampled):
     found = []
     for one in sampled:
         for begin, end in one.blind:
-            # The members' hosts have their own clocks.
-            slack = one.interval
-            if not any(other.saw_through(begin - slack, end + slack) for other in sampled if other is not one):
+            # The members' hosts have their own clocks, and these may have been set.
+            slacks = [(other, one.interval + one.unsure + other.unsure) for other in sampled if other is not one]
+            if not any(other.saw_through(begin - slack, end + slack) for other, slack in slacks):
                 found.append((one.host, round(end - begin, 1)))
     return found
 
@@ -141,7 +204,9 @@ def _thin(sampled, members, blind):
             return f"only {len(near)} of {len(members)} members have a sample near the {name}: an election could hide there"
     if blind:
         host, seconds = blind[0]
-        return f"etcd on {host} was restarted, and within those {seconds:g} s no other member's counter was unbroken"
+        off = max(one.unsure for one in sampled)
+        clocks = f"; clocks were set by up to {off:.0f} s, so that times of two hosts are not sure" if off > sampled[0].interval else ""
+        return f"etcd on {host} was restarted, and within those {seconds:g} s no other member's counter was unbroken{clocks}"
     return ""
 
 

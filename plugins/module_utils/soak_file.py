@@ -14,6 +14,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 
 DIGEST = 16
@@ -31,6 +32,10 @@ DISPENSABLE = ("error", "fsync", "bounds")
 ERROR = 200
 
 
+# Bytes that a recording may have at most, on a disk that etcd may share.
+MOST = 32 * 2**20
+
+
 def integer(value):
     """Say whether a value is an integer; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool)
@@ -39,6 +44,17 @@ def integer(value):
 def limit(samples):
     """Return how many bytes a file of so many samples may have."""
     return (samples + OTHERS) * LINE
+
+
+def too_large(seconds, interval):
+    """Return in a sentence why a recording of so many seconds would be too large, and what to write, or ""."""
+    most = limit(math.floor(seconds / interval) + 1)
+    if most <= MOST:
+        return ""
+    # A step of the interval more, so that rounding is on the side of less.
+    least = math.ceil(10 * seconds / (MOST // LINE - OTHERS - 1)) / 10
+    size = f"{seconds:g} s every {interval:g} s may take {most / 2**20:.0f} MiB, and a recording may have {MOST >> 20} MiB"
+    return f"{size}: write soak_interval: {least:g} or more, or a smaller soak_seconds."
 
 
 def encode(record, digest):

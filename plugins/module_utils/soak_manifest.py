@@ -40,7 +40,8 @@ def manifest(options):
     """
     _check(options)
     names = {member_name(endpoint): endpoint for endpoint in options["endpoints"]}
-    labels = {"app.kubernetes.io/managed-by": "kubeproof", "app.kubernetes.io/name": NAME, "kubeproof.io/run": options["id"]}
+    # Not that of a run: the gates would take it for what one left, and playbooks/cleanup.yml would remove it in the middle of its day.
+    labels = {"app.kubernetes.io/managed-by": "kubeproof", "app.kubernetes.io/name": NAME, "kubeproof.io/soak": options["id"]}
     meta = {"name": NAME, "namespace": options["namespace"], "labels": labels}
     most = soak_file.limit(math.floor(options["seconds"] / options["interval"]) + 1)
     space = str((most + soak_file.RESERVE) * len(names))
@@ -69,6 +70,9 @@ def _check(options):
     for name in ("namespace", "image", "secret"):
         if not isinstance(options[name], str) or not options[name]:
             raise ManifestError(f"soak_{name} is {options[name]!r}. Write the name of the {name}.")
+    large = soak_file.too_large(options["seconds"], options["interval"])
+    if large:
+        raise ManifestError(large)
     names = [member_name(endpoint) for endpoint in options["endpoints"]]
     if not names or not all(names) or len(set(names)) < len(names):
         raise ManifestError(f"The endpoints in etcd_clusters are {options['endpoints']!r}. Write the client URL of each member, each on a host of its own.")

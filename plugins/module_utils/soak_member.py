@@ -53,21 +53,23 @@ class Member:
     def __init__(self, host, recording):
         self.host, begin = host, recording.get("begin") or {}
         self.id, self.state = begin.get("id"), recording.get("state")
+        # Samples that are taken for granted where it is asked what can still become of it.
+        self.granted = recording.get("granted", 0)
         self.starts = [one for one in recording.get("starts") or [] if isinstance(one, dict)]
         self.all = [one for one in recording.get("samples") or [] if isinstance(one, dict)]
         good = [one for one in self.all if is_good(one)]
         self.samples = _caught_up(good)
         self.fell = bool(good) and good[-1] is not self.samples[-1]
         self.seconds, self.interval, self.wall = (begin.get(name) for name in ("seconds", "interval", "wall"))
-        planned = number(self.seconds) and number(self.interval, 1e-3) and number(self.wall) and isinstance(self.id, str)
-        self.problem = self._problem(recording.get("damage"), planned)
+        self.is_planned = number(self.seconds) and number(self.interval, 1e-3) and number(self.wall) and isinstance(self.id, str)
+        self.problem = self._problem(recording.get("damage"))
         self.segments = self._segments() if not self.problem else []
 
-    def _problem(self, damage, planned):
+    def _problem(self, damage):
         pairs = list(zip(self.samples, self.samples[1:]))
         table = (
             (damage, f"the file is damaged: {damage}"),
-            (not planned, "the file does not say what was planned"),
+            (not self.is_planned, "the file does not say what was planned"),
             (any(later["at"] < earlier["at"] for earlier, later in pairs), "its samples are not in order of time"),
             (len({(one["member"], one["cluster"]) for one in self.samples}) > 1, "another member, or another cluster, answered in between"),
             (self.fell, "its raft term went down and stayed there, as when a backup is restored"),
@@ -101,7 +103,7 @@ class Member:
     def coverage(self):
         """Return the share of planned samples that are there; two in one slot are one."""
         seen = {math.floor(one["at"] / self.interval + EDGE) for one in self.samples}
-        return len([slot for slot in seen if slot < self.slots]) / self.slots
+        return (len([slot for slot in seen if slot < self.slots]) + self.granted) / self.slots
 
     @property
     def gaps(self):
@@ -113,6 +115,11 @@ class Member:
     def blind(self):
         """Return [(from, to)] in epoch s in which the counter was lost, because etcd was restarted."""
         return [(self.wall + earlier[-1]["at"], self.wall + later[0]["at"]) for earlier, later in zip(self.segments, self.segments[1:])]
+
+    @property
+    def unsure(self):
+        """Return how far off (s) the wall clock was set: nobody knows which of its times was right."""
+        return max((abs(one["wall"] - one["at"] - self.wall) for one in self.samples), default=0.0)
 
     def saw_through(self, begin, end):
         """Say whether one process was asked before `begin` and after `end` (epoch s), so that its counter spans what lies between."""

@@ -16,9 +16,9 @@ import sys
 import time
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import files, soak_file
-from ansible_collections.kubeproof.certify.plugins.module_utils.soak_member import Member
+from ansible_collections.kubeproof.certify.plugins.module_utils.soak_member import Member, number
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_program import program
-from ansible_collections.kubeproof.certify.plugins.module_utils.soak_watcher import CONFIG, FULL, OTHER
+from ansible_collections.kubeproof.certify.plugins.module_utils.soak_watcher import CONFIG, FULL, OTHER, Clock
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 # What may stand in a unit without quotes.
@@ -240,14 +240,14 @@ def systemd():
     return int(match.group(1))
 
 
-def summary(service, now=None):
+def summary(service, clock=None):
     """Return what there is to say of the watcher on this host while it runs, and afterwards; {state: absent} without one."""
     recording = service.read()
     if recording is None:
         return {"state": "absent" if not service.is_installed() else "broken"}
     active, member = service.active(), Member("", recording)
     begin = recording["begin"]
-    facts = {name: begin[name] for name in ("id", "host", "by", "controller", "started", "seconds", "interval") if name in begin}
+    facts = {name: begin[name] for name in ("id", "host", "by", "controller", "started", "run", "seconds", "interval") if name in begin}
     facts.update(
         state=recording["state"] or ("running" if active in ("active", "activating") else "stopped"),
         service=active,
@@ -259,7 +259,7 @@ def summary(service, now=None):
     )
     if member.samples and not member.problem:
         first, last = member.samples[0], member.samples[-1]
-        passed = min(member.seconds, max(last["at"], (time.time() if now is None else now) - member.wall if not recording["state"] else last["at"]))
+        passed = last["at"] if recording["state"] else min(member.seconds, max(last["at"], _since(recording, member, clock or Clock())))
         expected = math.floor(passed / member.interval) + 1
         facts.update(
             elapsed=round(passed, 1),
@@ -271,3 +271,12 @@ def summary(service, now=None):
             restarts=len(member.segments) - 1,
         )
     return facts
+
+
+def _since(recording, member, clock):
+    """Return the seconds since the soak began: by the boot's own clock, or across a boot by the wall's."""
+    wall, running = clock.now()
+    start = recording["starts"][-1] if recording["starts"] else {}
+    if start.get("boot") == clock.boot != "" and number(start.get("at")) and number(start.get("running")):
+        return start["at"] + running - start["running"]
+    return wall - member.wall

@@ -13,11 +13,11 @@ import math
 import os
 import signal
 import sys
-import threading
 import time
 
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_file import BEGIN, ERROR, SAMPLE, START, SoakFileError, Writer
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_sample import Member
+from ansible_collections.kubeproof.certify.plugins.module_utils.stop import Stop
 from ansible_collections.kubeproof.certify.plugins.module_utils.web import HttpError
 
 # Seconds between two fsyncs while nothing happens: what a loss of power may cost, far below the 1 % that coverage allows.
@@ -63,7 +63,7 @@ class Clock:
 
 
 class Watcher:
-    """Writes samples of `member` for `config` {id, seconds, interval, ...} until the time is over; `stop` (an Event) ends it earlier."""
+    """Writes samples of `member` for `config` {id, seconds, interval, ...} until the time is over; `stop` (a Stop) ends it earlier."""
 
     def __init__(self, config, member, writer, clock, stop):
         self.config, self.member, self.writer, self.clock, self.stop = config, member, writer, clock, stop
@@ -140,7 +140,7 @@ def main():
     except (IndexError, KeyError, TypeError, OSError, ValueError, HttpError) as error:
         sys.stderr.write(f"The configuration cannot be used: {error}\n")
         return CONFIG
-    stop = threading.Event()
+    stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *dummy: stop.set())
     try:

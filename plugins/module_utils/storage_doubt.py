@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """When a number of a volume is too good to be true. Pure.
 
-Direct I/O is asked for, which proves nothing: kernels take it on memory, and storage has caches of its own. A volume's numbers count when
-1. the disk itself counted at least half of the random requests (its counters before and after, by fio), or
+Where numbers decide (load, stress) none counts whose file a cache may hold, of the node, of a controller or of the storage itself:
+0. the file has 20 GiB, or four times the memory of the node where that is less. The counters of a disk do not show such a cache: it is behind them.
+Direct I/O is asked for, which proves nothing: kernels take it on memory. A volume's numbers count when
+1. the disk itself counted at least half of the requests of each random job (its counters before and after, by fio, for all jobs or for none), or
 2. where there is no such disk, as on a network filesystem: at most a tenth of the file is in the page cache after it was read, or
 3. where that cannot be seen either: the file is at least twice as large as the memory of the node.
 And a number of one job counts unless
-4. it is near what the page cache gives in the same pod: 80 % of its random reads in a second, or
-5. it is twice as fast as the disk under the node did with the same job, where both name the same disk, or
+4. it is near what the page cache gives in the same pod, or that is not known: 80 % of its random reads in a second, or
+5. it is twice as fast as the disk under the node did with the same job, where both name the same disk, or that was tried and failed, or
 6. no device is that fast with one process: more than 1,500,000 requests or 30 GB in a second, or
 7. it ended early: less than nine tenths of its seconds.
 What does not count is absent from the facts, with this reason, and so INCONCLUSIVE.
@@ -19,23 +21,47 @@ from __future__ import annotations
 
 from typing import Any, Dict, Optional
 
+from .human import human
+
+# The catalogue's storage.oltp.*: the least bytes of a file, and the share of the node's memory from which on less will do.
+LARGE, OF_MEMORY = 20 * 2**30, 4
 SEEN, RESIDENT, MEMORY = 0.5, 0.1, 2
 OF_CACHE, OF_DISK = 0.8, 2
 MOST_RATE, MOST_BANDWIDTH = 1.5e6, 30e9
 EARLY = 0.9
-RANDOM = ("random_read", "random_write")
+RANDOM = ("random_read", "random_write", "stress")
 DIRECTIONS = {"read": "reads", "write": "writes"}
+WAYS = {"randread": ("read",), "randwrite": ("write",)}
 SAID = "too good to be true"
+
+
+def small(step: dict, size: float, memory: Optional[float]) -> str:
+    """Return why a cache may hold a file of so many bytes, and what to write, or ""; `step` of the plan, `memory` of the node where it is known."""
+    least = min(step["least"], OF_MEMORY * memory) if memory else step["least"]
+    if size >= least:
+        return ""
+    advice = f"write {step['larger']}" if step["larger"] else "make room on the disk behind the volume, which has no more for it"
+    rule = f"numbers count from {human(LARGE, 'byte')} on, or from {OF_MEMORY} times the node's memory where that is less"
+    return f"a cache may hold the test file of {human(size, 'byte', (f'>= {least}',))}; {rule}: {advice}"
 
 
 def direct(volume: Dict[str, Any], planned: Dict[str, dict]) -> dict:
     """Return {proven, by} of a volume's I/O; `volume` as volume_run returns it, `planned` {name: job of the plan}."""
-    shares = [share for name, job in planned.items() if job["job"] in RANDOM for share in _shares((volume.get("jobs") or {}).get(name))]
-    if shares:
-        seen = min(share for dummy, share in shares)
-        disk = shares[0][0]
+    ran = {name: one for name, one in (volume.get("jobs") or {}).items() if name in planned}
+    random = {name: _requests(ran.get(name) or {}, job) for name, job in planned.items() if job["job"] in RANDOM}
+    # What others show says nothing of a job that shows nothing.
+    unknown = next((name for name, asked in random.items() if not asked or None in asked.values()), "")
+    if unknown:
+        return {"proven": False, "by": f"how many requests {unknown} made is not known"}
+    blind = [name for name, one in ran.items() if not one.get("devices")]
+    if blind and len(blind) < len(ran):
+        return {"proven": False, "by": f"fio names no disk for {blind[0]}, and one for other jobs"}
+    if random and not blind:
+        seen, disk = min(_seen(ran[name]["devices"], way, count) for name, asked in random.items() for way, count in asked.items())
         return {"proven": seen >= SEEN, "by": f"the disk {disk} counted {seen:.0%} of the requests"}
-    cached = volume.get("resident")
+    if "resident" not in volume:
+        return {"proven": False, "by": "the page cache was not looked at"}
+    cached = volume["resident"]
     if cached is not None:
         return {"proven": cached <= RESIDENT, "by": f"{cached:.0%} of the file is in the page cache"}
     memory, size = (volume.get("space") or {}).get("memory"), volume.get("file") or 0
@@ -44,16 +70,15 @@ def direct(volume: Dict[str, Any], planned: Dict[str, dict]) -> dict:
     return {"proven": size >= MEMORY * memory, "by": f"the file is {size / memory:.1f} times the node's memory"}
 
 
-def _shares(job: Optional[dict]) -> list:
-    """Return [(disk, its requests for each of fio's)] of a job's directions, by the disk that counted most; [] where fio names no disk."""
-    found = []
-    for direction, counter in DIRECTIONS.items():
-        asked = ((job or {}).get(direction) or {}).get("latency", {}).get("count")
-        counted = [(disk, one.get(counter) or 0) for disk, one in ((job or {}).get("devices") or {}).items()]
-        if asked and counted:
-            disk, most = max(counted, key=lambda one: one[1])
-            found.append((disk, most / asked))
-    return found
+def _requests(measured: dict, job: dict) -> Dict[str, Optional[float]]:
+    """Return {read?, write?: the requests that a random job made, None where that is not known}."""
+    ways = WAYS.get(job.get("rw") or "", tuple(job.get("rate") or DIRECTIONS))
+    return {way: (measured.get(way) or {}).get("latency", {}).get("count") or None for way in ways}
+
+
+def _seen(devices: Dict[str, dict], way: str, count: float) -> tuple:
+    """Return (its requests for each of fio's, disk) of the disk that counted most."""
+    return max((((one.get(DIRECTIONS[way]) or 0) / count, disk) for disk, one in devices.items()), key=lambda one: one[0])
 
 
 def of_job(job: dict, measured: Dict[str, Any], cached: Optional[float], disk: Optional[Dict[str, Any]]) -> str:
@@ -66,11 +91,15 @@ def of_job(job: dict, measured: Dict[str, Any], cached: Optional[float], disk: O
     rate, bandwidth = (sum(part[key] for part in parts) for key in ("rate", "bandwidth"))
     if measured.get("runtime", 0) < EARLY * job["seconds"]:
         return f"it ended after {measured.get('runtime', 0):g} of {job['seconds']:g} s"
-    if job["job"] == "random_read" and cached and rate >= OF_CACHE * cached:
+    if job["job"] == "random_read" and not cached:
+        return "what memory gives is not known, so that nothing shows that it was not measured"
+    if job["job"] == "random_read" and rate >= OF_CACHE * cached:
         return f"{SAID}: {rate:.0f}/s, and memory gives {cached:.0f}/s"
-    if disk and set(disk.get("devices") or {}) & set(measured.get("devices") or {}):
+    if disk is not None:
         below = sum(disk[name]["bandwidth"] for name in DIRECTIONS if name in disk)
-        if below and bandwidth > OF_DISK * below:
+        if not below or "devices" not in disk:
+            return "the disk under it was to be compared with it, and was not measured: see raw/storage, or empty storage_baseline_directory"
+        if set(disk["devices"]) & set(measured.get("devices") or {}) and bandwidth > OF_DISK * below:
             return f"{SAID}: {bandwidth / below:.1f} times the disk under it"
     if rate > MOST_RATE or bandwidth > MOST_BANDWIDTH:
         return f"{SAID}: {rate:.0f} requests and {bandwidth:.3g} bytes a second"

@@ -9,6 +9,7 @@ import math
 from typing import Any, Dict, List, Optional
 
 from . import storage_doubt, storage_fio, storage_kbench, stress, stress_plan
+from .storage_sound import sound
 
 # What is kept of a StorageClass as the cluster describes it.
 DESCRIBED = ("provisioner", "default", "binding", "reclaim", "expandable")
@@ -16,29 +17,44 @@ DESCRIBED = ("provisioner", "default", "binding", "reclaim", "expandable")
 RATES = {"random_read": "rate", "random_write": "rate", "workload": "rate", "sequential_write": "bandwidth", "sequential_read": "bandwidth"}
 # A rate that was offered and is not reached by this share grows a queue, and with it every latency.
 HELD = 0.95
+# All of a rate was done where no more than this is missing, or than chance takes of requests that come as they like.
+DONE, DEVIATIONS = 0.99, 3
+# A queue that holds so much of what it can was full most of the time.
+FULL = 0.9
 WORKS = "works"
+UNSEEN = f"{storage_doubt.SAID}: nothing shows whether its I/O was direct"
 
 
 def cluster_facts(measured: Dict[str, Any]) -> dict:
     """Return the document of the storage.
 
     `measured`: plan (storage_plan), info (storage_info's facts), volumes {step name: {facts: volume_run's}}, disks {node: fio's facts},
-    stress {class: as stress.facts takes it}, ran {class: {step: {volume: {facts: fio's}}}}, ramping (the class whose ramp goes on, whose next step
-    is said), clean. Only `plan` must be there.
+    hosts (of the inventory), stress {class: as stress.facts takes it}, ran {class: {step: {volume: {facts: fio's}}}}, ramping (the class whose ramp
+    goes on, whose next step is said), clean. Only `plan` must be there.
     """
     plan, info = measured["plan"], _map(measured.get("info"))
-    volumes, disks = {name: _map(_map(one).get("facts")) for name, one in _map(measured.get("volumes")).items()}, _map(measured.get("disks"))
+    volumes = {name: sound(_map(_map(one).get("facts"))) for name, one in _map(measured.get("volumes")).items()}
+    disks = {name: sound(_map(one)) for name, one in _map(measured.get("disks")).items()}
+    # What is tried on the disks under the nodes of the inventory as well, and what came of it.
+    below = {"jobs": [job["job"] for job in plan["disk"].get("jobs", ())], "hosts": measured.get("hosts"), "nodes": disks}
     facts: Dict[str, Any] = {"plan": {name: plan[name] for name in ("classes", "steps", "missing", "engine")}}
     known = _map(info.get("classes")) if "classes" in info else None
-    if known is not None:
-        facts["defaults"] = sum(1 for one in known.values() if _map(one).get("default") is True)
+    defaults = [_map(one).get("default") for one in (known or {}).values()]
+    if known is not None and all(isinstance(one, bool) for one in defaults):
+        facts["defaults"] = sum(defaults)
     facts.update({name: info[name] for name in ("volumes",) if name in info})
     names = {step["class"]: None for step in plan["steps"] if step["class"]}
     ran = _map(measured.get("ran"))
-    volumes = {name: _stressed(name, one, [_map(steps) for steps in ran.values()]) for name, one in volumes.items()}
-    facts["classes"] = {name: _class(name, plan, known, volumes, disks) for name in names}
+    ramps = {name: _map(_map(measured.get("stress")).get(name)) for name in names}
+    for step in plan["steps"]:
+        if volumes.get(step["name"]) and any("phase" in job for job in step["jobs"]):
+            ramp = [run["name"] for run in ramps[step["class"]].get("runs") or ()]
+            volumes[step["name"]] = _stressed(step["name"], volumes[step["name"]], _map(ran.get(step["class"])), ramp)
+    facts["classes"] = {name: _class(name, plan, known, volumes, below) for name in names}
     for name in names:
-        _ramp(facts["classes"][name], name, plan, volumes, disks, _map(_map(measured.get("stress")).get(name)))
+        # What shows whether I/O was direct is complete when the volumes were let go: between steps nothing is doubted for want of it.
+        doubt = "" if measured.get("ramping") == name else facts["classes"][name].get("doubt", UNSEEN)
+        _ramp(facts["classes"][name], name, plan, volumes, below, ramps[name], doubt)
     if measured.get("ramping"):
         facts["stress"] = {"next": facts["classes"][measured["ramping"]]["stress"]["next"]}
     facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
@@ -56,7 +72,7 @@ def _at(value: Any, *path: str) -> Any:
     return value
 
 
-def _class(name: str, plan: dict, known: Optional[dict], volumes: dict, disks: dict) -> dict:
+def _class(name: str, plan: dict, known: Optional[dict], volumes: dict, below: dict) -> dict:
     """Return the facts of one StorageClass; `missing` {path: sentence} says why some are not there."""
     declared = _map(plan["classes"].get(name))
     facts: Dict[str, Any] = {key: declared[key] for key in ("tier", "required_iops") if declared.get(key) is not None}
@@ -75,9 +91,10 @@ def _class(name: str, plan: dict, known: Optional[dict], volumes: dict, disks: d
     facts.update(_function(mine, whole))
     facts["nodes"] = sorted({volume["node"] for dummy, volume in mine if volume.get("node")})
     if whole and steps[0]["jobs"]:
-        numbers, doubts = _numbers(mine, disks, declared)
+        numbers, doubts = _numbers(mine, below, declared)
         facts.update(numbers)
-        facts["missing"].update(doubts)
+        # What broke a volume says more than what is unknown because of it.
+        facts["missing"].update(doubts if facts.get("outcome", WORKS) == WORKS else {})
     if facts.get("outcome", WORKS) != WORKS:
         facts["missing"][""] = facts["outcome"]
     return facts
@@ -120,6 +137,7 @@ def _function(mine: list, whole: bool) -> dict:
     # A class without quotas has the whole disk behind each volume.
     spaces = [(_at(volume, "space", "free"), _at(volume, "space", "asked")) for volume in volumes]
     room = [min(1.0, free / asked) for free, asked in spaces if _is_number(free) and _is_number(asked) and asked > 0]
+    room = room if whole and len(room) == len(spaces) else []
     filesystem = next(filter(None, (_at(volume, "space", "filesystem") for volume in volumes)), None)
     facts.update({"room": round(min(room), 3)} if room else {})
     facts.update({"filesystem": filesystem} if filesystem else {})
@@ -135,33 +153,51 @@ def _is_number(value: Any) -> bool:
 # What the jobs measured -----------------------------------------------------------------------------------------------------
 
 
-def _numbers(mine: list, disks: dict, declared: dict) -> tuple:
+def _numbers(mine: list, below: dict, declared: dict) -> tuple:
     """Return ({job: what it measured} for every job that all volumes have run in all rounds, {job: why its numbers do not count})."""
     kbench = mine[0][0]["engine"] == storage_kbench.KBENCH
     worst = min((_proof(*(storage_kbench.proving(*one) if kbench else one)) for one in mine), key=lambda one: one["proven"])
     mine = [storage_kbench.as_fio(*one) for one in mine] if kbench else mine
-    files = [volume.get("file") for dummy, volume in mine]
-    facts: Dict[str, Any] = {"direct": worst, "file": min(size if _is_number(size) else 0 for size in files)}
+    files = [volume["file"] if _is_number(volume.get("file")) else 0 for dummy, volume in mine]
+    small = [storage_doubt.small(step, size, _at(volume, "space", "memory")) for (step, volume), size in zip(mine, files)]
+    indirect = "" if worst["proven"] else f"{storage_doubt.SAID}: {worst['by']}"
+    facts: Dict[str, Any] = {"direct": worst, "file": min(files), "doubt": next(filter(None, small), indirect)}
     doubts = {}
     for name in dict.fromkeys(job["job"] for job in mine[0][0]["jobs"] if "phase" not in job):
-        runs = [_run(step, volume, job, _map(disks.get(volume.get("node")))) for step, volume in mine for job in step["jobs"] if job["job"] == name]
+        volumes = [[_run(volume, job, below) for job in step["jobs"] if job["job"] == name] for step, volume in mine]
+        runs = [run for one in volumes for run in one]
         if not all(runs):
             continue
-        doubt = next((run["doubt"] for run in runs if run["doubt"]), "") if worst["proven"] else f"{storage_doubt.SAID}: {worst['by']}"
-        facts.update({} if doubt else {name: _quantity(name, runs, declared)})
+        doubt = facts["doubt"] or next((run["doubt"] for run in runs if run["doubt"]), "")
+        facts.update({} if doubt else {name: _quantity(name, volumes, declared)})
         doubts.update({name: doubt} if doubt else {})
     return facts, doubts
 
 
 def _proof(step: dict, volume: dict) -> dict:
     """Return whether a volume's I/O was direct, from what of its facts can be used."""
-    jobs = {name: _map(one) for name, one in _map(volume.get("jobs")).items()}
-    known = {name: volume[name] for name in ("resident", "file") if _is_number(volume.get(name))}
-    return storage_doubt.direct({"jobs": jobs, "space": _map(volume.get("space")), **known}, {job["name"]: job for job in step["jobs"]})
+    jobs = {name: {**_map(one), "devices": _map(_at(one, "devices"))} for name, one in _map(volume.get("jobs")).items()}
+    known = {name: volume[name] for name in ("resident", "file") if _is_number(volume.get(name)) or volume.get(name, "") is None}
+    # Of a ramp only what ran: it ends where a step breaks it.
+    planned = {job["name"]: job for job in step["jobs"] if "phase" not in job or job["name"] in jobs}
+    return storage_doubt.direct({"jobs": jobs, "space": _map(volume.get("space")), **known}, planned)
 
 
-def _run(step: dict, volume: dict, job: dict, disk: dict) -> Optional[dict]:
-    """Return one job's {rate, count, p99, p999 (infinite where unknown), offered, doubt, seconds, of_disk}, None when it was not measured."""
+def _below(volume: dict, job: dict, below: dict) -> Optional[dict]:
+    """Return what the same job measured on the disk under a volume's node, None where that was not to be tried."""
+    node = volume.get("node")
+    if job["job"] not in below["jobs"] or (node and isinstance(below["hosts"], list) and node not in below["hosts"]):
+        return None
+    disk = _map(below["nodes"].get(node))
+    parts = {name: one for name, one in _map(_at(disk, "jobs", job["job"])).items() if _is_part(one)}
+    return {**parts, **({"devices": disk["devices"]} if isinstance(disk.get("devices"), dict) else {})}
+
+
+def _run(volume: dict, job: dict, below: dict) -> Optional[dict]:
+    """Return one job's {rate, count, p99, p999 (infinite where unknown), waiting (requests, in the middle), offered, doubt, seconds, of_disk}, or None.
+
+    None is one that was not measured.
+    """
     measured = _map(_at(volume, "jobs", job["name"]))
     parts = {name: measured[name] for name in ("read", "write") if _is_part(measured.get(name))}
     wanted = {"randread": ["read"], "read": ["read"], "randwrite": ["write"], "write": ["write"]}.get(job["rw"])
@@ -169,8 +205,8 @@ def _run(step: dict, volume: dict, job: dict, disk: dict) -> Optional[dict]:
         wanted = [name for name, share in (("read", job["read_share"]), ("write", 1 - job["read_share"])) if share > 0.005]
     if any(name not in parts for name in wanted):
         return None
-    below = {**{name: one for name, one in _map(_at(disk, "jobs", job["job"])).items() if _is_part(one)}, "devices": _map(disk.get("devices"))}
-    under = sum(below[name]["bandwidth"] for name in parts if name in below)
+    disk = _below(volume, job, below)
+    under = sum(disk[name]["bandwidth"] for name in parts if name in disk) if disk else 0
     latencies = [part["latency"] for part in parts.values() if _is_number(_at(part, "latency", "p99"))]
     measured = {**parts, "runtime": measured.get("runtime") or 0, "devices": _map(measured.get("devices"))}
     return {
@@ -180,11 +216,17 @@ def _run(step: dict, volume: dict, job: dict, disk: dict) -> Optional[dict]:
         # Of reads and writes the worse one counts.
         "p99": max(one["p99"] for one in latencies) if len(latencies) == len(parts) else None,
         "p999": max([one.get("p999") or math.inf for one in latencies], default=math.inf) if len(latencies) == len(parts) else math.inf,
+        "waiting": sum(part["rate"] * _at(part, "latency", "mean") for part in parts.values()) if _has(parts, "mean") else None,
         "offered": sum(job["rate"].values()) if job["rate"] else None,
         "seconds": job["seconds"],
-        "doubt": storage_doubt.of_job(job, measured, _at(volume, "cached", "rate"), below),
+        "doubt": storage_doubt.of_job(job, measured, _at(volume, "cached", "rate"), disk),
         "of_disk": sum(part["bandwidth"] for part in parts.values()) / under if under else None,
     }
+
+
+def _has(parts: Dict[str, dict], key: str) -> bool:
+    """Return whether every direction has this number of its latency."""
+    return all(_is_number(_at(part, "latency", key)) for part in parts.values())
 
 
 def _is_part(value: Any) -> bool:
@@ -195,58 +237,72 @@ def _is_part(value: Any) -> bool:
 # The ramp -------------------------------------------------------------------------------------------------------------------
 
 
-def _stressed(name: str, volume: dict, ran: List[dict]) -> dict:
-    """Return the facts of a volume with what the steps of a ramp measured in it."""
+def _stressed(name: str, volume: dict, ran: dict, ramp: List[str]) -> dict:
+    """Return the facts of a volume with what the steps of its class's ramp, by their names, measured in it."""
     jobs, errors = dict(_map(volume.get("jobs"))), 0
-    for step, runs in [item for steps in ran for item in steps.items()]:
+    for step, runs in ran.items():
         if name in _map(runs):
             try:
-                jobs[step] = storage_fio.result(step, _map(_map(runs[name]).get("facts")))
+                jobs[step] = storage_fio.result(step, sound(_map(_map(runs[name]).get("facts"))))
             except storage_fio.VolumeError:
                 errors += 1
-    return {**volume, "jobs": jobs, "errors": (volume.get("errors") or 0) + errors} if ran and volume else volume
+    # A step that says nothing of this volume leaves open whether it failed there.
+    known = _is_number(volume.get("errors")) and all(name in _map(ran.get(step)) for step in ramp)
+    found = {**volume, "jobs": jobs, "errors": errors + (volume["errors"] if _is_number(volume.get("errors")) else 0)}
+    return found if known or found["errors"] else {key: value for key, value in found.items() if key != "errors"}
 
 
-def _ramp(facts: dict, name: str, plan: dict, volumes: dict, disks: dict, known: dict) -> None:
-    """Add the ramp of a StorageClass, of all its volumes together."""
+def _ramp(facts: dict, name: str, plan: dict, volumes: dict, below: dict, known: dict, doubt: str) -> None:
+    """Add the ramp of a StorageClass, of all its volumes together; `doubt` says why none of its steps counts."""
     steps = [step for step in plan["steps"] if step["class"] == name]
     jobs = [job for job in steps[0]["jobs"] if "phase" in job]
     if not jobs:
         return
     expected = plan["classes"][name]["required_iops"]
-    closed = f"a closed loop: {jobs[0]['queue_depth']} requests at most wait for their answers"
+    closed = f"a closed loop where answers are slow: {jobs[0]['queue_depth']} requests at most wait for theirs"
     whole = {"steps": jobs, "spare": steps[0]["spare"], "stress": {"expected": expected, "unit": "1/s", "closed": closed, "scale": plan["scale"]}}
     views = {}
     for job in stress_plan.ran(whole, [run["name"] for run in known.get("runs") or ()]):
-        seen = [(_map(volumes.get(step["name"])), step) for step in steps]
-        views[job["name"]] = _view(name, job, [_run(step, volume, job, _map(disks.get(volume.get("node")))) for volume, step in seen])
+        runs = [_run(_map(volumes.get(step["name"])), job, below) for step in steps]
+        views[job["name"]] = _view(name, job, [{**run, "doubt": doubt or run["doubt"]} if run else None for run in runs])
     stress.add(facts, "storage", whole, views, known)
+    if doubt and facts["stress"].pop("recovery", None):
+        facts["missing"]["stress.recovery"] = doubt
 
 
 def _view(name: str, job: dict, runs: List[Optional[dict]]) -> dict:
     """Return what the ramp asks of a step: the worst volume decides."""
-    good = [run for run in runs if run]
+    good, offered = [run for run in runs if run], sum(job["rate"].values())
     if len(good) < len(runs):
-        return {}
+        return {"offered": offered, "limited": "the step was not measured"}
     percentiles = [run["p99"] for run in good]
     slow = None if None in percentiles else max(percentiles)
-    offered = sum(job["rate"].values())
     return {
         "offered": offered,
         "achieved": round(min(run["rate"] for run in good), 1),
         "seconds": job["seconds"],
         "limited": next((run["doubt"] for run in good if run["doubt"]), ""),
+        "full": _full(job, good, offered),
         "document": {"classes": {name: {"mixed": {**({} if slow is None else {"p99": slow}), "samples": int(min(run["count"] for run in good))}}}},
         "wanted": ("storage_latency_p99",),
         **({} if slow is None else {"p99": slow}),
     }
 
 
-def _quantity(name: str, runs: List[dict], declared: dict) -> dict:
-    """Return the worst of a job's runs."""
-    key = RATES.get(name, "rate")
+def _full(job: dict, runs: List[dict], offered: float) -> str:
+    """Return in a sentence that the queue of fio is what kept it from a rate, "" where it had room: by Little's law so many requests waited."""
+    short = [run for run in runs if run["rate"] < stress.HELD * offered]
+    if not short or any(run["waiting"] is None or run["waiting"] < FULL * job["queue_depth"] for run in short):
+        return ""
+    return f"fio's queue of {job['queue_depth']} was full, with answers in time. Declare a greater queue_depth in storage_classes"
+
+
+def _quantity(name: str, volumes: List[List[dict]], declared: dict) -> dict:
+    """Return the worst of a job's runs, given for each volume. Of what stands behind it the volume with the least counts: none proves another."""
+    key, runs = RATES.get(name, "rate"), [run for one in volumes for run in one]
     values = [run[key] for run in runs]
-    facts: Dict[str, Any] = {"rounds": len(runs), "seconds": int(sum(run["seconds"] for run in runs)), "samples": int(sum(run["count"] for run in runs))}
+    facts: Dict[str, Any] = {"rounds": min(map(len, volumes))}
+    facts.update({total: int(min(sum(run[part] for run in one) for one in volumes)) for total, part in (("seconds", "seconds"), ("samples", "count"))})
     facts.update({key: round(min(values), 1), "steadiness": round(min(values) / max(values), 3)} if max(values) else {})
     percentiles = [_p99(run) for run in runs]
     if None not in percentiles:
@@ -255,11 +311,21 @@ def _quantity(name: str, runs: List[dict], declared: dict) -> dict:
         slowest = max(run["p999"] for run in runs)
         facts.update({"p999": slowest} if slowest < math.inf and not any(isinstance(one, list) for one in percentiles) else {})
     if name == "workload" and declared.get("required_iops") and key in facts:
-        facts["ratio"] = round(facts[key] / declared["required_iops"], 3)
+        facts["ratio"] = _ratio(facts[key], runs, declared["required_iops"])
     of_disk = [run["of_disk"] for run in runs if run["of_disk"] is not None]
     facts.update({"of_disk": round(min(of_disk), 3)} if of_disk else {})
     facts.update({"offered": runs[0]["offered"]} if runs[0]["offered"] else {})
     return facts
+
+
+def _ratio(rate: float, runs: List[dict], required: float) -> Any:
+    """Return the share of what is required, an interval without an upper end where no more was offered than was done."""
+    offered = runs[0]["offered"]
+    if offered:
+        chance = 1 - DEVIATIONS / math.sqrt(offered * min(run["seconds"] for run in runs))
+        if rate >= min(DONE, chance) * offered:
+            return [round(offered / required, 3), None]
+    return round(rate / required, 3)
 
 
 def _p99(run: dict) -> Any:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import storage_kbench, stress_plan, time_scale
+from . import storage_doubt, storage_kbench, stress_plan, time_scale
 from .sizing import PlanError
 from .sizing import number as _number
 from .storage_kbench import KBENCH
@@ -33,12 +34,17 @@ DURATIONS = (*SHAPES, "precondition", "ramp", "baseline", "stress")
 LOAD_KEYS = (*DURATIONS, "repeats", "file")
 # The least requests behind a P99 that a step of the ramp may have: what the check asks. So many seconds are waited for them at most.
 SAMPLES, MOST_SECONDS = 100_000, 300
-# What recovery and bisection may take beyond what is planned, so long a pod lives longer.
+# fio sends a rate as long as fewer requests than its queue holds wait for their answers. That of the ramp carries the highest rate with answers of
+# twice the highest critical latency, so that what falls short is the volume; so many requests, and bytes of theirs in memory, it takes at most.
+CARRIED, DEEPEST, BUFFERS = 0.02, 1024, 256 * 2**20
+# What recovery may take beyond what is planned, so long a pod lives longer.
 MORE_SECONDS = 3600
 # Rounds that a verdict on numbers needs, of which the worst counts.
 LEAST_ROUNDS = 3
 # Bytes a second that an estimate takes for filling a file, and the share of a volume that a file may take.
 FILL_RATE, SHARE = 100e6, 0.8
+# The profiles whose numbers decide, for which a file must be larger than a cache, and a volume that has room for it beside its filesystem's own.
+SIZED, ROOMY = ("load", "stress"), "30Gi"
 # Seconds for making a volume, the test of its function, and its deletion.
 FUNCTION_SECONDS = 10
 LEAST_FILE = 16 * 2**20
@@ -52,9 +58,10 @@ def plan(profile: str, settings: Dict[str, Any]) -> dict:
     """Return {classes: {name: declared}, steps: [step], disk: {jobs, file, seconds} or {}, missing: [sentence], engine, function_only, bytes, seconds}.
 
     `settings`: engine (auto, fio, kbench), live, default_class ("" while the cluster was not asked), and the role's storage_*.
-    A step is one volume: {name, object, class, node, size, file, engine, mode, jobs: [job], spare, fill_rate, seconds, beside}; a job is {name, job, round,
-    rw, block_size, queue_depth, seconds, ramp, rate: {read, write} or {}, read_share}. In a stress run jobs and spare (those of bisection) are what
-    stress_plan takes; each is run when it is chosen, in all volumes of its class, which are there for `beside` seconds more. PlanError on a bad setting.
+    A step is one volume: {name, object, class, node, size, file, least, larger, engine, mode, jobs: [job], spare, fill_rate, seconds, beside}; a job is
+    {name, job, round, rw, block_size, queue_depth, seconds, ramp, rate: {read, write} or {}, read_share}. `least` and `larger` are what storage_doubt.small
+    takes. In a stress run jobs and spare (those of bisection) are what stress_plan takes; each is run when it is chosen, in all volumes of its class,
+    which are there for `beside` seconds more. PlanError on a bad setting.
     """
     engine = "fio" if settings["engine"] == "auto" else settings["engine"]
     load = time_scale.shortened(_load(profile, settings), settings.get("time_scale", 1), DURATIONS)
@@ -82,11 +89,12 @@ def plan(profile: str, settings: Dict[str, Any]) -> dict:
         "steps": steps,
         "disk": disk,
         "inputs": [_input(one) for one in declared],
-        "missing": _missing(declared, {**settings, "load": load, "profile": profile}, engine),
+        "missing": _missing(declared, {**settings, "load": load, "profile": profile}, engine) + _small(steps),
         "engine": engine,
         "scale": settings.get("time_scale", 1),
         "function_only": not declared,
-        "bytes": max(step["size"] for step in steps),
+        # Of what is there at once.
+        "bytes": max(sum(one["size"] for one in steps if one["class"] == step["class"]) if step["beside"] else step["size"] for step in steps),
         "seconds": sum(step["seconds"] for step in steps) + disk.get("seconds", 0) * len(nodes),
     }
 
@@ -178,6 +186,9 @@ def _step(declared: dict, node: str, number: int, profile: str, settings: Dict[s
     fill_rate = round(declared["required_iops"] * declared["block_size"]) if jobs and settings["live"] else 0
     precondition = 0 if settings["live"] or kbench or not jobs else load["precondition"]
     filling = size / (fill_rate or FILL_RATE) if jobs else 0
+    spare = [] if kbench or not settings["measured"] else _ramp(declared, load, settings)[1]
+    least = storage_doubt.LARGE if jobs and profile in SIZED else 0
+    refining = stress_plan.refining(jobs, spare, lambda job: job["seconds"] + job["ramp"])
     return {
         "name": f"{declared['name'] or 'default'}-{number}",
         "object": f"volume-{number}",
@@ -185,14 +196,28 @@ def _step(declared: dict, node: str, number: int, profile: str, settings: Dict[s
         "node": node,
         "size": declared["size"],
         "file": size,
+        "least": least,
+        "larger": _larger(declared, load, profile, least),
         "engine": settings["engine"],
         "mode": mode,
         "jobs": jobs,
-        "spare": [] if kbench or not settings["measured"] else _ramp(declared, load, settings)[1],
+        "spare": spare,
         "fill_rate": fill_rate,
         "precondition": precondition,
-        "seconds": round(FUNCTION_SECONDS + filling + precondition + sum(job["seconds"] + job["ramp"] for job in jobs)),
+        "seconds": round(FUNCTION_SECONDS + filling + precondition + sum(job["seconds"] + job["ramp"] for job in jobs) + refining),
     }
+
+
+def _larger(declared: dict, load: dict, profile: str, least: int) -> str:
+    """Return what to write for a test file of so many bytes, "" where the settings allow one."""
+    wanted = [f"size: {ROOMY} for {declared['name']} in storage_classes"] if int(declared["size"] * SHARE) < least else []
+    return " and ".join(wanted + ([f"file: {least // 2**30}Gi in storage_load.{profile}"] if load["file"] < least else []))
+
+
+def _small(steps: List[dict]) -> List[str]:
+    """Return in sentences which classes have a test file that a cache may hold; the memory of the nodes is not known yet."""
+    found = {step["class"]: storage_doubt.small(step, step["file"], None) for step in steps}
+    return [f"{name}: its read and write numbers stay open: {why}" for name, why in found.items() if why]
 
 
 def _jobs(declared: dict, load: dict, settings: Dict[str, Any]) -> List[dict]:
@@ -238,8 +263,15 @@ def _ramp(declared: dict, load: dict, settings: Dict[str, Any]) -> Tuple[List[di
     # A volume cannot be measured in less time than its samples take, unless the run says that it proves nothing.
     samples = SAMPLES if settings.get("time_scale", 1) == 1 else 0
     # fio ends at the first request that fails, so that nothing has to be tried first.
-    ramp, spare = stress_plan.ramp(made, load["stress"], settings, min(samples, required * MOST_SECONDS), probed=False)
-    return jobs(ramp), jobs(spare)
+    ramp, spare = (jobs(part) for part in stress_plan.ramp(made, load["stress"], settings, min(samples, required * MOST_SECONDS), probed=False))
+    depth = _depth(declared, max(sum(one["rate"].values()) for one in ramp + spare))
+    return [{**one, "queue_depth": depth} for one in ramp], [{**one, "queue_depth": depth} for one in spare]
+
+
+def _depth(declared: dict, rate: float) -> int:
+    """Return how many requests may wait in the ramp: as declared, or what its highest rate takes."""
+    most = min(DEEPEST, BUFFERS // declared["block_size"])
+    return max(declared["queue_depth"], min(most, math.ceil(rate * CARRIED)))
 
 
 def _disk(load: dict, size: int, settings: Dict[str, Any]) -> dict:
@@ -251,8 +283,9 @@ def _disk(load: dict, size: int, settings: Dict[str, Any]) -> dict:
 
 
 def _split(rate: float, share: float) -> dict:
-    """Return requests a second by direction; a direction without any is left out."""
-    parts = {"read": round(rate * share), "write": round(rate * (1 - share))}
+    """Return requests a second by direction, together no less than the rate; a direction without any is left out."""
+    whole = stress_plan.rate_of(rate, 1)
+    parts = {"read": round(whole * share), "write": whole - round(whole * share)}
     return {name: value for name, value in parts.items() if value}
 
 

@@ -20,7 +20,7 @@ from .storage_kbench import KBENCH
 from .storage_plan import quantity
 
 POD = "fio"
-PAUSE = 0.5
+PAUSE = 0.25
 # How much a volume grows: the least that every provider can add.
 GROWTH = 2**30
 # What fio says when it read back something else than it wrote.

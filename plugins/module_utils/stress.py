@@ -17,7 +17,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import stress_pl
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import effective, own_settings
 from ansible_collections.kubeproof.certify.plugins.module_utils.human import human
 from ansible_collections.kubeproof.certify.plugins.module_utils.question import Question
-from ansible_collections.kubeproof.certify.plugins.module_utils.stress_health import unread, worsened
+from ansible_collections.kubeproof.certify.plugins.module_utils.stress_health import blind, hindrance, replaced, unread, worsened
 
 # scale.md: achieved/offered; design.md: the error ratio at which a run is aborted.
 HELD = 0.99
@@ -32,7 +32,8 @@ def facts(layer: str, plan: dict, views: Dict[str, dict], known: Any) -> dict:
     """Return {unit, expected, closed, steps, headroom?, broke?, recovery?, hysteresis, most, said, missing, next}.
 
     `plan`: the layer's, with steps, spare and stress {expected, unit, closed, scale}. `views` {step: {offered, achieved, seconds, p99?, errors?,
-    limited (why the generator was what limited), short? (what had too few samples, beside what decides), document (the layer's facts, of this step
+    limited (why the generator was what limited), stopped? (what broke a step whose load stopped by itself), full? (why a rate that fell short was not
+    the layer's fault), short? (what had too few samples, beside what decides), document (the layer's facts, of this step
     alone), wanted (ids of the checks that must have an answer)}}. `known`: checks, settings (those of the judge), health (before the ramp),
     runs [{name, began, ended, error, stop, health}].
     """
@@ -43,19 +44,22 @@ def facts(layer: str, plan: dict, views: Dict[str, dict], known: Any) -> dict:
     looks = _looks(_map(known.get("health")), list(runs.values()))
     rows = [_row(step, _map(views.get(step["name"])), runs[step["name"]], judge, looks[step["name"]]) for step in stress_plan.planned(plan, list(runs))]
     rows.sort(key=lambda row: row["began"])
+    anew = _replaced(rows)
     found: Dict[str, Any] = {name: about[name] for name in ("unit", "expected", "closed")}
     for row in rows:
         row["offered"] = row["offered"] or 0
-    tried, rows = rows, [row for row in rows if row["phase"] != stress_plan.PROBE]
+    upcoming = stress_plan.following(plan, rows, judge.limit(f"{layer}_recovered") * about["scale"])
+    hindered = _hindered(plan, upcoming, looks)
+    rows = [row for row in rows if row["phase"] != stress_plan.PROBE]
     found["steps"] = [{key: row[key] for key in SHOWN if row.get(key) is not None or key == "held"} for row in rows]
     found["missing"] = {}
-    _headroom(found, rows, about)
-    _recovery(found, rows)
+    _headroom(found, rows, about, hindered)
+    _recovery(found, rows, hindered)
     found["hysteresis"] = _hysteresis(rows)
     rates = [row["achieved"] for row in rows if row.get("achieved") is not None]
     found.update({"most": max(rates)} if rates else {})
-    found["said"] = _said(found, rows, about) + _short(rows)
-    found["next"] = stress_plan.following(plan, tried, judge.limit(f"{layer}_recovered") * about["scale"])
+    found["said"] = _said(found, rows, about, hindered) + _short(rows) + anew + _unwatched(plan, _map(known.get("health")))
+    found["next"] = None if hindered else upcoming
     return found
 
 
@@ -109,13 +113,24 @@ def _broken_by(finding: dict, check: dict) -> dict:
 
 
 def _looks(first: dict, runs: List[dict]) -> Dict[str, tuple]:
-    """Return {step: (the first look at the health, the last that could be had before it)}."""
+    """Return {step: (the first look at the health, the last that could be had before it)}; under "" what is known before the step that comes next."""
     found, last = {}, first
     for run in sorted(runs, key=lambda one: one["began"]):
         found[run["name"]] = (first, last)
         seen = _map(run.get("health"))
-        last = seen if seen and not seen.get("error") else last
-    return found
+        last = seen if seen and not blind(seen) else last
+    return {**found, "": (first, last)}
+
+
+def _hindered(plan: dict, step: Optional[dict], looks: Dict[str, tuple]) -> str:
+    """Return why the step that would be next may not be run, or "". One that is tried first is tried only where all of it could follow."""
+    if not step:
+        return ""
+    first, last = looks[""]
+    if len(looks) == 1 and blind(first):
+        return f"the health could not be read: {blind(first)}"
+    whole = stress_plan.planned(plan, [step["whole"]]) if "whole" in step else []
+    return hindrance(last, sum(one.get("bytes", 0) for one in [step, *whole]))
 
 
 # One step -------------------------------------------------------------------------------------------------------------------
@@ -134,8 +149,11 @@ def _judged(step: dict, view: dict, run: dict, judge: _Judge, looks: tuple) -> d
     row.update(began=run["began"], ended=run["ended"], health=_map(run.get("health")))
     worse, stop = worsened(*looks, row["health"])
     row["stop"] = stop or run.get("stop") or ""
+    row["replaced"] = replaced(looks[1], row["health"])
     if run.get("aborted"):
         return dict(row, **_failed({"title": "The step was stopped", "value": run["error"]}))
+    if view.get("stopped"):
+        return dict(row, **_failed(view["stopped"]))
     if worse:
         return dict(row, **_failed({"title": worse}))
     blind = run.get("error") or unread(looks[1], row["health"])
@@ -158,7 +176,8 @@ def _judged(step: dict, view: dict, run: dict, judge: _Judge, looks: tuple) -> d
         why = why or "the rate that was achieved is not known"
     elif broke is None and row["achieved"] < HELD * row["offered"]:
         # That is decided whatever else is not known.
-        broke = {"title": "Achieved of offered", "value": row["achieved"] / row["offered"], "unit": "ratio", "bound": f">= {HELD}"}
+        share = {"title": "Achieved of offered", "value": row["achieved"] / row["offered"], "unit": "ratio", "bound": f">= {HELD}"}
+        broke, why = (None, view["full"]) if view.get("full") else (share, why)
     if broke:
         return dict(row, **_failed(broke))
     return dict(_open(row, why), few=FEW in why) if why else dict(row, held=True, broke_by="")
@@ -193,14 +212,14 @@ def _at(rows: List[dict], share: Optional[float], held: bool) -> Optional[dict]:
     return next((row for row in _loading(rows) if row["share"] == share and row["held"] is held), None)
 
 
-def _headroom(found: dict, rows: List[dict], about: dict) -> None:
+def _headroom(found: dict, rows: List[dict], about: dict, hindered: str) -> None:
     """Add {headroom: {ratio, rate, share}, broke?}; the ratio is an interval without an upper end where nothing broke."""
     best, bad = _at(rows, stress_plan.held(rows), True), _at(rows, stress_plan.broken(rows), False)
     unknown = next((row for row in _loading(rows) if row["held"] is None), None)
     if bad:
         found["broke"] = {"name": bad["name"], "share": bad["share"], "rate": bad["offered"], **bad["broke"]}
-    if not rows:
-        found["missing"]["headroom"] = "No step of the ramp ran."
+    if not _loading(rows):
+        found["missing"]["headroom"] = f"No load may begin: {hindered}." if hindered else "No step of the ramp ran."
     elif not best and not bad:
         found["missing"]["headroom"] = f"The first step is {unknown['broke_by']}." if unknown else "No step of the ramp ran."
     else:
@@ -211,13 +230,13 @@ def _headroom(found: dict, rows: List[dict], about: dict) -> None:
         found["headroom"] = {"ratio": [ratio, end or None] if open_ or not bad else ratio, "rate": rate, "share": best["share"] if best else 0}
 
 
-def _recovery(found: dict, rows: List[dict]) -> None:
+def _recovery(found: dict, rows: List[dict], hindered: str) -> None:
     """Add {recovery: {seconds, attempts}}: from the end of the ramp to the beginning of the first step that was within critical all the time."""
     tries = [row for row in rows if row["phase"] == stress_plan.RECOVER]
     ramp = [row for row in rows if row["phase"] == stress_plan.RAMP]
     good = next((row for row in tries if row["held"]), None)
     if not tries or not ramp:
-        stop = next((row["stop"] for row in rows if row["stop"]), "")
+        stop = next((row["stop"] for row in rows if row["stop"]), hindered)
         found["missing"]["recovery"] = f"No load may follow: {stop}." if stop else "No step at the rate of recovery ran."
         return
     overload = max(row["ended"] for row in ramp)
@@ -246,7 +265,10 @@ def _percent(row: dict) -> str:
 
 
 def _rate(row: dict, about: dict) -> str:
-    return f"{_percent(row)} ({human(row['offered'], about['unit'])})"
+    # A ramp that would have too few requests begins above what is expected.
+    more = row["offered"] > stress_plan.rate_of(about["expected"], row["share"])
+    share = f"{row['offered'] / about['expected'] * 100:.4g} %" if more else _percent(row)
+    return f"{share} ({human(row['offered'], about['unit'])})"
 
 
 def _short(rows: List[dict]) -> str:
@@ -256,7 +278,19 @@ def _short(rows: List[dict]) -> str:
     return f" Too short for a percentile of {', '.join(few[:3])}{' and others' if few[3:] else ''}: {', '.join(names)}." if names else ""
 
 
-def _said(found: dict, rows: List[dict], about: dict) -> str:
+def _replaced(rows: List[dict]) -> str:
+    """Return in a sentence whose pods were replaced meanwhile, which may be a rollout."""
+    found = [f"{whose} ({row['name']})" for row in rows for whose in row["replaced"]]
+    return f" Pods were replaced by others: {', '.join(found[:3])}{' and others' if found[3:] else ''}." if found else ""
+
+
+def _unwatched(plan: dict, look: dict) -> str:
+    """Return in a sentence that nobody looked at the etcd that the ramp writes to."""
+    writes = any(step.get("bytes") for step in plan["steps"])
+    return " etcd was not watched: the inventory names no host of it." if writes and look and "etcd" not in look and not look.get("error") else ""
+
+
+def _said(found: dict, rows: List[dict], about: dict, hindered: str) -> str:
     """Return the breaking point in one plain sentence."""
     best, bad = _at(rows, stress_plan.held(rows), True), _at(rows, stress_plan.broken(rows), False)
     unknown = next((row for row in _loading(rows) if row["held"] is None), None)
@@ -268,6 +302,6 @@ def _said(found: dict, rows: List[dict], about: dict) -> str:
     elif unknown:
         end = f"{_rate(unknown, about)} is {unknown['broke_by']}"
     else:
-        end = "nothing broke, so it may carry more"
+        end = f"nothing broke, and it was not loaded more: {hindered}" if hindered else "nothing broke, so it may carry more"
     loop = f" ({about['closed']})" if about["closed"] else ""
     return f"{held[0].upper()}{held[1:]}; {end}{loop}."

@@ -78,6 +78,34 @@ def costliest(spare):
     return [step for step in spare if step["share"] in shares]
 
 
+def refining(steps, spare, cost=lambda step: step["seconds"]):
+    """Return how many seconds bisection takes: its longest way between two steps of the ramp, with the probes, and the longest step once more.
+
+    More it is only where that one breaks the second time.
+    """
+    if not spare:
+        return 0
+    times = {}
+    for step in spare:
+        times[step["share"]] = times.get(step["share"], 0) + cost(step)
+
+    def way(low, high):
+        inside = [share for share in times if low < share < high]
+        if not inside or high / low <= RESOLUTION:
+            return 0
+        middle = _middle(inside, low, high)
+        return times[middle] + max(way(low, middle), way(middle, high))
+
+    shares = [RECOVERY, *sorted({step["share"] for step in steps if step.get("phase") == RAMP})]
+    again = max(cost(step) for step in [*steps, *spare] if step.get("phase") in (RAMP, BISECT))
+    return max(way(low, high) for low, high in zip(shares, shares[1:])) + again
+
+
+def _middle(shares, low, high):
+    """Return the one of some shares that is nearest to the middle between two."""
+    return min(shares, key=lambda share: abs(2 * share - low - high))
+
+
 def rate_of(expected, share):
     """Return the rate to offer: rounded up, since a share that is to be proven must be reached."""
     return max(1, math.ceil(round(expected * share, 6)))
@@ -165,9 +193,9 @@ def _refined(plan, rows, ran):
         return None
     low, high = held(rows), broken(rows)
     inside = [step for step in plan["spare"] if (low or RECOVERY) < step["share"] < (high or 0)]
-    between = [step for step in inside if step["phase"] == BISECT and step["name"] not in ran]
+    between = {step["share"]: step for step in inside if step["phase"] == BISECT and step["name"] not in ran}
     if between and high / (low or RECOVERY) > RESOLUTION:
-        return _probe(plan, min(between, key=lambda step: abs(2 * step["share"] - (low or RECOVERY) - high)), ran)
+        return _probe(plan, between[_middle(between, low or RECOVERY, high)], ran)
     name = f"{AGAIN}-{round(low * 100)}"
     return next(iter(planned(plan, [name])), None) if low and name not in ran else None
 

@@ -10,6 +10,7 @@ import math
 import threading
 
 from . import bounds, web
+from .stop import Stop
 
 MISSES = 3
 CHUNK = 256 * 1024
@@ -70,7 +71,7 @@ class Watch:
 
     def __init__(self, rules, interval=1.0):
         self.interval, self.reason = interval, None
-        self.stopping = threading.Event()
+        self.stopping = Stop()
         self.sources = _sources(rules)
 
     def __enter__(self):

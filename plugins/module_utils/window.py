@@ -129,18 +129,25 @@ def observe(endpoint, requests, keep=False, fresh=False):
         moment, start, families, body = window_prometheus.observe(endpoint, requests, keep, fresh)
     else:
         moment = time.time()
-        families, body = scrape(endpoint, {wanted["name"] for wanted in requests} | {START_TIME}, keep)
-        start = _start(families.get(START_TIME))
-    scene = {"time": moment, "start": start, "families": {}}
-    for wanted in requests:
-        if wanted["name"] in families:
-            scene["families"][wanted["as"]] = _chosen(families[wanted["name"]], wanted)
-    return scene, body
+        families, body = scrape(endpoint, names_of(requests), keep)
+        start = start_of(families)
+    return scene_of(moment, start, families, requests), body
 
 
-def _start(family):
+def names_of(requests):
+    """Return the names of the families to read."""
+    return {wanted["name"] for wanted in requests} | {START_TIME}
+
+
+def scene_of(moment, start, families, requests):
+    """Return the scene of what one scrape said."""
+    chosen = {wanted["as"]: _chosen(families[wanted["name"]], wanted) for wanted in requests if wanted["name"] in families}
+    return {"time": moment, "start": start, "families": chosen}
+
+
+def start_of(families):
     """Return the start time of the process, None when it is not exposed once."""
-    values = [series.value for series in family.series.values()] if family else []
+    values = [series.value for series in families[START_TIME].series.values()] if START_TIME in families else []
     return values[0] if len(values) == 1 and values[0] is not None and math.isfinite(values[0]) else None
 
 
@@ -176,6 +183,8 @@ def load(data):
     """Return the scene of JSON data that `dump` made; WindowError when it is something else."""
     try:
         scene = {"time": float(data["time"]), "start": None if data["start"] is None else float(data["start"]), "families": {}}
+        if not all(math.isfinite(moment) for moment in (scene["time"], scene["start"] or 0)):
+            raise ValueError("a time without an end")
         for fact, content in data["families"].items():
             family = scene["families"][fact] = openmetrics.Family(content["type"])
             for item in content["series"]:
@@ -362,7 +371,7 @@ def open_window(endpoints, requests, keep=False):
 
 
 def close_window(document, endpoints, requests, keep=False):
-    """Scrape again and return ({name: facts}, {name: why it failed}, {name: gzip of the body}); WindowError on another window."""
+    """Scrape again and return ({name: facts}, {name: why it failed}, {name: gzip of the body}, {name: seconds between both}); WindowError on another window."""
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise WindowError("it is not a window that metrics_window wrote: open it again.")
     if document.get("requests") != requests:
@@ -380,7 +389,7 @@ def close_window(document, endpoints, requests, keep=False):
     for name in sorted(set(opened) | set(missed)):
         if name not in endpoints:
             failed[name] = "It is in the window, but was not read when it was closed: close the window with the same endpoints."
-    return facts, failed, bodies
+    return facts, failed, bodies, {name: scenes[name]["time"] - opened[name]["time"] for name in facts}
 
 
 def _observe_all(endpoints, requests, keep, fresh=False):

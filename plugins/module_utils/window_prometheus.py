@@ -44,18 +44,24 @@ def observe(stored, requests, keep=False, fresh=False):
     """
     try:
         moment, start = _scrape(stored, _now(stored) if fresh else None)
-        answers, families = {}, {}
+        answers, families, kinds = {}, {}, {}
         for name in sorted({wanted["name"] for wanted in requests}):
             found = _series(stored, name, moment)
             if found:
-                answers[name] = found
-                families[name] = family(name, _kind(stored, name, found), found)
+                answers[name], kinds[name] = found, _kind(stored, name, found)
+                families[name] = family(name, kinds[name], found)
     except PrometheusError as error:
         raise HttpError(str(error)) from error
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise HttpError(f"{stored.url} does not answer as Prometheus does ({error!r}). Correct the URL; the path ends before /api/v1.") from error
-    body = gzip.compress(json.dumps({"time": moment, "answers": answers}).encode(), mtime=0) if keep else None
+    body = gzip.compress(json.dumps({"time": moment, "start": start, "kinds": kinds, "answers": answers}).encode(), mtime=0) if keep else None
     return moment, start, families, body
+
+
+def kept(text):
+    """Return (start of the process, {name: Family}) of what `observe` kept."""
+    document = json.loads(text)
+    return document["start"], {name: family(name, document["kinds"][name], found) for name, found in document["answers"].items()}
 
 
 def _now(stored):

@@ -10,7 +10,7 @@ module: cluster_info
 short_description: Identify a Kubernetes cluster
 version_added: "0.1.0"
 description:
-  - Reads the UID of the namespace C(kube-system), which is the cluster's identity, and the server's version, and counts its nodes, in three requests.
+  - Reads the UID of the namespace C(kube-system), which is the cluster's identity, and the server's version, and counts its nodes, in four requests.
   - Fails when the UID is not the expected one, so that load never meets the wrong cluster.
 author: kubeproof authors (@kubeproof)
 options:
@@ -52,10 +52,15 @@ kubernetes:
   type: str
   sample: v1.36.3
 nodes:
-  description: How many nodes it has.
+  description: How many nodes it has, without hollow ones of a run.
   returned: success
   type: int
   sample: 3
+dns_pods:
+  description: How many pods of CoreDNS there are in kube-system, or of what serves DNS in its place, by the usual labels.
+  returned: with O(configuration), when they can be listed
+  type: int
+  sample: 2
 configuration:
   description: What of the configuration can be read cheaply, name to value. What cannot be read is left out.
   returned: with O(configuration)
@@ -66,9 +71,12 @@ configuration:
 import contextlib
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, fingerprint
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, fingerprint, owned
 
 TIMEOUT = 10.0
+NODES = "/api/v1/nodes"
+# Of kubeadm and Kubespray, and of CoreDNS's own chart; a cache on the nodes has another.
+DNS_PODS = "k8s-app in (kube-dns,coredns)"
 
 
 def identify(path):
@@ -79,9 +87,11 @@ def identify(path):
     if not uid or not version:
         raise cluster.ClusterError("the server's answer has no UID or no version")
     # One object and the number of those that remain: 5,000 nodes would be 50 MB.
-    page = server.get("/api/v1/nodes", limit=1)
+    page = server.get(NODES, limit=1)
     nodes = len(page.get("items") or ()) + (page.get("metadata", {}).get("remainingItemCount") or 0)
-    return {"uid": uid, "kubernetes": version, "nodes": nodes}
+    # A selection has no number of those that remain. There are none but after a scale.yml that was killed.
+    hollow = sum(owned.RUN_LABEL in (item["metadata"].get("labels") or {}) for item in server.items(NODES, labelSelector=owned.RUN_LABEL))
+    return {"uid": uid, "kubernetes": version, "nodes": nodes - hollow}
 
 
 def configuration(path):
@@ -89,11 +99,19 @@ def configuration(path):
     server, found = cluster.Cluster(path, timeout=TIMEOUT), {}
     with contextlib.suppress(cluster.ClusterError, ValueError):
         # A line for each node, not the whole object.
-        found.update(fingerprint.of_nodes(server.table("/api/v1/nodes")))
+        found.update(fingerprint.of_nodes(server.table(NODES, labelSelector=f"!{owned.RUN_LABEL}")))
     with contextlib.suppress(cluster.ClusterError):
         query = {"labelSelector": "component in (kube-apiserver,etcd)"}
         found.update(fingerprint.of_components(server.items("/api/v1/namespaces/kube-system/pods", **query)))
     return found
+
+
+def dns_pods(path):
+    """Return {dns_pods}, {} where they cannot be listed."""
+    with contextlib.suppress(cluster.ClusterError):
+        found = cluster.Cluster(path, timeout=TIMEOUT).items("/api/v1/namespaces/kube-system/pods", labelSelector=DNS_PODS)
+        return {"dns_pods": sum(1 for dummy in found)}
+    return {}
 
 
 def main():
@@ -118,7 +136,7 @@ def main():
             "This is another cluster: correct certify_kubeconfig or the UID."
         )
     if module.params["configuration"]:
-        found["configuration"] = configuration(path)
+        found.update(configuration=configuration(path), **dns_pods(path))
     module.exit_json(changed=False, **found)
 
 

@@ -11,8 +11,9 @@ short_description: Compare two runs of a cluster, and show the trends over all
 version_added: "0.1.0"
 description:
   - For each check the change, whether it is beyond noise, and how that is known; what became worse is a regression.
-  - Settings that changed between the two runs are listed beside. One is what a change can be attributed to, several are not.
-  - A directory that is damaged, or of another cluster, is named and skipped.
+  - Settings that changed between the two runs are listed beside, and what else is different, such as versions and flags.
+    One setting is what a change can be attributed to where nothing else changed, several are not.
+  - A directory that is damaged, or of another cluster, is named and skipped. The two runs that are compared have to be as they were sealed.
   - Writes C(comparison.json) beside the certificate of the newer run, and C(.history.json) beside the runs, which may be deleted at any time.
   - Measures nothing. Runs on the controller.
 author: kubeproof authors (@kubeproof)
@@ -28,6 +29,11 @@ options:
     description:
       - The older run, the baseline. Without it, the newest before O(after) that has its profile, its time scale and all of its layers.
       - Runs in between that have not are named with the reason.
+    type: str
+  uid:
+    description:
+      - The cluster that is meant, the UID of its namespace kube-system. A run of another one in O(after) is refused.
+      - Without it, the cluster is that of O(after). Where more runs are of others, RV(text) says so first.
     type: str
   regression:
     description: Whether a regression is a finding with the result CONDITIONAL (V(warn)) or FAIL (V(fail)).
@@ -58,11 +64,15 @@ text:
   returned: success
   type: str
 comparison:
-  description: The comparison, or null where there is only one run.
+  description:
+    - The comparison, or null where there is only one run.
+    - Its C(unmeasured) are layers that the run before did not measure, its C(unmeasured_checks) further checks.
   returned: success
   type: dict
 findings:
-  description: The regressions as findings of the layer C(regression), or one that says there is none; empty where nothing was compared.
+  description:
+    - The regressions as findings of the layer C(regression), or one that says there is none; empty where nothing was compared.
+    - One more, C(regression_measured), is C(INCONCLUSIVE) where the run before did not measure all.
   returned: success
   type: list
   elements: dict
@@ -71,7 +81,7 @@ regressions:
   returned: success
   type: int
   sample: 0
-skipped:
+skipped_directories:
   description: Directories that were skipped, each with C(path) and C(reason).
   returned: success
   type: list
@@ -101,13 +111,14 @@ def main():
             "results": {"type": "path", "required": True},
             "after": {"type": "str"},
             "before": {"type": "str"},
+            "uid": {"type": "str"},
             "regression": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
         },
         supports_check_mode=True,
     )
     given = module.params
     try:
-        made = report(given["results"], given["after"], given["before"], not module.check_mode)
+        made = report(given["results"], given["after"], given["before"], not module.check_mode, given["uid"])
         comparison = made["comparison"]
         findings = regressions(comparison, given["regression"], os.path.basename(os.path.normpath(given["results"]))) if comparison else []
         if not module.check_mode:
@@ -115,7 +126,8 @@ def main():
     except (DataFileError, HistoryError) as error:
         module.fail_json(msg=str(error))
     worse = sum(row["regression"] for row in comparison["rows"]) if comparison else 0
-    told = {key: made[key] for key in ("text", "skipped", "passed_over")}
+    # A result with the key `skipped` is that of a task that was skipped.
+    told = {"text": made["text"], "skipped_directories": made["skipped"], "passed_over": made["passed_over"]}
     module.exit_json(changed=not module.check_mode, comparison=comparison, findings=findings, regressions=worse, **told)
 
 

@@ -49,11 +49,15 @@ options:
     type: bool
     default: true
   tls_needed:
-    description: Whether a Gateway without a listener for HTTPS stands in the way. Otherwise it is measured without TLS.
+    description:
+      - Whether a Gateway without a listener for HTTPS stands in the way. Otherwise it is measured without TLS.
+      - With an IngressClass, whether the certificate is none of the run, so that O(host) must name what it is for.
     type: bool
     default: false
   host:
-    description: The host name of our backend. Empty for one of the run, below what a listener of the Gateway is for.
+    description:
+      - The host name of our backend. Empty for one of the run, below what a listener of the Gateway is for.
+      - A listener for HTTPS without a hostname, and O(tls_needed), need one, for which the certificate is.
     type: str
     default: ""
   run_id:
@@ -240,6 +244,8 @@ class Look:
             self.facts["kind"] = "URL"
             return {"via": "ingress_url", "addresses": given["addresses"] if given else []}
         gateway, taken = self.controller()
+        if options["tls"] and options["tls_needed"] and not gateway and not options["host"]:
+            raise ingress_path.PathError(f"With ingress_tls own or default the certificate is not of this run. {ingress_gateway.NAME_HOST}")
         self.facts.update(kind="HTTPRoute" if gateway else "Ingress", host=taken["host"] if gateway else options["host"] or self.default_host())
         try:
             seen = self.by_gateway(gateway, taken) if gateway else self.by_service()

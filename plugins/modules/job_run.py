@@ -13,7 +13,7 @@ description:
   - Runs a command in one or many pods of an Indexed Job, with a deadline, and brings back what it wrote, whole or not at all. The twin of
     M(kubeproof.certify.tool_run) for load that one machine cannot make, or that must come from inside the cluster.
   - Every pod must end well. One that is evicted, killed for memory, deleted or on a lost node, and one whose tool ends with another exit code than 0,
-    fails the run with the pod, the node and the reason. It is never a smaller result.
+    (O(success_codes)) fails the run with the pod, the node and the reason. It is never a smaller result.
   - Standard output, standard error and every file in C(/kubeproof/results) are read over WebSocket and compared with the size and the SHA-256 that
     the pod computed. Memory does not grow with their size.
   - Everything that was created is deleted in every case, also after C(SIGTERM), C(SIGINT) and C(SIGHUP), and the deletion is verified. What a killed
@@ -114,6 +114,13 @@ options:
     type: str
     choices: [restricted, baseline]
     default: restricted
+  success_codes:
+    description:
+      - Exit codes with which the tool ended well. Those of the pods are in RV(pods), and say which of them ended how.
+      - C(k6) ends with 99 when it stopped by itself, and what it measured until then counts.
+    type: list
+    elements: int
+    default: [0]
   parser:
     description:
       - The parser that turns results into facts, such as V(k6) or V(fio). Without it there are no facts.
@@ -243,7 +250,8 @@ import shlex
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, job_results, job_spec, job_stop, parsers
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, evidence, job_results, job_spec, job_stop, parsers
+from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError
 from ansible_collections.kubeproof.certify.plugins.module_utils.job_runner import Runner
 from ansible_collections.kubeproof.certify.plugins.module_utils.parsers.common import ParseError
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import OUTPUT_LIMIT
@@ -260,6 +268,7 @@ SPEC = {
     "timeout": {"type": "float", "required": True},
     "start_together": {"type": "bool", "default": True},
     "security": {"type": "str", "choices": ["restricted", "baseline"], "default": "restricted"},
+    "success_codes": {"type": "list", "elements": "int", "default": [0]},
     "parser": {"type": "str"},
     "result": {"type": "str"},
     "raw": {"type": "path"},
@@ -296,17 +305,26 @@ def facts_of(options, directories, scratch):
         if os.path.getsize(path) > OUTPUT_LIMIT:
             raise ParseError(f"it is longer than {OUTPUT_LIMIT} bytes.")
         with open(path, encoding="utf-8", errors="replace") as stream:
-            return parsers.parse(options["parser"], stream.read())
+            return kept(options, [path], parsers.parse(options["parser"], stream.read()))
     # A parser of files reads one file of each generator in one directory.
-    together = os.path.join(scratch, "together")
+    together, paths = os.path.join(scratch, "together"), []
     os.mkdir(together)
-    for index, directory in directories.items():
+    # By their index, not as they ended: so are they called, and so are they read again.
+    for index, directory in sorted(directories.items()):
         path = os.path.join(directory, options["result"])
         missing = parsers.absent(path)
         if missing:
             raise ParseError(f"the tool ended well in the pod with index {index}, but did not write it: {missing}")
         os.symlink(path, os.path.join(together, f"{index}-{options['result']}"))
-    return parsers.parse_path(options["parser"], together)
+        paths.append(path)
+    return kept(options, paths, parsers.parse_path(options["parser"], together))
+
+
+def kept(options, paths, facts):
+    """Return the facts; beside raw output that is kept is said what read it."""
+    if options["raw"]:
+        evidence.keep(options["raw"], options["parser"], paths)
+    return facts
 
 
 def execute(runner, scratch):
@@ -325,6 +343,8 @@ def execute(runner, scratch):
         directories = {runner.states[name].index: directory for name, directory in runner.collected.items()}
         try:
             result["facts"] = facts_of(options, directories, scratch)
+        except DataFileError as error:
+            reason = str(error)
         except ParseError as error:
             reason = f"Cannot read the {'result' if options['result'] else 'output'} of {runner.tool}: {error}"
     return result, reason
@@ -346,7 +366,8 @@ def main():
         server = cluster.Cluster(options["kubeconfig"])
     except cluster.ClusterError as error:
         module.fail_json(msg=f"The cluster cannot be reached: {error}.", **result)
-    with tempfile.TemporaryDirectory(dir=module.tmpdir) as scratch:
+    # Not the module's own directory: in Ansible's process nothing would take that away.
+    with tempfile.TemporaryDirectory(prefix="kubeproof-") as scratch:
         runner = Runner(server, options, os.path.abspath(options["raw"] or scratch))
         outcome, reason = execute(runner, scratch)
     result.update(outcome, changed=bool(runner.created))

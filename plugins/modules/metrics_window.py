@@ -257,7 +257,7 @@ def main():
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     options = module.params
     path, keep = options["path"], bool(options["raw"])
-    facts = {}
+    facts, seconds = {}, {}
     try:
         requests = requests_of(options["families"])
         endpoints, unusable = endpoints_of(options["endpoints"], options["tokens"])
@@ -266,7 +266,7 @@ def main():
             failed.update(unusable)
             files.write_json(path, document)
         else:
-            facts, failed, bodies = window.close_window(files.read_json(path), endpoints, requests, keep)
+            facts, failed, bodies, seconds = window.close_window(files.read_json(path), endpoints, requests, keep)
             failed.update(unusable)
     except files.DataFileError as error:
         module.fail_json(msg=f"{error} The window has to be opened before it is closed." if options["state"] == "close" else str(error))
@@ -279,6 +279,9 @@ def main():
         result["facts"] = facts
     if keep:
         result["raw"] = {name: base64.b64encode(body).decode() for name, body in bodies.items()}
+    if keep and options["state"] == "close":
+        # By which whoever verifies the run computes it again from what is kept.
+        result["window"] = {"requests": requests, "seconds": seconds}
     if failed and not (set(endpoints) - set(failed)):
         reasons = " ".join(f"{name}: {reason}" for name, reason in sorted(failed.items()))
         module.fail_json(msg=f"No endpoint could be read. {reasons}", **result)

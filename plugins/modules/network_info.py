@@ -59,12 +59,13 @@ EXAMPLES = r"""
 RETURN = r"""
 layout:
   description:
-    - C(taking_part) the names of the nodes that take part, C(zone_of) their zones, C(left_out) the reason of each that should and cannot, C(zones) how
-      many there are, C(possible) pairs of nodes in one zone and of any two, C(sampled) of how many nodes they are a sample or 0.
+    - C(taking_part) the names of the nodes that take part, C(nodes) of how many that could, C(zone_of) their zones, C(left_out) the reason of each that
+      should and cannot, C(zones) how many there are, C(possible) pairs of nodes in one zone and of any two, C(sampled) of how many nodes they are a
+      sample or 0.
     - C(pairs) as C(name), C(kind) (nodes, zones, same), C(from), C(to), and whether it is C(measured).
   returned: success
   type: dict
-  sample: {taking_part: [worker1, worker2], left_out: {}, zones: 0, sampled: 0}
+  sample: {taking_part: [worker1, worker2], left_out: {}, zones: 0, nodes: 2, sampled: 0}
 facts:
   description: What was found.
   returned: success

@@ -12,7 +12,7 @@ version_added: "0.1.0"
 description:
   - The parts of a reboot that the API server knows. The reboot itself is the caller's, between O(state=drained) and O(state=ready).
   - O(state=drained) refuses a node whose loss the cluster would not survive, cordons the node, and evicts its pods within their PodDisruptionBudgets.
-    Nothing is deleted. Pods of DaemonSets and of files stay.
+    Nothing is deleted. Pods of DaemonSets and of files stay. Those that came until the cordon are evicted as well, and refused by the same rules.
   - O(state=ready) waits until the node is Ready with another boot id than O(before) has.
   - O(state=schedulable) takes away a cordon of O(run_id) and no other, looks whether it is gone, and waits until what ran on the node is ready again.
   - Runs on the controller.
@@ -35,11 +35,27 @@ options:
     description: Identifier of the run, or V(*) for every run with O(state=schedulable).
     type: str
     required: true
-  etcd_hosts:
-    description: Hosts of etcd. One of them is refused unless its members are pods that can be seen.
+  etcd_members:
+    description:
+      - The members of every etcd cluster that the inventory knows. The node of one of them, told by boot id, name or address, is refused unless members
+        are pods that can be seen, of which a quorum stays.
     type: list
-    elements: str
+    elements: dict
     default: []
+    suboptions:
+      cluster:
+        description: Name of its etcd cluster.
+        type: str
+        required: true
+      name:
+        description: Name of its host in the inventory.
+        type: str
+      address:
+        description: Address of its host, or its client URL.
+        type: str
+      boot_id:
+        description: What its host says of its boot, empty where it said nothing. To be left out only where no host is known.
+        type: str
   delete_emptydir:
     description: Evict pods that have an emptyDir too, whose files are lost.
     type: bool
@@ -119,17 +135,20 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, node_reboot, owned
 
 NODES = "/api/v1/nodes"
+PODS = "/api/v1/pods"
 SYSTEM = "/api/v1/namespaces/kube-system/pods"
 PATCH = "application/strategic-merge-patch+json"
 PAUSE = 0.5
-# An eviction that a PodDisruptionBudget does not allow now may be allowed later.
-AGAIN = 429
+GONE = 404
+# An eviction that a PodDisruptionBudget does not allow now may be allowed later; one that met a change of the pod, or another pod of its name, is asked anew.
+AGAIN = (429, 409)
+MEMBER = {"cluster": {"type": "str", "required": True}, "name": {"type": "str"}, "address": {"type": "str"}, "boot_id": {"type": "str"}}
 SPEC = {
     "kubeconfig": {"type": "path", "required": True},
     "state": {"type": "str", "choices": ["drained", "ready", "schedulable"], "required": True},
     "name": {"type": "str", "default": ""},
     "run_id": {"type": "str", "required": True},
-    "etcd_hosts": {"type": "list", "elements": "str", "default": []},
+    "etcd_members": {"type": "list", "elements": "dict", "default": [], "options": MEMBER},
     "delete_emptydir": {"type": "bool", "default": False},
     "before": {"type": "dict", "default": {}},
     "timeout": {"type": "int", "default": 600},
@@ -148,51 +167,52 @@ def drained(server, options, deadline):
     """Cordon the node, evict its pods and wait until they are gone; return {before, evicted}. Refused says what is in the way."""
     name = options["name"]
     system = [pod for part in ("kube-apiserver", "etcd") for pod in server.items(SYSTEM, labelSelector=f"{node_reboot.COMPONENT}={part}")]
-    reason = node_reboot.refusal(name, list(server.items(NODES)), system, options["etcd_hosts"])
+    reason = node_reboot.refusal(name, list(server.items(NODES)), system, options["etcd_members"])
     if reason:
         raise Refused(f"{name} is not rebooted: {reason}.")
-    everywhere = list(server.items("/api/v1/pods"))
-    here = [pod for pod in everywhere if pod["spec"].get("nodeName") == name]
-    try:
-        pods = node_reboot.leaving(here, options["delete_emptydir"])
-    except ValueError as error:
-        raise Refused(f"{name} is not rebooted: {error}.") from error
+    everywhere = list(server.items(PODS))
+    leaving(options, [pod for pod in everywhere if pod["spec"].get("nodeName") == name])
     before = {"boot_id": node_reboot.boot_id(server.get(f"{NODES}/{name}")), "workloads": node_reboot.wanted(name, everywhere)}
     server.request("PATCH", f"{NODES}/{name}", node_reboot.cordon(options["run_id"]), content_type=PATCH)
-    left, why = {pod["metadata"]["uid"]: pod for pod in pods}, {}
-    while left:
-        for uid, pod in list(left.items()):
-            if evict(server, pod, why):
-                del left[uid]
-        if left and time.monotonic() > deadline:
-            first = next(iter(left.values()))
-            reason = why.get(first["metadata"]["uid"], "it is still ending")
+    evicted, why = set(), {}
+    while True:
+        # What the scheduler chose before it saw the cordon comes a moment later: only a list that is younger ends it.
+        time.sleep(PAUSE)
+        left = leaving(options, server.items(PODS, fieldSelector=f"spec.nodeName={name}"))
+        if not left:
+            return {"before": before, "evicted": len(evicted)}
+        for pod in left:
+            evict(server, pod, why)
+            evicted.add(pod["metadata"]["uid"])
+        if time.monotonic() > deadline:
+            reason = why.get(left[0]["metadata"]["uid"], "it is still ending")
             raise Refused(f"{name} is not rebooted: it could not be drained in {options['timeout']} s, {len(left)} pods are left, such as "
-                          f"{node_reboot.name_of(first)} ({reason}). Raise certify_reboot_timeout.")  # fmt: skip
-        time.sleep(PAUSE if left else 0)
-    return {"before": before, "evicted": len(pods)}
+                          f"{node_reboot.name_of(left[0])} ({reason}). Raise certify_reboot_timeout.")  # fmt: skip
+
+
+def leaving(options, pods):
+    """Return which of the pods of the node have to be evicted; Refused where one would be lost."""
+    try:
+        return node_reboot.leaving(pods, options["delete_emptydir"])
+    except ValueError as error:
+        raise Refused(f"{options['name']} is not rebooted: {error}.") from error
 
 
 def evict(server, pod, why):
-    """Ask for the eviction of a pod unless it is ending; return whether it is gone. `why` {uid: what a budget said}."""
+    """Ask for the eviction of a pod unless it is ending; the next list says whether it is gone. `why` {uid: what a budget said}."""
     namespace, name, uid = (pod["metadata"][key] for key in ("namespace", "name", "uid"))
-    path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+    why.pop(uid, None)
+    if pod["metadata"].get("deletionTimestamp"):
+        return
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}}}  # fmt: skip
     try:
-        now = server.get(path)
-        if now["metadata"]["uid"] != uid:
-            return True
-        if not now["metadata"].get("deletionTimestamp"):
-            body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace},
-                    "deleteOptions": {"preconditions": {"uid": uid}}}  # fmt: skip
-            server.request("POST", f"{path}/eviction", body)
-            why.pop(uid, None)
+        server.request("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", body)
     except cluster.ClusterError as error:
-        if error.status == 404:
-            return True
-        if error.status != AGAIN:
+        if error.status in AGAIN:
+            why[uid] = error.message or "its PodDisruptionBudget does not allow it"
+        elif error.status != GONE:
             raise
-        why[uid] = error.message or "its PodDisruptionBudget does not allow it"
-    return False
 
 
 def ready(server, options, deadline):
@@ -228,7 +248,7 @@ def schedulable(server, options, deadline):
     left = [node["metadata"]["name"] for node in again if node_reboot.cordoned(node) or node_reboot.cordoned_by(node)]
     missing = []
     while options["before"].get("workloads"):
-        missing = node_reboot.missing(options["name"], server.items("/api/v1/pods"), options["before"]["workloads"])
+        missing = node_reboot.missing(options["name"], server.items(PODS), options["before"]["workloads"])
         if not missing or time.monotonic() > deadline:
             break
         time.sleep(2 * PAUSE)

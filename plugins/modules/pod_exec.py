@@ -63,6 +63,11 @@ options:
         description: Seconds after which the tool is ended and the run has failed, in whole seconds.
         type: float
         required: true
+      success_codes:
+        description: Exit codes with which the tool ended well; V(99) is that of a C(k6) that stopped by itself, and what it measured until then counts.
+        type: list
+        elements: int
+        default: [0]
       parser:
         description: The parser that reads standard output, such as V(iperf3) or V(fio), or the file O(runs[].result). Without it there are no facts.
         type: str
@@ -156,6 +161,7 @@ RUN_SPEC = {
     "pod": {"type": "str", "required": True},
     "argv": {"type": "list", "elements": "str", "required": True},
     "timeout": {"type": "float", "required": True},
+    "success_codes": {"type": "list", "elements": "int", "default": [0]},
     "parser": {"type": "str"},
     "result": {"type": "str"},
     "environment": {"type": "dict", "default": {}},

@@ -191,7 +191,7 @@ import json
 import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, files, pod_load, pod_options, pod_watch
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, evidence, files, pod_load, pod_options, pod_rows, pod_watch
 from ansible_collections.kubeproof.certify.plugins.module_utils.pod_options import PodsError
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import caught, signal_name
 
@@ -315,15 +315,14 @@ def measure(server, options, signals):
 def lines(found):
     """Return what was seen of each pod as JSON Lines, compressed.
 
-    `sent` and `due` are in seconds since 1970, the phases in seconds after `due`, which only what waited for a slot has, else after `sent`.
+    `sent` and `due` are in seconds since 1970, the phases in seconds after `due`, which only what waited for a slot has, else after `sent`; `waited` is for
+    how long a pod was waited for that did not get ready, `slot_wait` how long after `due` it was sent. All numbers of pods are made of these lines.
     """
     epoch = time.time() - time.monotonic()
     kept = []
-    for index, pod in enumerate(found.tracker.pods):
-        seen, phases = pod.seen, {phase: round(value, 6) for phase, value in pod.phases().items()}
-        about = {"pod": seen.name, "node": seen.node, "image_was": seen.sort, "pods_made": len(pod.attempts)} if seen else {}
+    for index, (pod, row) in enumerate(zip(found.tracker.pods, pod_rows.rows(found.tracker, found.ended))):
         sent = {key: round(at + epoch, 6) for key, at in (("due", pod.due), ("sent", pod.sent)) if at is not None}
-        kept.append(json.dumps({"index": index, **sent, "accepted": pod.accepted, **about, **phases, **({"reason": pod.why} if pod.why else {})}) + "\n")
+        kept.append(json.dumps({"index": index, **sent, **row, **({"reason": pod.why} if pod.why else {})}) + "\n")
     return gzip.compress("".join(kept).encode())
 
 
@@ -341,7 +340,10 @@ def main():
         with caught() as signals:
             facts, found = measure(cluster.Cluster(options["kubeconfig"], connections=pod_load.CONNECTIONS), options, signals)
         if options["raw"]:
-            files.write_bytes(f"{options['raw']}.jsonl.gz", lines(found))
+            path = f"{options['raw']}.jsonl.gz"
+            files.write_bytes(path, lines(found))
+            beside = {key: value for key, value in facts.items() if key not in pod_rows.OF_ROWS}
+            evidence.keep(options["raw"], "pods", [path], preload=options["preload"], beside=beside)
     except (PodsError, files.DataFileError) as error:
         module.fail_json(msg=str(error))
     except cluster.ClusterError as error:

@@ -10,7 +10,7 @@ module: record
 short_description: Write the JSON documents of a run
 version_added: "0.1.0"
 description:
-  - Writes each document to a temporary name and renames it, so that a file is whole or not there.
+  - Writes each document to a temporary name and renames it, so that a file is whole or not there. One whose path ends with C(.gz) is compressed.
   - Directories are made with mode 0700 and files with mode 0600. NaN and Infinity are refused.
   - Runs on the controller.
 author: kubeproof authors (@kubeproof)
@@ -85,7 +85,8 @@ def main():
             module.fail_json(msg=f"documents: {name} leads out of {root}. Use a path below it.")
         documents[path] = document
     try:
-        for path, document in documents.items():
+        # What facts are made of is there before they are: whoever finds facts finds that, also of a run that is killed here.
+        for path, document in sorted(documents.items(), key=lambda item: not item[0].endswith(".gz")):
             if not module.check_mode:
                 write_json(path, document)
         if module.params["ended"] and not module.check_mode:

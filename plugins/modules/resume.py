@@ -11,8 +11,8 @@ short_description: Continue a run that was interrupted
 version_added: "0.1.0"
 description:
   - Reads back what the layers that had ended left, as M(kubeproof.certify.record) kept it, and compares it with its hashes.
-  - What was changed since is refused, and so is a run that was begun with another profile, other layers, thresholds or hosts, or another configuration of
-    the cluster, with what differs.
+  - What was changed since is refused, and so is a run that was begun with another profile, other layers, thresholds or hosts, loaded otherwise or elsewhere,
+    or in another configuration of the cluster, with what differs.
   - Layers that did not end, or ended with an error without a C(FAIL), are measured again; what they left is moved to C(interrupted/).
   - Runs on the controller.
 author: kubeproof authors (@kubeproof)

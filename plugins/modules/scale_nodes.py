@@ -115,7 +115,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, owned, pod_load, pod_watch, scale_hollow
+from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, owned, pod_rows, pod_watch, scale_hollow
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import caught, signal_name
 
 NODES = "/api/v1/nodes"
@@ -175,7 +175,7 @@ class Hollow:
         times = [self.ready[name] - began for name in names if name in self.ready]
         if len(times) < len(names):
             raise NodesError(f"{len(times)} of {len(names)} hollow nodes are Ready after {self.options['timeout']:g} s: {self.why()}.")
-        return {"asked": len(names), "ready": len(times), "seconds": round(max(times), 3), "joined": pod_load.distribution(times)}
+        return {"asked": len(names), "ready": len(times), "seconds": round(max(times), 3), "joined": pod_rows.distribution(times)}
 
     def see(self, kind, item, now):
         """Take an event of the watch for nodes."""

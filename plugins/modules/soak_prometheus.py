@@ -94,6 +94,11 @@ verdict:
   returned: success
   type: dict
   sample: {result: PASS, sentence: "No leader election in 86385 s, by raft term and by counter, 100.00% covered."}
+in_vain:
+  description: Which member it does not know, so that it can never prove that there was no election, and what to do; or empty.
+  returned: success
+  type: str
+  sample: ""
 """
 
 import gzip
@@ -101,7 +106,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError, write_bytes
-from ansible_collections.kubeproof.certify.plugins.module_utils.soak_facts import soak_facts, verdict
+from ansible_collections.kubeproof.certify.plugins.module_utils.soak_facts import in_vain, soak_facts, verdict
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_prometheus import PrometheusError, ask, recordings
 from ansible_collections.kubeproof.certify.plugins.module_utils.web import ENDPOINT_SPEC, Endpoint, HttpError
 
@@ -129,7 +134,8 @@ def main():
     if not found:
         module.fail_json(msg=f"The Prometheus has no scrapes of etcd with {options['selector']}. Correct soak_prometheus_selector.")
     facts = soak_facts(found, list(options["members"]), options["needed"], options["put_rate"], source="prometheus")
-    module.exit_json(changed=False, facts=facts, verdict=verdict(facts["cluster"]))
+    vain = in_vain(found, list(options["members"]), options["needed"], source="prometheus")
+    module.exit_json(changed=False, facts=facts, verdict=verdict(facts["cluster"]), in_vain=vain)
 
 
 if __name__ == "__main__":

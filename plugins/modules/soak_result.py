@@ -29,9 +29,22 @@ options:
     description: Seconds that a soak must last to fill the checklist.
     type: float
     default: 86400
+  seconds:
+    description: Seconds that are asked for where a shorter soak than O(needed) is wanted, for C(in_vain).
+    type: float
+  goes_on:
+    description: Whether recordings that have not ended go on, for C(in_vain). One that was copied does not.
+    type: bool
+    default: true
   put_rate:
     description: Declared writes per second, with which the rate of the time is compared.
     type: float
+  since:
+    description: Seconds since the epoch. A recording that ended before proves nothing. Without it any age will do.
+    type: float
+  cluster:
+    description: The id of the etcd cluster in hexadecimal. A recording of another proves nothing. Without it any cluster will do.
+    type: str
 attributes:
   check_mode:
     description: Reads the same.
@@ -64,6 +77,13 @@ verdict:
   returned: success
   type: dict
   sample: {result: PASS, sentence: "No leader election in 86400 s, by raft term and by counter, 99.98% covered."}
+in_vain:
+  description:
+    - Why these recordings can no longer become a soak without an election, whatever comes, and what to do; or empty.
+    - They are damaged, of another than O(cluster), ended before O(since), are too short, have too many gaps or an election in them, or one is missing.
+  returned: success
+  type: str
+  sample: ""
 """
 
 import gzip
@@ -72,7 +92,7 @@ import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubeproof.certify.plugins.module_utils import soak_file
-from ansible_collections.kubeproof.certify.plugins.module_utils.soak_facts import soak_facts, verdict
+from ansible_collections.kubeproof.certify.plugins.module_utils.soak_facts import in_vain, soak_facts, verdict
 
 GZIP = b"\x1f\x8b"
 
@@ -94,13 +114,20 @@ def main():
         "recordings": {"type": "dict", "required": True},
         "members": {"type": "list", "elements": "str", "required": True},
         "needed": {"type": "float", "default": 86400},
+        "seconds": {"type": "float"},
+        "goes_on": {"type": "bool", "default": True},
         "put_rate": {"type": "float"},
+        "since": {"type": "float"},
+        "cluster": {"type": "str"},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     options = module.params
     there = {host: recording(path) for host, path in options["recordings"].items() if os.path.exists(path)}
-    facts = soak_facts(there, options["members"], options["needed"], options["put_rate"])
-    module.exit_json(changed=False, facts=facts, verdict=verdict(facts["cluster"]))
+    asked = {"since": options["since"], "cluster": options["cluster"]}
+    facts = soak_facts(there, options["members"], options["needed"], options["put_rate"], **asked)
+    least = min(options["needed"], options["needed"] if options["seconds"] is None else options["seconds"])
+    vain = in_vain(there, options["members"], least, goes_on=options["goes_on"], **asked)
+    module.exit_json(changed=False, facts=facts, verdict=verdict(facts["cluster"]), in_vain=vain)
 
 
 if __name__ == "__main__":

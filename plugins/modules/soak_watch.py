@@ -59,6 +59,9 @@ options:
       started:
         description: When, for people.
         type: str
+      run:
+        description: Whether a certification began it, whose cleanup may remove it.
+        type: bool
   client:
     description: The client URL of the member and paths of files on the host. Needed with O(state=started).
     type: dict
@@ -124,6 +127,7 @@ facts:
     by: admin
     controller: bastion
     started: "2026-11-21T16:00:00Z"
+    run: false
     seconds: 86400
     interval: 5
     elapsed: 3605.0
@@ -144,6 +148,7 @@ import base64
 import gzip
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubeproof.certify.plugins.module_utils.soak_file import too_large
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_service import Service, SoakError, summary
 
 ENDPOINT = {"url": {"type": "str", "required": True}, "ca": {"type": "path"}, "cert": {"type": "path"}, "key": {"type": "path", "no_log": False}}
@@ -155,6 +160,7 @@ SOAK = {
     "by": {"type": "str"},
     "controller": {"type": "str"},
     "started": {"type": "str"},
+    "run": {"type": "bool"},
 }
 SPEC = {
     "state": {"type": "str", "choices": ["started", "shown", "collected", "absent"], "default": "shown"},
@@ -189,6 +195,9 @@ def start(service, options, check_mode):
         return True
     if "id" in found:
         raise SoakError(IN_THE_WAY.format(**{"by": "somebody", "seconds": 0, "interval": 0, **found}))
+    large = too_large(soak["seconds"], soak["interval"])
+    if large:
+        raise SoakError(f"soak: {large}")
     if not check_mode:
         service.remove()
         service.install(soak, given(options["client"]), given(options["metrics"]))

@@ -70,7 +70,11 @@ def workers(line, queue):
 
 
 def end(find):
-    """End the processes that `find()` returns: told to first, since a worker of Ansible passes it on to its module; killed if they go on."""
+    """End the processes that `find()` returns: told to first, and killed if they go on.
+
+    A module of the controller runs in the worker itself (direct.py), which hears SIGTERM and takes away what it made. Pods may need longer for that
+    than GRACE: what is left then is what the cleanup is for.
+    """
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in find():
             with contextlib.suppress(ProcessLookupError, PermissionError):

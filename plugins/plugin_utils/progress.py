@@ -69,6 +69,7 @@ class Progress:
         self.mark = now
         self.hosts = 0
         self.step: Optional[Step] = None
+        self.ramp = False
         self.facts: Mapping = {}
         self.done: Dict[str, Tuple] = {}
         self.opening: List[Line] = []
@@ -88,7 +89,7 @@ class Progress:
     def play(self, name: str, tags: Iterable[str], now: float) -> None:
         """Begin a play; one with the tag of a layer belongs to it. It is told with its first task."""
         self.label = next((tag for tag in tags if tag in self.layers), RUN)
-        self.step, self.facts, self.cluster = None, {}, ""
+        self.step, self.facts, self.cluster, self.ramp = None, {}, "", False
         self.task, self.task_began, self.hosts = clean(name), now, 0
         self.opening = [Line(self.label, clean(name) + self._about(self._of_layer()))]
 
@@ -108,7 +109,7 @@ class Progress:
         if self.label == RUN:
             return []
         item = known.get(f"{self.label}_step")
-        lines = self.stepped(item, now) if isinstance(item, Mapping) else self.ended(now)
+        lines = [] if self.ramp else self.stepped(item, now) if isinstance(item, Mapping) else self.ended(now)
         cluster = known.get(f"{self.label}_name")
         if isinstance(cluster, str) and cluster != self.cluster:
             again, self.cluster = bool(self.cluster), cluster
@@ -124,8 +125,20 @@ class Progress:
         self.step = Step(name, now, _number(item.get("rate")), _number(item.get("seconds")))
         return [*lines, Line(self.label, self.step.asked(), SOFT)]
 
+    def ramped(self, facts: Mapping, now: float) -> List[Line]:
+        """Begin or end a step of a ramp, which the tasks of every layer run: `facts` are those that the certification sets for itself."""
+        if isinstance(facts.get("certify_step"), Mapping):
+            self.ramp = True
+            return self.stepped(facts["certify_step"], now)
+        if "certify_step_ended" in facts:
+            self.ramp = False
+            return self.ended(now)
+        return []
+
     def next_step(self, now: float) -> List[Line]:
         """Begin the step that stands next in the plan, where a task runs them all and tells each only when it has ended."""
+        if self.ramp:
+            return []
         steps = _map(self.steps.get(self.label))
         names = list(steps)
         after = names.index(self.step.name) + 1 if self.step and self.step.name in names else 0
@@ -134,9 +147,9 @@ class Progress:
         return self.ended(now)
 
     def told(self, item: Any, result: Mapping, now: float) -> List[Line]:
-        """End the step that a task tells of, and begin the next."""
+        """End the step that a task tells of, and begin the next. A step of a ramp ends with what follows it."""
         name = clean(str(_map(item).get("name", "")))
-        if name and (self.step is None or self.step.name != name):
+        if not self.ramp and name and (self.step is None or self.step.name != name):
             # Another than was planned: it began when the one before it ended.
             self.step = Step(name, self.mark)
         self.measured(result)
@@ -244,7 +257,8 @@ def _counts(record: Mapping) -> Counter:
 
 def _misses(layer: str, record: Mapping) -> List[Line]:
     """Return a line for each judged check that is no PASS, the worst first; those that were not measured for one reason in one."""
-    found = [one for one in record.get("findings") or [] if isinstance(one, Mapping) and one.get("judged") and one.get("result") in words.OPEN]
+    everything = [one for one in record.get("findings") or [] if isinstance(one, Mapping)]
+    found, among = [one for one in everything if one.get("judged") and one.get("result") in words.OPEN], words.by_check(everything)
     found.sort(key=lambda one: RESULTS.index(one["result"]))
     unmeasured: Dict[str, List[Mapping]] = {}
     lines = []
@@ -254,7 +268,7 @@ def _misses(layer: str, record: Mapping) -> List[Line]:
             unmeasured.setdefault(str(first.get("reason")), []).append(first)
             continue
         bounds = [f"{key} {words.bound(first, key)}" for key in ("target", "critical") if first.get(key) is not None]
-        where = ", ".join(filter(None, [words.place(first), f"{len(rows)} such" if len(rows) > 1 else ""]))
+        where = ", ".join(filter(None, [words.place(first, among[first["id"]]), f"{len(rows)} such" if len(rows) > 1 else ""]))
         said = ", ".join([words.value(first), *bounds]) + (f" ({where})" if where else "")
         lines.append(Line(layer, f"  {words.word(first['result'])} {clean(first['title'])}: {said}", TONES[first["result"]]))
     for reason, rows in unmeasured.items():
@@ -268,8 +282,10 @@ def summary(facts: Mapping) -> List[str]:
     """Return what a tool says of a step in a few words: rate, the slowest of a hundred, errors. What it does not say is left out."""
     parts = []
     if isinstance(facts.get("runs"), Mapping):
-        lost = [run for run in facts["runs"].values() if isinstance(run, Mapping) and run.get("error")]
-        return [f"{len(facts['runs'])} measurements, {len(lost)} failed"]
+        runs = [_map(run) for run in facts["runs"].values()]
+        if len(runs) == 1 and _map(runs[0].get("facts")):
+            return summary(runs[0]["facts"])
+        return [f"{len(runs)} measurements, {sum(1 for run in runs if run.get('error'))} failed"]
     rate = _number(facts.get("rate"))
     if rate is not None:
         parts.append(human(rate, "1/s"))

@@ -285,9 +285,10 @@ def test_api_server_killed(lab, on, certify, note):
         on(CONTROL_PLANE, "sudo kill -9 $(pidof kube-apiserver)")
 
     run = certify(load=objects(20), during=kill)
-    finding = run.finding("apiserver_restarts")
-    assert run.status and finding["result"] == "FAIL" and finding["value"] == 1, finding
-    assert run.finding("apiserver_errors")["result"] == "INCONCLUSIVE"
+    finding, errors = run.finding("apiserver_restarts"), run.finding("apiserver_errors")
+    # k6 stops where more than a tenth fails. The server may not be back yet, and then nobody knows how often it restarted.
+    assert run.status and (finding["result"], finding["value"]) in (("FAIL", 1), ("INCONCLUSIVE", None)), finding
+    assert errors["result"] in ("FAIL", "INCONCLUSIVE") and "FAIL" in (finding["result"], errors["result"]), errors
     note("API server killed", run, finding)
 
 

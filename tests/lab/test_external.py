@@ -20,6 +20,7 @@ EXTERNAL = {
 }
 
 
+@pytest.mark.long
 def test_from_a_control_plane_host(lab, certify):
     run = certify(load={"write": 10, "read": 2}, etcd_clusters=[EXTERNAL])
     assert run.error == "" and run.finding("etcd_write_latency_p99")["samples"] >= 1000, run.output

@@ -96,6 +96,7 @@ def certificates(lab, on, tmp_path):
         on(host, f"rm -r {there}")
 
 
+@pytest.mark.long
 def test_member_stopped(lab, on, certify, note):
     host = lab.follower()
     with stopped(on, host):

@@ -123,8 +123,8 @@ def test_measured(certify, note):
 
 @pytest.mark.long
 def test_generators_and_the_certificate_of_the_controller(certify, note):
-    load = {"rps": 3, "handshakes": 2, "latency": [{"share": 0.1, "seconds": 5}]}
-    run = certify(load=load, certify_generators=2, ingress_tls="default")
+    load = {"rps": 3, "handshakes": 2, "latency": [{"share": 0.1, "seconds": 16}]}
+    run = certify(load=load, certify_generators=2, ingress_tls="default", ingress_host="{{ certify_run.id }}.ingress.kubeproof.test")
     facts = facts_of(run)
     assert facts["tls"]["certificate"] == "valid" and facts["errors"]["ratio"] == 0 and {"rps", "handshakes", "latency"} <= set(facts), run.error
     note("two generators", run, run.finding("ingress_rps"))
@@ -231,9 +231,11 @@ def test_gateway_without_https(lab, certify, note):
     [
         ([{**LISTENERS[1], "allowedRoutes": {"namespaces": {"from": "Same"}}}], CONTROLLER, {}, "(HTTPS 8443) takes routes of its own namespace alone"),
         pytest.param(LISTENERS[1:], CONTROLLER, {"ingress_host": "a.elsewhere.test"}, "ingress_host is a.elsewhere.test", marks=pytest.mark.long),
+        # By the name that this tool would choose its certificate could not be valid.
+        pytest.param([{**LISTENERS[1], "hostname": None}], CONTROLLER, {}, "Name in ingress_host a host name", marks=pytest.mark.long),
         pytest.param(LISTENERS, "nobody", {}, f"The Gateway {GATEWAY} is not programmed", marks=pytest.mark.long),
     ],
-    ids=["namespace", "host name", "nobody"],
+    ids=["namespace", "host name", "no host name", "nobody"],
 )
 def test_gateway_that_takes_no_route_of_ours(lab, certify, note, listeners, of, more, said):
     with made(lab, *gateway(listeners, of)):

@@ -49,7 +49,9 @@ def test_two_runs_become_one_certificate(measure, tmp_path):
     status, shown = playbook("playbooks/verify.yml", verify_directory=str(path.parent))
     assert status == 0, shown
 
-    # What is expected decides what was proven.
-    other = measure("dns", certify_capacity={"dns_qps": 500})
+    # What is expected decides what was proven, and where it was asked.
+    other = measure("dns", certify_capacity={"dns_qps": 500}, dns_tolerations=[{"operator": "Exists"}])
     status, shown = playbook("playbooks/join.yml", certify_results=str(tmp_path), certify_runs=[ingress.directory.name, other.directory.name])
     assert status != 0 and "dns_qps" in shown, shown
+    status, shown = playbook("playbooks/join.yml", certify_results=str(tmp_path), certify_runs=[dns.directory.name, other.directory.name])
+    assert status != 0 and "dns_tolerations" in shown, shown

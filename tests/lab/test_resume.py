@@ -51,10 +51,12 @@ def test_an_interrupted_run_goes_on(lab, playbook, tmp_path):
     wait_for(lambda: not resume.guards(str(directory)))
 
     # Another expectation is another run; the name of the fact is explained.
-    assert playbook("certify.yml", certify_resume=directory.name, certify_capacity={"dns_qps": 1}).wait(60) != 0
+    others = {"certify_capacity": {"dns_qps": 1}, "dns_domain": "elsewhere.local", "etcd_clusters": [{"name": "again", "group": "etcd"}]}
+    assert playbook("certify.yml", certify_resume=directory.name, **others).wait(60) != 0
     assert playbook("certify.yml", certify_run=directory.name).wait(60) != 0
     said = (tmp_path / "terminal").read_text(encoding="utf-8")
-    assert "certify_capacity" in said and f"write certify_resume: {directory.name}" in said
+    assert all(one in said for one in ("certify_capacity", "dns_domain", "elsewhere.local", "etcd_clusters"))
+    assert f"write certify_resume: {directory.name}" in said
 
     # The budget would not hold both layers, and has to hold only what is left.
     playbook("certify.yml", certify_resume=directory.name, certify_budget="1.7").wait(200)

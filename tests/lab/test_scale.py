@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.kubeproof.certify.plugins.module_utils import resume
+
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 COLLECTION = Path(__file__).parents[2]
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
@@ -108,3 +110,22 @@ def test_a_run_that_is_killed_leaves_no_node(lab, scale):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     wait_for(lambda: not there(lab), CLEANED)
+
+
+def test_a_run_goes_on_without_what_it_left(lab, scale, tmp_path):
+    """Its controller is gone with its guard, so that nobody cleaned up: nodes of its own name would be in the way."""
+    process, dummy = scale()
+    wait_for(lambda: len(hollow(lab)) == NODES, LONGEST)
+    [directory] = {path.parent for path in tmp_path.rglob("certificate.json")}
+    for pid in resume.guards(str(directory)):
+        os.kill(pid, signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = {node["metadata"]["uid"] for node in hollow(lab)}
+    process, end = scale(certify_resume=directory.name)
+    # Those that come are others.
+    wait_for(lambda: process.poll() is not None or (len(found := hollow(lab)) == NODES and before.isdisjoint(one["metadata"]["uid"] for one in found)), LONGEST)
+    certificate, output = end()
+    assert certificate["state"] == "finished" and certificate["run"]["resumed"] and certificate["run"]["id"] == directory.name, output[-2000:]
+    results = {one["id"]: one["result"] for one in reversed(certificate["findings"])}
+    assert {name: results[name] for name in PASSED} == dict.fromkeys(PASSED, "PASS") and there(lab) == []

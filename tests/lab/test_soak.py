@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +25,15 @@ UNIT = "kubeproof-soak-etcd"
 RECORDING = "/var/lib/kubeproof-soak-etcd/recording"
 # What is left of a watcher, or nothing.
 REST = f"sudo sh -c 'ls -d /var/lib/{UNIT} /var/lib/private/{UNIT} /usr/local/lib/kubeproof /etc/systemd/system/{UNIT}.service; systemctl is-active {UNIT}'"
+LOAD = {"soak": {"write": 20, "write_all": 0, "read": 0, "read_serializable": 0, "watch": 0, "check_perf": "", "fsync": 0}}
+# A clock that is set: the kernel has one for all hosts of the lab, so that only the watcher's own is.
+FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
+CLOCK = "/usr/local/lib/kubeproof-clock"
+DROP_IN = f"/etc/systemd/system/{UNIT}.service.d"
+DROP_IN_TEXT = f"""[Service]
+Environment=LD_PRELOAD={CLOCK}/libfaketime.so.1 FAKETIME_TIMESTAMP_FILE={CLOCK}/now FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1
+"""
+HOURS = 3 * 3600
 # Bytes of memory and the share of a core that a watcher may have.
 MEMORY = 32 * 2**20
 PROCESSOR = 0.005
@@ -52,6 +63,31 @@ def soak(lab, tmp_path):
     gone = run("absent")
     assert gone.status == 0, gone.output
     assert {host: lab.on(host, REST, check=False).strip() for host in ETCD} == dict.fromkeys(ETCD, "inactive")
+
+
+@pytest.fixture
+def clock(on, soak):
+    """Return clock(host, s): set the watcher's wall clock so far off, from before it is started on; no host has it afterwards."""
+    changed = set()
+
+    def put(host, path, data):
+        on(host, f"sudo sh -c 'cat >{path}.new && chmod 0644 {path}.new && mv {path}.new {path}'", data=data)
+
+    def step(host, seconds):
+        if host not in changed:
+            changed.add(host)
+            on(host, f"sudo mkdir -p -m 0755 {CLOCK} {DROP_IN}")
+            [library] = glob.glob(FAKETIME)
+            put(host, f"{CLOCK}/libfaketime.so.1", Path(library).read_bytes())
+            put(host, f"{DROP_IN}/clock.conf", DROP_IN_TEXT.encode())
+        put(host, f"{CLOCK}/now", f"{seconds:+d}\n".encode())
+
+    yield step
+    left = {}
+    for host in sorted(changed):
+        on(host, f"sudo sh -c 'systemctl stop {UNIT}; rm -rf {CLOCK} {DROP_IN} /dev/shm/*faketime*; systemctl daemon-reload'", check=False)
+        left[host] = on(host, f"sudo sh -c 'ls -d {CLOCK} {DROP_IN} /dev/shm/*faketime*'", check=False)
+    assert left == dict.fromkeys(changed, "")
 
 
 def finished(lab, seconds):
@@ -144,11 +180,71 @@ def test_killed_watchers_and_hosts_that_are_started_again_go_on(lab, on, soak):
 
 
 @pytest.mark.long
+def test_a_clock_that_is_set_by_hours_is_told_and_makes_no_gap(lab, soak, clock):
+    """Forward beside one member and right again, back beside another: what happened in between is known by a clock that nobody sets."""
+    forward, back = lab.follower(), list(lab.members())[-1]
+    [other] = [host for host in ETCD if host not in (forward, back)]
+    clock(forward, 0)
+    clock(back, 0)
+    assert soak("started", soak_seconds=40, soak_interval=0.5).status == 0
+    clock(forward, HOURS)
+    clock(back, -HOURS)
+    time.sleep(2)
+    shown = soak("shown").output
+    clock(forward, 0)
+    finished(lab, 40)
+    found = soak("collected")
+    assert found.status == 0 and "PASS. No leader election in 40" in found.output, found.output
+    hosts = [found.facts["hosts"][host]["soak"] for host in (forward, back, other)]
+    assert [one["clock_steps"] for one in hosts] == [2, 1, 0]
+    assert [one["clock_step"] for one in hosts] == pytest.approx([HOURS, HOURS, 0], abs=5)
+    assert [(one["restarts"], one["boots"], one["watcher_starts"]) for one in hosts] == [(0, 1, 1)] * 3
+    assert max(one["longest_gap"] for one in hosts) < 2 and found.facts["cluster"]["soak"]["changes"] == 0
+    # Nor was it shown as over, or as full of gaps, while it ran.
+    covered = re.findall(r"running, [^;]*; ([\d.]+) s passed, [^;]*?([\d.]+) % covered", " ".join(shown.split()))
+    assert len(covered) == 3 and all(float(passed) < 39 and float(share) > 80 for passed, share in covered), shown
+
+
+@pytest.mark.long
+def test_a_clock_that_is_set_back_hides_no_gap(lab, on, soak, clock):
+    """By its wall clock this watcher was never away."""
+    follower = lab.follower()
+    clock(follower, 0)
+    assert soak("started", soak_seconds=20, soak_interval=0.5).status == 0
+    on(follower, f"sudo systemctl stop {UNIT}")
+    gone = time.monotonic()
+    time.sleep(4)
+    clock(follower, -round(time.monotonic() - gone))
+    on(follower, f"sudo systemctl start {UNIT}")
+    finished(lab, 20)
+    found = soak("collected")
+    assert found.status != 0 and "INCONCLUSIVE" in found.output and f"{follower} has" in found.output and "99% are needed" in found.output, found.output
+    host = found.facts["hosts"][follower]["soak"]
+    assert host["longest_gap"] > 4 and host["clock_steps"] == 1 and host["clock_step"] > 3 and (host["restarts"], host["watcher_starts"]) == (0, 2)
+
+
+@pytest.mark.long
+def test_a_leader_that_moves_is_seen_by_watchers_whose_clocks_are_set(lab, soak, clock):
+    for host in ETCD:
+        clock(host, 0)
+    assert soak("started", soak_seconds=20, soak_interval=0.5).status == 0
+    *followers, leader = lab.members().items()
+    for host, hours in zip(ETCD, (-HOURS, HOURS, -HOURS)):
+        clock(host, hours)
+    lab.ask(leader[0], "maintenance/transfer-leadership", targetID=followers[0][1]["header"]["member_id"])
+    finished(lab, 20)
+    found = soak("collected")
+    assert found.status != 0 and "FAIL. 1 leader elections" in found.output, found.output
+    facts = found.facts["cluster"]["soak"]
+    assert (facts["terms"], facts["changes"], facts["leaders"], facts["elections"]) == (1, 1, 2, 1)
+    assert watched(found.facts, "clock_steps") == [1, 1, 1]
+
+
+@pytest.mark.long
 def test_the_profile_soak_watches_and_takes_what_was_seen(lab, on, certify, soak):
     """A soak of seconds: all is taken and judged, and the row of the checklist stays open."""
     uid = lab.kubectl("get", "namespace", "kube-system", "-o", "json")["metadata"]["uid"]
-    load = {"write": 20, "write_all": 0, "read": 0, "read_serializable": 0, "watch": 0, "check_perf": "", "fsync": 0}
-    run = certify(certify_profile="soak", certify_cluster_uid=uid, etcd_load={"soak": load}, soak_seconds=12, soak_interval=0.5)
+    run = certify(certify_profile="soak", certify_cluster_uid=uid, etcd_load=LOAD, soak_seconds=12, soak_interval=0.5)
     elections, coverage = run.finding("etcd_soak_elections"), run.finding("etcd_soak_coverage")
     assert (elections["result"], elections["value"]) == ("INCONCLUSIVE", None) and "12 s and had no election, but 86400 s are asked for" in elections["reason"]
     assert (coverage["result"], coverage["value"]) == ("PASS", 1)
@@ -157,3 +253,41 @@ def test_the_profile_soak_watches_and_takes_what_was_seen(lab, on, certify, soak
     assert (row["status"], row["result"]) == ("not measured", "INCONCLUSIVE") and run.status != 0
     assert sorted(path.name for path in (run.directory / "raw/etcd/etcd/soak").iterdir()) == [f"{host}.gz" for host in ETCD]
     assert {host: on(host, REST, check=False).strip() for host in ETCD} == dict.fromkeys(ETCD, "inactive")
+
+
+@pytest.mark.long
+def test_a_recording_that_is_too_old_stops_the_run_before_its_load(lab, certify, soak):
+    """It ended before the run, and none may here; whose it is nobody decides but who made it."""
+    uid = lab.kubectl("get", "namespace", "kube-system", "-o", "json")["metadata"]["uid"]
+    assert soak("started", soak_seconds=5, soak_interval=0.5).status == 0
+    finished(lab, 5)
+    run = certify(certify_profile="soak", certify_cluster_uid=uid, etcd_load=LOAD, certify_join_days=0)
+    elections = run.finding("etcd_soak_elections")
+    assert run.status != 0 and elections["result"] == "INCONCLUSIVE" and "(certify_join_days) is too old; remove it" in elections["reason"]
+    assert not list((run.directory / "raw/etcd").rglob("write*"))
+
+
+@pytest.mark.long
+def test_a_soak_with_an_election_in_it_stops_the_run_before_its_load(lab, certify, soak):
+    uid = lab.kubectl("get", "namespace", "kube-system", "-o", "json")["metadata"]["uid"]
+    assert soak("started", soak_seconds=600, soak_interval=0.5).status == 0
+    *followers, leader = lab.members().items()
+    lab.ask(leader[0], "maintenance/transfer-leadership", targetID=followers[0][1]["header"]["member_id"])
+    time.sleep(3)
+    run = certify(certify_profile="soak", certify_cluster_uid=uid, etcd_load=LOAD, soak_seconds=600)
+    elections = run.finding("etcd_soak_elections")
+    assert run.status != 0 and elections["result"] == "INCONCLUSIVE" and "1 leader elections are in it" in elections["reason"], elections
+    assert not list((run.directory / "raw/etcd").rglob("write*"))
+
+
+@pytest.mark.long
+def test_a_host_that_lost_its_watcher_gets_it_again_and_the_soak_stays(lab, on, certify, soak):
+    """It was started by hand: neither the end of the run nor the cleanup ends it."""
+    uid = lab.kubectl("get", "namespace", "kube-system", "-o", "json")["metadata"]["uid"]
+    assert soak("started", soak_seconds=600, soak_interval=0.5).status == 0
+    on("etcd2", f"sudo sh -c 'systemctl disable --now {UNIT}; rm -rf /var/lib/{UNIT} /var/lib/private/{UNIT} /etc/systemd/system/{UNIT}.service'")
+    run = certify(certify_profile="soak", certify_cluster_uid=uid, etcd_load=LOAD, soak_seconds=600)
+    assert "its watcher has not finished" in run.finding("etcd_soak_elections")["reason"]
+    assert sorted(path.name for path in (run.directory / "raw/etcd/etcd/soak").iterdir()) == [f"{host}.gz" for host in ETCD]
+    assert "A soak stays on etcd1, etcd2, etcd3: no run began it" in " ".join(lab.playbook("playbooks/cleanup.yml").split())
+    assert [on(host, f"systemctl is-active {UNIT}", check=False).strip() for host in ETCD] == ["active"] * 3

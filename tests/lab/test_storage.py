@@ -165,7 +165,9 @@ def test_classes_good_and_broken(lab, certify, note):
 def is_measured(run):
     """Assert that the good class was measured, whatever its neighbours are."""
     facts = json.loads((run.directory / "facts/storage/cluster/lab.json").read_text())["classes"][CLASS]
-    assert facts["outcome"] == "works" and facts["missing"] == {}
+    assert facts["outcome"] == "works"
+    # A second of a disk that others use as well may be twice as fast as the next.
+    assert {reason.partition(":")[0] for reason in facts["missing"].values()} <= {"too good to be true"}
     assert facts["direct"]["proven"] is True and facts["integrity"] is True and facts["deleted"] is True and facts["errors"] == 0
     assert facts["workload"]["ratio"] > 1 and facts["random_read"]["of_disk"] > 0 and facts["mixed"]["samples"] > 0
     assert findings(run, "storage_expansion")[CLASS]["result"] == "NOT_APPLICABLE"

@@ -88,12 +88,15 @@ def test_dns_breaks_where_its_packets_are_dropped(lab, stress, dns, note, limit)
 
 
 def test_dns_breaks_in_proportion_to_its_processor_time(lab, stress, dns, note):
-    shares = {"certify_capacity": {"dns_qps": 300}, "certify_stress_shares": [1.0, 2.0, 4.0, 8.0]}
-    limits, found = (50, 100), []
+    shares = {"certify_capacity": {"dns_qps": 500}, "certify_stress_shares": [1.0, 2.0, 4.0, 8.0]}
+    # A pod that has used its share of a tenth of a second is stopped until the next, in which packets are lost long before it is busy all the time:
+    # with 100m the first hundredth was lost at 594 a second in one run and at 826 in another. What is looked for is where it can do no more.
+    lossy = {**LATE, "dns_errors": {"target": "< 0.05", "critical": "< 0.08", "reason": "A pod that is stopped again and again."}}
+    limits, found = (100, 200), []
     for limit in limits:
         with changed(lab, resources={"requests": {"cpu": "10m"}, "limits": {"cpu": f"{limit}m", "memory": "170Mi"}}):
             alone(lab)
-            run, ramp = stress("dns", certify_thresholds=LATE, **COPY, **shares)
+            run, ramp = stress("dns", certify_thresholds=lossy, **COPY, **shares)
         note(f"a CoreDNS with {limit}m", run, run.finding("dns_breaking_point"))
         assert "broke" in ramp and run.finding("dns_recovered")["result"] == "PASS", ramp["said"]
         found.append(ramp["headroom"]["rate"])
@@ -131,10 +134,10 @@ def rolled_out(lab):
     return found["status"]["observedGeneration"] == found["metadata"]["generation"] and found["status"].get("updatedReplicas") == found["status"]["replicas"]
 
 
-@pytest.mark.parametrize("limit", [700, 1000])
+@pytest.mark.parametrize("limit", [400, 700])
 def test_ingress_breaks_at_its_rate_limit(lab, stress, note, limit):
     # Both throttles are in the middle between two steps.
-    shares = {"certify_capacity": {"ingress_rps": 600}, "certify_stress_shares": [1.0, 1.12, 1.25, 1.4, 1.57, 1.76], "certify_stress_bisect": False}
+    shares = {"certify_capacity": {"ingress_rps": 300}, "certify_stress_shares": [1.0, 1.25, 1.45, 1.65, 1.9, 2.2, 2.5], "certify_stress_bisect": False}
     late = {"ingress_latency_p99": {"target": {"small": "< 4"}, "critical": {"small": "< 4.5"}, "reason": "Two cores, shared with others."}}
     with rate_limited(lab, limit):
         run, found = stress("ingress", certify_thresholds=late, ingress_load={"stress": {"ramp": 8}}, **shares)
@@ -159,14 +162,14 @@ def slow_disks(lab, rate):
 
 def test_etcd_breaks_in_proportion_to_its_disks(lab, stress, untouched, note):
     # What is slow on a throttled disk is not what is looked for: the rate alone counts. Few clients, so that what they still wait for at the end of a
-    # step, which counts as its time, is less than a hundredth of it.
-    late = {"etcd_write_latency_p99": {"target": "< 4", "critical": "< 4.5", "reason": "Disks that are throttled."}}
+    # step, which counts as its time, is less than a hundredth of it; a bound on the latency that is wider would bring more of them.
+    late = {"etcd_write_latency_p99": "Disks that are throttled."}
     shares = {"certify_capacity": {"etcd_put_rate": 25}, "certify_stress_shares": [1.0, 2.0, 4.0, 8.0]}
     small = {"etcd_clients": 20, "etcd_key_size": 64, "etcd_value_size": 64, "etcd_load": {"stress": {**NO_LOAD, "write": 16}}}
     limits, found = (200_000, 400_000), []
     for limit in limits:
         with slow_disks(lab, limit):
-            run, ramp = stress("etcd", certify_thresholds=late, **small, **shares)
+            run, ramp = stress("etcd", certify_not_applicable=late, **small, **shares)
         note(f"an etcd that may write {limit} bytes a second", run, run.finding("etcd_breaking_point"))
         assert "broke" in ramp and run.finding("etcd_recovered")["result"] == "PASS", ramp["said"]
         found.append(ramp["headroom"]["rate"])

@@ -146,6 +146,13 @@ def test_hosts_need_no_python_newer_than_ours():
     assert {name: found for name, found in bad.items() if found} == {}
 
 
+def test_hosts_wait_by_no_clock_that_can_be_set():
+    """The Events of Python 3.8 and 3.9 do; stop.py says more."""
+    waits = {"Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier"}
+    used = {path.name: {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & waits for path, tree in on_hosts().items()}
+    assert {name: found for name, found in used.items() if found} == {"stop.py": {"Event"}}
+
+
 @pytest.mark.parametrize(
     ("text", "is_module", "expected"),
     [

@@ -218,7 +218,7 @@ def steps(environment):
             yield step["name"], step.get("if") == "always()", step["run"], {**general, **environment, **own}
 
 
-@pytest.mark.parametrize(("found", "status"), ENDS[::2])
+@pytest.mark.parametrize(("found", "status"), ENDS)
 def test_github(place, found, status):
     if found is not None:
         place.made(found)
@@ -239,7 +239,7 @@ def test_github(place, found, status):
         assert (place.path / "summary").read_text() == "summary\n"
 
 
-@pytest.mark.parametrize(("found", "status"), ENDS[::2])
+@pytest.mark.parametrize(("found", "status"), ENDS)
 def test_after_kubespray(place, found, status):
     if found is not None:
         place.made(found)

@@ -70,6 +70,11 @@ def wanted(check):
     return "<br>".join(found) or "informs"
 
 
+def counted(value):
+    """Return a number as a person reads it; one for each tier has several."""
+    return "; ".join(f"{tier}: {one:,}" for tier, one in value.items()) if isinstance(value, dict) else f"{value:,}"
+
+
 def remarks(identifier, check, reasons):
     """Return the cell of the words: why the bound, what to do, when it is not asked."""
     found = [" ".join(reasons[identifier])] if reasons[identifier] else []
@@ -77,7 +82,7 @@ def remarks(identifier, check, reasons):
     rest = check["fix"].removeprefix("Informational; ")
     found.append(f"{rest[0].upper()}{rest[1:]}" if informational else f"*Off target:* {check['fix']}")
     if check.get("min_samples"):
-        found.append(f"*Samples:* {check['min_samples']:,} or more.")
+        found.append(f"*Samples:* {counted(check['min_samples'])} or more.")
     if check.get("capacity"):
         found.append(f"*Declared by:* `certify_capacity.{check['capacity']}`, which replaces the bound.")
     found += [f"*Not asked:* {one['reason']}" for one in listed(check.get("not_applicable"))]

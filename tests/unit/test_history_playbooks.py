@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import certificate as engine
 from ansible_collections.kubeproof.certify.plugins.module_utils import report_seal
@@ -61,6 +62,26 @@ def test_compare_shows_what_changed_and_may_fail(results):
     assert status != 0 and "Nothing was compared" in said, said
     status, said = play("compare", results, "-e", "compare_before=run7")
     assert status != 0 and "There is no run run7" in said, said
+
+
+@pytest.mark.parametrize("mode", ["warn", "fail"])
+def test_two_equal_runs_are_no_reason_to_fail(results, mode):
+    """And a directory that was skipped makes no task one that was skipped: only the three that would fail are."""
+    certificate = fake.certificate({"etcd": [fake.finding("etcd")]}, sealed=False)
+    certificate["run"].update(id="run2", started="2026-11-03T00:00:00Z")
+    write(results / "prod" / "run2", certificate=certificate)
+    (results / "prod" / "nothing").mkdir()
+    status, said = play("compare", results, "-e", f"compare_before=run0 certify_regression={mode} certify_cluster_uid={fake.UID}")
+    assert status == 0 and "COMPARISON: 0 regressions" in said and "failed=0" in said and "skipped=3 " in said, said
+
+
+def test_verify_reads_the_checks_that_a_run_records():
+    """Else a check that only one of them reads would be a difference in every run."""
+    tasks = {task["name"]: task for task in yaml.safe_load((ROOT / "playbooks/verify.yml").read_text(encoding="utf-8"))[-1]["tasks"]}
+    roles = next(task["loop"] for name, task in tasks.items() if name.startswith("Read the checks"))
+    recorded = yaml.safe_load((ROOT / "roles/certify/vars/main.yml").read_text(encoding="utf-8"))["__certify_sources"]
+    assert roles == [one["layer"] for one in recorded]
+    assert all(f"{role}_checks" in tasks["Verify the run"]["kubeproof.certify.verify"]["catalogue"] for role in roles)
 
 
 def test_verify_takes_the_newest_run_and_fails_on_any_difference(results):

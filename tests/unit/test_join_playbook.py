@@ -16,6 +16,26 @@ from ansible_collections.kubeproof.certify.tests.unit.plugins.module_utils.test_
 from ansible_collections.kubeproof.certify.tests.unit.test_history_playbooks import play
 
 ROOT = pathlib.Path(__file__).parents[2]
+# Made-up facts are made of themselves, also where a playbook verifies them in a process of its own.
+MADE_UP = """
+from ansible.plugins.callback import CallbackBase
+from ansible_collections.kubeproof.certify.plugins.module_utils import report_verify_raw
+
+report_verify_raw.FACTS = {name: lambda inputs: inputs for name in report_verify_raw.FACTS}
+report_verify_raw.PARTS = {}
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION, CALLBACK_TYPE, CALLBACK_NAME = 2.0, "aggregate", "made_up"
+"""
+
+
+@pytest.fixture(autouse=True)
+def fixture_made_up(tmp_path, monkeypatch):
+    (tmp_path / "callbacks").mkdir()
+    (tmp_path / "callbacks" / "made_up.py").write_text(MADE_UP, encoding="utf-8")
+    monkeypatch.setenv("ANSIBLE_CALLBACK_PLUGINS", str(tmp_path / "callbacks"))
+    monkeypatch.setenv("ANSIBLE_CALLBACKS_ENABLED", "made_up")
 
 
 def test_runs_are_joined_shown_and_decide(tmp_path):

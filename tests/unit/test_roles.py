@@ -11,6 +11,7 @@ import re
 import pytest
 import yaml
 
+from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_plan, dns_plan
 from ansible_collections.kubeproof.certify.plugins.module_utils import checks as engine
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import PROFILES, load_checks
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import load_catalogue
@@ -192,6 +193,19 @@ def test_links_between_checks_lead_to_checks():
 
 def all_checks():
     return {identifier: check for layer, path in LAYERS.items() for identifier, check in load(path)[f"{layer}_checks"].items()}
+
+
+RATES = {"etcd": plan, "apiserver": apiserver_plan.plan, "dns": dns_plan.plan}
+RATED = [(layer, name, check) for layer, path in LAYERS.items() for name, check in load(path)[f"{layer}_checks"].items() if "capacity" in check]
+
+
+@pytest.mark.parametrize(("layer", "name", "check"), RATED, ids=[name for dummy, name, dummy in RATED])
+def test_a_declared_rate_is_judged_only_where_more_than_that_is_offered(layer, name, check):
+    """What is not offered cannot be carried: such a profile could never pass."""
+    settings = {**defaults(layer), "capacity": {check["capacity"]: 12_345}, "nodes": 3, "live": False, "engines": ["k6"], "stress": {}}
+    step = check["query"].split(".")[0]
+    offered = {profile: [one["rate"] for one in RATES[layer](profile, settings)["steps"] if one["name"] == step] for profile in check["profiles"]}
+    assert {profile for profile, rates in offered.items() if not rates or min(rates) <= 12_345} == set()
 
 
 # What the checks of etcd ask ------------------------------------------------------------------------------------------------

@@ -73,15 +73,16 @@ def _hex(value, what: str) -> str:
 
 
 def _status(rows: list) -> dict:
-    """Return {endpoints: {url: …}, leader?: url}; leader is absent unless exactly one endpoint is and all agree."""
+    """Return {cluster_id, endpoints: {url: …}, leader?: url}; leader is absent unless exactly one endpoint is and all agree."""
     statuses = [mapping(row["Status"], "Status") for row in rows]
     headers = [mapping(status.get("header"), "header") for status in statuses]
-    if len({integer(header.get("cluster_id"), "cluster_id", 1) for header in headers}) > 1:
+    clusters = {_hex(header.get("cluster_id"), "cluster_id") for header in headers}
+    if len(clusters) > 1:
         raise ParseError("the endpoints belong to different clusters.")
     endpoints = _by_name([(row.get("Endpoint"), _endpoint(status, header)) for row, status, header in zip(rows, statuses, headers)], "an endpoint")
     leaders = [url for url, endpoint in endpoints.items() if endpoint["leader"]]
     agreed = len({endpoint.get("leader_id") for endpoint in endpoints.values()}) == 1
-    return {"endpoints": endpoints, **({"leader": leaders[0]} if len(leaders) == 1 and agreed else {})}
+    return {"cluster_id": clusters.pop(), "endpoints": endpoints, **({"leader": leaders[0]} if len(leaders) == 1 and agreed else {})}
 
 
 def _endpoint(status: dict, header: dict) -> dict:

@@ -6,6 +6,12 @@ keep() {
         sleep 0.2
     done
 }
+if [ -n "$4" ]; then
+    # On a node without IPv6 (ipv6.disable=1) nothing can listen there, and nginx would not start.
+    [ ! -e /proc/net/if_inet6 ] || echo 'listen [::]:8080;' >/tmp/listen-ipv6.conf || exit
+    # What it says against its start is what the pod ends with, and is shown.
+    nginx -t -q -c "$4" -e stderr || exit
+fi
 keep iperf3 --server --port "$1" --rcv-timeout 10000 >/dev/null &
 keep iperf3 --server --port "$2" --rcv-timeout 10000 >/dev/null &
 keep sockperf server --tcp --port "$3" >/dev/null &

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-HEALTH = {"nodes": {"count": 2, "not_ready": []}, "pods": {"kube-system/coredns-a": {"restarts": 1}}}
+COREDNS = {"uid": "1", "phase": "Running", "ready": True, "owner": "Deployment kube-system/coredns", "restarts": 1}
+HEALTH = {"nodes": {"names": ["cp1", "worker1"], "not_ready": []}, "pods": {"kube-system/coredns-a": COREDNS}}
 SETTINGS = {"capacity": {}, "thresholds": {}, "waivers": {}, "not_applicable": {}, "tiers": {}, "today": "2026-01-01"}
 PAUSE = 3
 

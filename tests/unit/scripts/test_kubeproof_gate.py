@@ -16,10 +16,11 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import report_seal
+from ansible_collections.kubeproof.certify.plugins.module_utils import load_settings, report_seal
 from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
 
 PROGRAM = pathlib.Path(__file__).parents[3] / "scripts" / "kubeproof_gate.py"
@@ -101,6 +102,122 @@ def test_conditional_may_be_allowed_and_nothing_worse(ask):
 def test_a_conditional_is_borne_out_by_its_number_or_a_waiver(ask, more, expected):
     given = {"result": "CONDITIONAL", "target": "< 0.025", "critical": "< 0.05", "reason": "x", **more}
     assert ask(fake.certificate(bad(**given)), "--allow-conditional")[0] == expected
+
+
+WAIVED = {"result": "CONDITIONAL", "value": 99, "reason": "x"}
+
+
+@pytest.mark.parametrize("expires", ["2026-11-30", "2026-01-01", "soon", "", None, 20270101, "20270101", "2027-1-1", "2027-02-30", "2027-W05-1"])
+@pytest.mark.parametrize("rest", [{}, {"result": "INCONCLUSIVE", "value": None, "reason": "Not measured."}])
+def test_a_waiver_that_does_not_hold_any_more_waives_nothing(ask, expires, rest):
+    waiver = {"reason": "ordered", "owner": "ops", "expires": expires}
+    findings = {"etcd": [fake.finding("etcd", **rest), fake.finding("etcd", 1, **WAIVED, waiver=waiver)]}
+    for options in ([], ["--allow-conditional"]):
+        status, said = ask(fake.certificate(findings), *options)
+        assert status == 20 and "exit 20: FAIL" in said and "etcd_1: its waiver " in said
+
+
+def test_a_waiver_holds_on_its_last_day_and_counts_where_it_decides(ask):
+    waiver = {"reason": "ordered", "owner": "ops", "expires": "2026-12-01"}
+    assert ask(fake.certificate(bad(**WAIVED, waiver=waiver)))[0] == 10
+    assert ask(fake.certificate(bad(**WAIVED, waiver=["2027-01-01"])))[0] == 20
+    assert ask(fake.certificate(bad(**{**WAIVED, "judged": False}, waiver={**waiver, "expires": "2026-01-01"})))[0] == 0
+    # It may not be believed for other reasons first.
+    assert ask(fake.certificate(bad(**WAIVED, waiver=waiver), sealed=False), now=NOW + datetime.timedelta(days=5))[0] == 50
+
+
+STEPS = '{"seconds": 300, "share": 0.7}, {"seconds": 900, "share": 1.0}'
+
+
+@pytest.mark.parametrize(
+    ("value", "default", "less"),
+    [
+        ("1", "300", True),
+        ("301", "300", False),
+        ("8,388,607", "8,388,608", True),
+        ("10,000,000", "8,388,608", False),
+        ("1.5", "1", False),
+        (None, "300", True),
+        ("", "s", True),
+        ("s", "m", True),
+        ("xl", "s", False),
+        ("s", "", False),
+        ("5", None, False),
+        ("true", "false", False),
+        ("false", "true", True),
+        ("1", "true", True),
+        ("many", "300", True),
+        ("nan", "300", True),
+        ("> 300", "300", True),
+        ("128Mi", "20Gi", True),
+        ("20G", "20Gi", True),
+        ("21Gi", "20Gi", False),
+        ("30", "20Gi", True),
+        ("8", "1-8", True),
+        ("1-8", "8", False),
+        ("1, 4, 8", "1-8", False),
+        ("1-4", "1-8", True),
+        ('{"pods": 100, "seconds": 10}', '{"pods": 100, "seconds": 120}', True),
+        ('{"pods": 100, "seconds": 240}', '{"pods": 100, "seconds": 120}', False),
+        ('{"pods": 100}', '{"pods": 100, "seconds": 120}', True),
+        ("", STEPS, True),
+        ("900", STEPS, True),
+        ('{"seconds": 900, "share": 1.0}', STEPS, True),
+        ('{"seconds": 1, "share": 0.7}, {"seconds": 900, "share": 1.0}', STEPS, True),
+        ('{"seconds": 300, "share": 0.7}, {"seconds": 900, "share": 0.9}', STEPS, True),
+        ('{"seconds": 300, "share": 0.7}, {"seconds": 300, "share": 0.9}, {"seconds": 1800, "share": 1.2}', STEPS, False),
+        ("[" * 5000, STEPS, True),
+    ],
+)
+def test_a_load_that_was_cut_is_lacking_and_one_that_was_raised_is_said(ask, value, default, less):
+    document = fake.certificate(sealed=False)
+    document["loads"] = [{"layer": "dns", "setting": "dns_load.load.it", "default": default, "value": value}]
+    document = report_seal.sealed(document, {}, [], 90)
+    status, said = ask(document)
+    assert status == (30 if less else 0) and ("its load was cut: dns_load.load.it is " if less else "load changed: dns_load.load.it is ") in said
+    assert ("(--allow-changed-load)" in said) is less
+    status, said = ask(document, "--allow-changed-load")
+    assert status == 0 and "load changed: dns_load.load.it is " in said
+
+
+def test_a_cut_load_names_its_run_and_nothing_else_is_forgotten(ask):
+    document = fake.certificate(bad(result="FAIL", value=0.3, reason="x"), profile="smoke", sealed=False)
+    rows = [{"layer": "dns", "setting": "dns_load.smoke.pods", "default": "4", "value": None, "run": "20261121t020000z-1a2b"},
+            {"layer": "dns", "setting": "dns_load.smoke.external", "default": "5", "value": "60", "run": "20261121t020000z-1a2b"}]  # fmt: skip
+    document["loads"] = rows
+    assert "dns_load.smoke.pods is left out, not 4, in 20261121t020000z-1a2b" in ask(document, "--profile", "smoke")[1]
+    document = report_seal.sealed({**fake.certificate(profile="smoke", sealed=False), "loads": rows}, {}, [], 90)
+    status, said = ask(document, "--profile", "smoke")
+    assert status == 30 and "its load was cut: dns_load.smoke.pods" in said and "load changed: dns_load.smoke.external is 60, not 5" in said
+
+
+def test_a_verdict_says_what_it_stands_on(ask):
+    """Bounds that were relaxed are the owner's right, and so are waivers; whoever reads the pipeline's log has to see them."""
+    change = {"id": "etcd_0", "bound": "target", "direction": "relaxed", "from": "< 0.025", "to": "< 10", "reason": "x"}
+    waiver = {"id": "etcd_1", "owner": "anna", "expires": "2027-01-01", "reason": "x", "state": "used"}
+    granted = {"changes": [change, {**change, "id": "etcd_2", "direction": "tightened"}], "waivers": [waiver, {**waiver, "id": "etcd_3", "state": "unused"}]}
+    status, said = ask(report_seal.sealed({**fake.certificate(sealed=False), **granted}, {}, [], 90))
+    assert status == 0 and "bound relaxed: etcd_0 target < 0.025 to < 10" in said and "waived: etcd_1 by anna until 2027-01-01" in said
+    assert "etcd_2" not in said and "etcd_3" not in said
+    for key in granted:
+        assert ask(report_seal.sealed({**fake.certificate(sealed=False), key: [1]}, {}, [], 90))[0] == 50
+
+
+@pytest.mark.parametrize("rows", [{}, "x", None, [1], [{}], [{"setting": "x", "value": "1"}], [{"setting": "x", "value": 1, "default": "1"}]])
+def test_loads_that_do_not_say_what_was_changed_are_damage(ask, rows):
+    document = report_seal.sealed({**fake.certificate(sealed=False), "loads": rows}, {}, [], 90)
+    assert ask(document, "--allow-changed-load")[0] == 50
+
+
+def test_it_reads_what_the_certificate_writes_of_a_load():
+    """Of every default of a role, the text of which the gate compares with texts of the same form."""
+    roles = PROGRAM.parents[1] / "roles"
+    for layer in fake.engine.LAYERS:
+        defaults = yaml.safe_load((roles / layer / "defaults" / "main" / "settings.yml").read_text(encoding="utf-8"))[f"{layer}_load"]
+        for profile in defaults:
+            rows = load_settings.changed({layer: {f"{layer}_load": {profile: {}}}}, {layer: {f"{layer}_load": defaults}}, profile)
+            assert rows and gate.loads({"loads": rows}) == ([load_settings.told(row) for row in rows], [])
+            assert all(gate._covers(gate._told(row["default"]), gate._told(row["default"])) for row in rows)
 
 
 def test_a_layer_that_proved_nothing_is_no_part_of_a_pass(ask):

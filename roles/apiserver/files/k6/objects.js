@@ -52,8 +52,15 @@ function options_of_load() {
   return { ...common, executor: 'constant-arrival-rate', rate, duration };
 }
 
+// Where more than so much fails nothing more is learned: k6 stops, deletes what it made, and ends with exit code 99. Not in the first seconds, in which a few
+// requests are a large share, and not before as many were sent as the check on failed requests asks for its verdict.
+const MOST_FAILED = number('MOST_FAILED', '0.1');
+const JUDGED = 3000;
+const PATIENCE = Math.max(10, Math.ceil(JUDGED / number('RATE')));
+
 export const options = {
   scenarios: { load: options_of_load() },
+  thresholds: { http_req_failed: [{ threshold: `rate<=${MOST_FAILED}`, abortOnFail: true, delayAbortEval: `${PATIENCE}s` }] },
   discardResponseBodies: true,
   systemTags: ['error_code', 'group', 'name', 'status'], // short rows, which the parser of raw samples needs; a request has nine of them
   insecureSkipTLSVerify: false, // SSL_CERT_FILE names the authority

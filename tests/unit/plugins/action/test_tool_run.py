@@ -25,7 +25,7 @@ def fixture_act(monkeypatch):
     def act(answer, **arguments):
         action = tool_run.ActionModule.__new__(tool_run.ActionModule)
         action._task = SimpleNamespace(args=arguments)
-        monkeypatch.setattr(action, "_execute_module", lambda task_vars: dict(answer), raising=False)
+        monkeypatch.setattr(tool_run.direct, "run", lambda task, task_vars: dict(answer))
         return action.run(task_vars={})
 
     return act
@@ -46,6 +46,14 @@ def test_writes_what_there_is(act, tmp_path, output, names):
     assert {path.name for path in (tmp_path / "raw").iterdir()} == names
     assert (tmp_path / "raw" / "fio.stdout").read_bytes() == tool_run.unpack(output["stdout"])
     assert json.loads((tmp_path / "raw" / "fio.json").read_text()) == {"argv": ["fio", "--name=a b"], "rc": 0, "started": 1.5, "seconds": 2.5}
+
+
+@pytest.mark.parametrize(("result", "files"), [(None, ["fio.stdout"]), ("{0}/fio/index", ["fio/index"])])
+def test_beside_it_is_said_what_has_read_it(act, tmp_path, result, files):
+    place = tmp_path / "raw" / "fio"
+    act({**ANSWER, "raw": raw(b"x")}, raw=str(place), parser="fio", **({"result": result.format(place.parent)} if result else {}))
+    said = json.loads((tmp_path / "raw" / "fio.json").read_text())
+    assert (said["parser"], said["files"], said["rc"]) == ("fio", files, 0)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"raw": None}, {"raw": ""}])

@@ -56,6 +56,12 @@ PLAY = r"""
           loop: [{name: pods, rate: 500, seconds: 4}]
           loop_control: {loop_var: dns_step}
           run_once: true
+        - name: Stress | Choose the step
+          ansible.builtin.set_fact: {certify_step: {name: ramp-150, rate: 750, seconds: 9}}
+          run_once: true
+        - name: Stress | End it
+          ansible.builtin.set_fact: {certify_step_ended: 1}
+          run_once: true
         - name: Load | Break
           ansible.builtin.fail: {msg: "it broke\nin \e[31mtwo\e[0m lines"}
       rescue:
@@ -141,12 +147,14 @@ def events(text):
 def test_a_pipe_is_a_calm_log(seen):
     status, text = seen["pipe"]
     lines = events(text)
-    assert lines[:5] == [
+    assert lines[:7] == [
         "run        Preflight",
         "run        r1: played, profile smoke, 2 hosts, dns; about 1 min",
         "dns        Certify DNS; about 30 s",
         "dns        pods at 500/s for 4 s",
         next(line for line in lines if line.startswith("dns        pods: ")),
+        "dns        ramp-150 at 750/s for 9 s",
+        next(line for line in lines if line.startswith("dns        ramp-150: ")),
     ]
     assert "dns        failed at one, two: Break: it broke in ?[31mtwo?[0m lines" in lines
     assert any(line.startswith("dns        FAIL: 1 FAIL, took 3 s") for line in lines)

@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import api_windows, checks, openmetrics, window
+from ansible_collections.kubeproof.certify.plugins.module_utils import api_windows, checks, openmetrics, stress, window
 from ansible_collections.kubeproof.certify.plugins.module_utils.apiserver_facts import OURS, cluster_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.apiserver_plan import plan
 from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
@@ -58,6 +58,34 @@ def recorded(component, sample):
 
 def distribution(count=500, p99=1.0):
     return {"count": count, "p50": p99 / 4, "p90": p99 / 2, "p95": p99 / 2, "p99": p99, "max": p99}
+
+
+def test_k6_stops_at_the_share_of_errors_that_ends_a_step():
+    text, rule = ((ROLE / path).read_text(encoding="utf-8") for path in ("files/k6/objects.js", "vars/main/main.yml"))
+    assert f"number('MOST_FAILED', '{stress.MOST_ERRORS}')" in text and "abortOnFail: true" in text
+    assert f"const JUDGED = {CHECKS['apiserver_errors']['min_samples']};" in text
+    assert f"'gt', {stress.MOST_ERRORS})" in rule and "success_codes: [0, 99]" in (ROLE / "tasks/k6.yml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"), [(0.3, {"count": 3000, "clients": 0.3, "ratio": 0.3}), (0.05, None), (None, None), ("0.3", None), (True, None)]
+)
+def test_a_step_that_was_stopped_for_its_errors_fails_although_what_counts_was_not_run(ratio, expected):
+    run = measured("load")
+    first = run["plan"]["steps"][0]["name"]
+    run["steps"] = {first: {**run["steps"][first], "facts": {"requests": 3000, "error_ratio": ratio}}}
+    assert cluster_facts(run).get("errors") == expected
+    found = checks.judge({"apiserver_errors": CHECKS["apiserver_errors"]}, {"cluster": {"lab": cluster_facts(run)}}, "apiserver", "load",
+                         {"cluster": ["lab"]}, because={"*": "more than 10 % of the requests failed"})  # fmt: skip
+    assert [one["result"] for one in found] == ["FAIL" if expected else "INCONCLUSIVE"]
+
+
+def test_what_a_cluster_that_serves_is_spared_says_so():
+    run = measured("load")
+    run["plan"] = plan("load", {**DEFAULTS, "nodes": 3, "capacity": {"api_qps": 20}, "engines": ["k6"], "live": True})
+    del run["steps"]["qps"]
+    found = checks.judge({"apiserver_qps": CHECKS["apiserver_qps"]}, {"cluster": {"lab": cluster_facts(run)}}, "apiserver", "load", {"cluster": ["lab"]})
+    assert [one["result"] for one in found] == ["INCONCLUSIVE"] and "certify_live: nothing beyond the 20 requests/s" in found[0]["reason"]
 
 
 SCHEDULER = {
@@ -319,13 +347,41 @@ def test_headroom_is_the_highest_rate_that_was_carried(damage, headroom):
     )
 
 
+@pytest.mark.parametrize(
+    ("codes", "ratio", "said"),
+    [
+        ([99], 0.4, "Share of errors, and k6 stopped: 40 %, critical <= 10 %"),
+        ([0, 0, 99], 0.0003, "Share of errors, and k6 stopped (1 of 3 generators): > 10 %, critical <= 10 %"),
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"windows": {}}, {"cpu_seconds": 10**6}])
+def test_a_step_that_was_stopped_for_its_errors_is_broken_whatever_other_generators_measured(codes, ratio, said, more):
+    run = stressed()
+    run["steps"]["ramp-175"].update(codes=codes, **more)
+    run["steps"]["ramp-175"]["facts"].update(error_ratio=ratio)
+    found = facts_of(run)["stress"]
+    assert found["headroom"]["ratio"] == pytest.approx(1.5, abs=0.01)
+    assert [step["broke_by"] for step in found["steps"] if step["name"] == "ramp-175"] == [said]
+
+
+@pytest.mark.parametrize(("codes", "ratio", "value"), [([0, 99], 0.0003, [0.1, None]), ([99], 0.3, 0.3), ([99], 0.0, [0.1, None])])
+def test_a_load_that_was_stopped_for_its_errors_fails_by_them_and_has_no_latencies(codes, ratio, value):
+    run = measured()
+    run["steps"]["objects-1-10"].update(codes=codes)
+    run["steps"]["objects-1-10"]["facts"].update(error_ratio=ratio)
+    facts = facts_of(run)
+    found = judged(facts)
+    assert facts["errors"]["ratio"] == value and not {"mutating", "read", "list", "felt"} & set(facts)
+    assert found["apiserver_errors"]["result"] == "FAIL" and found["apiserver_errors"]["value"] == value
+
+
 def test_a_step_that_is_too_short_for_a_sort_of_calls_says_so():
     run = stressed()
     sli = run["steps"]["ramp-125"]["windows"]["api"]["cp1"]["sli"]
     sli.update({f"{name}  resource": {"count": 298, "below": {"1.0": 1.0, "2.0": 1.0}} for name in ("POST secrets", "PUT leases", "PUT nodes")})
     found = facts_of(run)["stress"]
     assert [step.get("short") for step in found["steps"]] == [None, ["POST secrets"], None, None, None, None]
-    assert found["said"].endswith("Too short for a percentile of POST secrets: ramp-125.") and found["headroom"]["ratio"] == [2.0, None]
+    assert "Too short for a percentile of POST secrets: ramp-125." in found["said"] and found["headroom"]["ratio"] == [2.0, None]
 
 
 def test_headroom_ends_where_calls_are_slow():

@@ -96,6 +96,32 @@ def test_a_cluster_that_serves_is_not_loaded_beyond_what_is_declared():
     assert "qps" not in steps("load", live=True)
 
 
+@pytest.mark.parametrize("profile", ["smoke", "load", "soak"])
+@pytest.mark.parametrize("capacity", [{"api_qps": 20, "api_reads": 10, "pod_churn": 0.1}, {"api_qps": 99.9, "pod_churn": 1}, {"api_qps": 4000}])
+def test_a_cluster_that_serves_gets_no_rate_above_what_is_declared(profile, capacity):
+    """Neither by a least rate, nor by a factor, nor by a rate of pods that was set."""
+    found = planned(profile, capacity=capacity, live=True, apiserver_pod_rate=5, engines=["k6", "kube_burner"], apiserver_pull_images=["a"])
+    churn = capacity.get("pod_churn", 5)
+    assert all(step["rate"] <= capacity["api_qps"] for step in found["steps"] if step["kind"] == "objects")
+    assert all(max(step["rates"]) <= capacity["api_qps"] and step["pod_rate"] <= churn for step in found["steps"] if step["kind"] == "kube_burner")
+    assert all(step["rate"] <= churn for step in found["steps"] if step["kind"] in ("pods", "pull"))
+    assert list(found["missing"]) == (["qps"] if profile == "load" else [])
+    assert planned(profile, capacity=capacity)["missing"] == {}
+
+
+def test_no_pod_is_made_where_none_is_declared():
+    found = planned("load", capacity={"pod_churn": 0}, live=True, apiserver_pull_images=["a"])
+    assert [step["kind"] for step in found["steps"]] == ["objects", "objects", "objects", "streams"] and set(found["missing"]) == {"qps", "pods"}
+
+
+def test_what_a_step_of_the_ramp_adds_to_etcd_is_predicted():
+    found = planned("stress", capacity={"api_qps": 1500})
+    ramp = {step["name"]: step["bytes"] for step in found["steps"] if step["kind"] == "objects"}
+    # A quarter of the requests writes, and two such objects fill a page of etcd's file.
+    assert ramp["ramp-100"] == 1500 * 300 // 4 * 2192 and ramp["ramp-200"] == 2 * ramp["ramp-100"] == found["bytes"]
+    assert all(ramp.values()) and planned("load")["bytes"] == 0
+
+
 def test_kube_burner_takes_the_rates_of_the_steps_that_count():
     step = steps("load", engines=["kube_burner"])["kube-burner"]
     assert (step["rates"], step["pods"], step["pod_rate"], step["window"]) == ([91], 100, 2, True)

@@ -43,6 +43,7 @@ def refused(call, *args):
         CHECK, TIERED, RATE, OPEN, without("unit"), without("target"), without("critical"), {**CHECK, "gate": True}, {**CHECK, "gate": False},
         {**CHECK, "each": "write.by_member", "expect": ["a"]}, {**CHECK, "each": '"a b"', "query": "@"}, {**CHECK, "query": 'a."b.c"[0].d'},
         {**CHECK, "not_applicable": {"query": "members", "when": "== 1", "reason": "There is one member."}}, {**CHECK, "target": {"ssd": "< 0.01"}},
+        {**TIERED, "min_samples": {"nvme": 3000, "ssd": 299}},
     ],
 )  # fmt: skip
 def test_valid_checks(check):
@@ -62,7 +63,9 @@ def test_valid_checks(check):
         ({**CHECK, "scope": "node"}, ['scope is "node"', "write host or cluster"]),
         ({**CHECK, "scope": ["host"]}, ["scope is"]),
         ({**CHECK, "unit": "ms"}, ['unit is "ms"', "write one of s, byte"]),
-        *[({**CHECK, "min_samples": value}, ["min_samples is"]) for value in (0, -1, 1.5, True, "299", None)],
+        *[({**CHECK, "min_samples": value}, ["min_samples is"]) for value in (0, -1, 1.5, True, "299", None, {}, {"ssd": 0}, {"ssd": {}})],
+        *[({**TIERED, "min_samples": dict.fromkeys(tiers, 5)}, ["min_samples has other tiers"]) for tiers in (["ssd"], ["ssd", "nvme", "hdd"], ["hdd"])],
+        ({**CHECK, "min_samples": {"ssd": 5}}, ["min_samples has other tiers than target and critical", "or one number"]),
         ({**CHECK, "target": 5}, ["target is 5", "operator"]),
         ({**CHECK, "target": None}, ["target is null"]),
         ({**CHECK, "target": "~ 5"}, ['target is "~ 5"', "operator"]),

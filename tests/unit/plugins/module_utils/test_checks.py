@@ -223,6 +223,28 @@ def test_tiers(tiers, entry_results):
 
 
 @pytest.mark.parametrize(
+    ("tiers", "count", "result", "least", "reason"),
+    [
+        ({"etcd": "ssd"}, 299, "PASS", 299, ""),
+        ({"etcd": "ssd"}, 298, "INCONCLUSIVE", 299, "Too few samples: 298 of at least 299."),
+        ({"etcd": "nvme"}, 3000, "PASS", 3000, ""),
+        ({"etcd": "nvme"}, 299, "INCONCLUSIVE", 3000, "Too few samples: 299 of at least 3000."),
+        ({"etcd": "nvme"}, None, "INCONCLUSIVE", 3000, "The number of samples (n) is missing; at least 3000 are needed."),
+        ({}, 10**6, "INCONCLUSIVE", None, "Not judged: certify_tiers does not name the tier of etcd_x; write etcd_x: and one of ssd, nvme."),
+        ({"etcd": "hdd"}, 10**6, "INCONCLUSIVE", None, "Not judged: certify_tiers gives etcd_x the tier hdd, which has no bound here;"),
+    ],
+)
+def test_a_tier_has_its_own_number_of_samples(tiers, count, result, least, reason):
+    check = {**TIERED, "samples": "n", "min_samples": {"ssd": 299, "nvme": 3000}}
+    # The tier hdd is one of another check.
+    other = {**CHECK, "target": {"hdd": "> 1"}}
+    found = checks.judge({"etcd_x": check, "etcd_y": other}, {"host": {"a": {"v": 99, "n": count}}}, "etcd", "load", {"host": ["a"]}, {"tiers": tiers})
+    finding = next(one for one in found if one["id"] == "etcd_x")
+    assert (finding["result"], finding.get("samples"), finding.get("min_samples")) == (result, count, least)
+    assert finding["reason"].startswith(reason) and bool(finding["reason"]) == bool(reason)
+
+
+@pytest.mark.parametrize(
     "check, said, target, critical, origin",
     [
         (BOTH, {}, "< 1", "< 5", "default"),
@@ -302,6 +324,9 @@ def test_rules_are_asked_of_the_whole_and_of_each_entry():
     [
         ({"missing": {"v": "It is too new."}}, "Not measured: It is too new."),
         ({"missing": {"": "It cannot be read."}}, "Not measured: It cannot be read."),
+        ({"v": [2, None], "missing": {"v": "A step was lost"}}, "Undecided: the interval [2, null] lies on both sides of critical. A step was lost."),
+        ({"v": [0, 2], "missing": {"v": "A step was lost."}}, "Undecided: the interval [0, 2] lies on both sides of target. A step was lost."),
+        ({"v": [2, None]}, "Undecided: the interval [2, null] lies on both sides of critical."),
         ({"missing": {"": "It cannot be read.", "v": "It is too new"}}, "Not measured: It is too new."),
         ({"missing": {"w": "Another."}}, "Not measured: v is missing in the facts of a."),
         ({"missing": {"v": 7}}, "Not measured: v is missing in the facts of a."),

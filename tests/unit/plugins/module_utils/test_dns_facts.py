@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import copy
 import pathlib
+import re
 
 import pytest
 import yaml
 from ansible_collections.kubeproof.certify.plugins.module_utils import checks as engine
-from ansible_collections.kubeproof.certify.plugins.module_utils import dns_clients
+from ansible_collections.kubeproof.certify.plugins.module_utils import dns_clients, dns_job, dns_state
 from ansible_collections.kubeproof.certify.plugins.module_utils.dns_facts import cluster_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.dns_plan import plan
 from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
@@ -19,6 +20,10 @@ DEFAULTS = yaml.safe_load((ROLE / "settings.yml").read_text(encoding="utf-8"))
 CHECKS = yaml.safe_load((ROLE / "checks.yml").read_text(encoding="utf-8"))["dns_checks"]
 PROFILES = ("smoke", "load", "stress", "soak")
 PODS = ("a", "b")
+CLIENTS = ("w1", "w2")
+# The pods of NodeLocal DNSCache and their nodes.
+CACHES = {"n1": "w1", "n2": "w2", "n3": "w3"}
+JOB = {"namespace": "ns", "services": ["dns-0"], "clients": 10, "generators": 1, "external_names": ["a.example"], "grace": 60}
 CACHED = {"present": True, "success": True, "denial": True}
 
 
@@ -26,18 +31,20 @@ def pod(name, **more):
     return {"uid": name, "ip": "10.0.0.1", "node": "w1", "ready": True, "restarts": 1, "container": "coredns", "cpu_limit": "1", "memory_limit": "", **more}
 
 
-def looked(**more):
-    """Return what dns_info found; more replaces some of it."""
+def looked(behind=PODS, **more):
+    """Return what dns_info found with these CoreDNS pods; more replaces some of it."""
+    local = {name: pod(name, node=node) for name, node in CACHES.items()}
     return {
         "service_found": True,
         "service": {"namespace": "kube-system", "name": "kube-dns", "address": "10.96.0.10"},
-        "pods": {name: pod(name) for name in PODS},
-        "ready": 2,
+        "pods": {name: pod(name) for name in behind},
+        "ready": len(behind),
         "domain": "cluster.local",
         "corefile": {"zones": ["."], "cache": CACHED, "upstream_cache": CACHED, "metrics": {"exposed": True, "port": 9153}, "unknown": []},
         "node_local_found": True,
-        "nodes": {"count": 2, "schedulable": 2, "names": ["w1", "w2"]},
-        "throttling": {name: {"c": {"periods": 100, "throttled": 5}} for name in PODS},
+        "node_local": {"name": "node-local-dns", "address": "169.254.20.10", "pods": local, "corefile": {"metrics": {"exposed": True, "port": 9253}}},
+        "nodes": {"count": 3, "schedulable": 2, "names": list(CLIENTS)},
+        "throttling": {name: {"c": {"periods": 100, "throttled": 5}} for name in behind},
         "problems": [],
         **more,
     }
@@ -68,35 +75,34 @@ def window(requests, hits=0.95, **more):
     }
 
 
-def measured(profile="load", info=None, **capacity):
-    """Return what a good run measured."""
-    settings = {**DEFAULTS, "nodes": 100, "capacity": capacity, "live": False, "dns_external_names": ["a.example"]}
+def measured(profile="load", info=None, pods=PODS, live=False, nodes=100, **capacity):
+    """Return what a good run measured of these CoreDNS pods."""
+    settings = {**DEFAULTS, "nodes": nodes, "capacity": capacity, "live": live, "dns_external_names": ["a.example"]}
     planned, steps = plan(profile, settings), {}
-    for step in planned["steps"]:
-        outside = step["kind"] == "external"
-        job = {"count": 2, "rate": step["rate"] // 2, "threads": 2, "outstanding": 50000, "searched": 0 if outside else 20, "lines": 2 if outside else 200}
-        ran = [{"index": index, "cpu_seconds": step["seconds"] * 0.5} for index in range(2)]
-        one = steps[step["name"]] = {"job": job, "pods": ran, "took": step["seconds"], "facts": dnsperf(job["rate"] * 2, step["seconds"])}
-        if outside:
+    for step in dns_job.steps(planned["steps"], looked(pods)):
+        job = {name: value for name, value in dns_job.job(step, looked(pods), JOB).items() if name not in ("argv", "queries")}
+        ran = [{"index": index, "cpu_seconds": step["seconds"] * 0.5} for index in range(job["count"])]
+        one = steps[step["name"]] = {"job": job, "pods": ran, "took": step["seconds"], "facts": dnsperf(job["rate"] * job["count"], step["seconds"])}
+        if step["kind"] == "external":
             one["facts"]["rcodes"] = {"NOERROR": one["facts"]["sent"]}
         if step["kind"] == "pods":
-            one.update(facts={}, job=dict(job, names=list(PODS)), each={name: dnsperf(job["rate"], step["seconds"]) for name in PODS})
+            one.update(facts={}, each={name: dnsperf(job["rate"], step["seconds"]) for name in pods})
         if step["window"]:
-            names = ["n1"] if step["kind"] == "node_local" else PODS
+            names = [name for name, node in CACHES.items() if node in CLIENTS] if step["kind"] == "node_local" else pods
             one["metrics"] = {name: window(100000 + number) for number, name in enumerate(names)}
-    after = looked(throttling={name: {"c": {"periods": 1100, "throttled": 10}} for name in PODS})
-    found = {"plan": planned, "info": looked(**(info or {})), "after": after, "steps": steps, "clean": {"left": 0}}
+    after = looked(pods, throttling={name: {"c": {"periods": 1100, "throttled": 10}} for name in pods})
+    found = {"plan": planned, "info": {**looked(pods), **(info or {})}, "after": after, "steps": steps, "clean": {"left": 0}}
     return {**found, "stress": stress_fake.known(CHECKS, planned)} if profile == "stress" else found
 
 
-def findings(profile, document):
-    return engine.judge(CHECKS, {"host": {}, "cluster": {"lab": document}}, "dns", profile, {"host": [], "cluster": ["lab"]})
+def findings(profile, document, checks=None):
+    return engine.judge(checks or CHECKS, {"host": {}, "cluster": {"lab": document}}, "dns", profile, {"host": [], "cluster": ["lab"]})
 
 
-def results(profile, document):
+def results(profile, document, checks=None):
     """Return {check: result} of what is judged, of several entries the worst."""
     order, found = ["PASS", "NOT_APPLICABLE", "CONDITIONAL", "INCONCLUSIVE", "FAIL"], {}
-    for one in findings(profile, document):
+    for one in findings(profile, document, checks):
         if one["judged"]:
             found[one["id"]] = max(found.get(one["id"], "PASS"), one["result"], key=order.index)
     return found
@@ -124,6 +130,32 @@ def test_a_good_run_passes(profile):
     assert {name: result for name, result in found.items() if result != "PASS"} == {} and found
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_good_run_of_many_pods_passes(profile):
+    """Twenty nodes with a CoreDNS each."""
+    run = measured(profile, pods=tuple("abcdefghijklmnopqrst"), nodes=20)
+    found = results(profile, cluster_facts(run))
+    assert {name: result for name, result in found.items() if result != "PASS"} == {} and found
+
+
+@pytest.mark.parametrize("profile", ["smoke", "load", "soak"])
+@pytest.mark.parametrize("declared", [20, 100, 1000])
+def test_a_live_cluster_passes_with_what_it_declares(profile, declared):
+    run = measured(profile, live=True, dns_qps=declared)
+    found = [one for one in findings(profile, cluster_facts(run)) if one["judged"] and one["result"] != "PASS"]
+    beyond = {"dns_qps", "dns_qps_errors", "dns_qps_latency_p99"} if profile == "load" else set()
+    assert {one["id"] for one in found} == beyond
+    assert {one["reason"] for one in found} <= {"Not measured: nothing is asked beyond the declared rate because of certify_live."}
+
+
+@pytest.mark.parametrize("profile", ["smoke", "load", "soak"])
+def test_a_live_cluster_that_declares_nothing_says_what_to_declare(profile):
+    run = measured(profile, live=True)
+    found = [one for one in findings(profile, cluster_facts(run)) if one["judged"] and one["result"] == "INCONCLUSIVE"]
+    assert run["steps"] == {} and {"dns_errors", "dns_pod_errors"} <= {one["id"] for one in found}
+    assert {"set certify_capacity.dns_qps" in one["reason"] for one in found} == {True}
+
+
 def test_every_check_finds_its_fact_in_some_profile():
     found = {one["id"] for profile in PROFILES for one in findings(profile, cluster_facts(measured(profile))) if one["value"] is not None}
     assert found == set(CHECKS)
@@ -147,41 +179,57 @@ def paths(document, prefix=()):
             yield from paths(value, (*prefix, key))
 
 
-BAD = ("dns_errors", "dns_latency_p99", "dns_pod_errors", "dns_servfail", "dns_balance", "dns_cache_hit_ratio", "dns_panics", "dns_throttling", "dns_restarts")
+BAD = ("dns_errors", "dns_latency_p99", "dns_pod_errors", "dns_pod_latency_p99", "dns_servfail", "dns_balance", "dns_cache_hit_ratio", "dns_panics",
+       "dns_throttling", "dns_restarts", "dns_node_errors", "dns_node_cache_hit_ratio")  # fmt: skip
+# What shrinks the cluster, or a count that another one contradicts, is the parser's and the module's to refuse.
+CLUSTER = (("info", "pods"), ("after", "pods"), ("info", "node_local", "pods"))
+TRUSTED = {"lost", "rcodes", "NXDOMAIN", "throttled", "periods", "first", "last", "SERVFAIL"}
 
 
-def bad_run():
-    """Return what a run measured in which everything went wrong."""
-    run = measured()
-    step = run["steps"]["service-3-100"]
-    step["facts"] = lost(step["facts"], step["facts"]["sent"] // 2)
-    for one in run["steps"]["pods"]["each"].values():
-        one.update(lost(one, one["sent"] // 2))
-    for number, one in enumerate(step["metrics"].values()):
-        one.update(cache_hits={}, requests={"udp": {"increase": 100000 * number}}, panics={"increase": 1}, responses={"SERVFAIL": {"increase": 100000}})
-    run["after"] = looked(pods={name: pod(name, restarts=2) for name in PODS}, throttling={name: {"c": {"periods": 200, "throttled": 100}} for name in PODS})
+def bad_run(pods):
+    """Return what a run measured in which everything went wrong, each thing at one place alone, so that without it the others are good."""
+    run = measured(pods=pods)
+    service, local, worst = run["steps"]["service-3-100"], run["steps"]["node-local"], pods[-1]
+    for facts in (service["facts"], local["facts"], run["steps"]["pods"]["each"][worst]):
+        facts.update(lost(facts, facts["sent"] // 2))
+    local["metrics"]["n2"] = window(200000, hits=0.1)
+    for name in pods[:-1]:
+        # Of two pods one alone has no more than twice its share.
+        service["metrics"][name]["requests"]["udp"]["increase"] *= len(pods) > 2
+    much = 100000 * len(pods) ** 2
+    service["metrics"][worst] = window(much, hits=0.1, panics={"increase": 1}, responses={"SERVFAIL": {"increase": much}})
+    throttled = {name: {"c": {"periods": 200, "throttled": 100 if name == worst else 5}} for name in pods}
+    run["after"] = looked(pods, pods={name: pod(name, restarts=2 if name == worst else 1) for name in pods}, throttling=throttled)
     return run
 
 
-@pytest.mark.parametrize("damage", ["removed", "text", "null"])
-def test_no_damage_makes_a_bad_run_good(damage):
-    bad = bad_run()
-    worst = results("load", cluster_facts(bad))
-    assert {name: worst[name] for name in BAD} == dict.fromkeys(BAD, "FAIL")
-    # What shrinks the cluster, or a count that another one contradicts, is the parser's and the module's to refuse.
-    trusted = {"pods", "uid", "restarts", "a", "b", "names", "lost", "rcodes", "NXDOMAIN", "c", "throttled", "periods", "first", "last", "SERVFAIL"}
-    every = paths({name: bad[name] for name in ("steps", "after", "info")})
-    for path in [one for one in every if one[-1] not in trusted and "below" not in one[:-1]]:
-        broken = copy.deepcopy(bad)
+@pytest.mark.parametrize(("pods", "damage"), [(PODS, "removed"), (PODS, "text"), (PODS, "null"), (tuple("abcdefg"), "removed")])
+def test_no_damage_makes_a_bad_run_good(pods, damage):
+    bad, asked = bad_run(pods), {name: CHECKS[name] for name in BAD}
+    asks = {name: set(re.findall("[a-z_]+", str([CHECKS[name].get(key) for key in ("query", "each", "samples", "not_applicable")]))) for name in BAD}
+    whole = cluster_facts(bad)
+    assert results("load", whole, asked) == dict.fromkeys(BAD, "FAIL")
+    for path in paths({name: bad[name] for name in ("steps", "after", "info")}):
+        if path[-1] in TRUSTED or "below" in path[:-1] or any(path[: len(one)] == one and len(path) > len(one) for one in CLUSTER):
+            continue
+        if set(path) & set(pods[1:-1]):
+            # Those in the middle are as the first.
+            continue
+        broken = copy.copy(bad)
         place = broken
         for name in path[:-1]:
+            place[name] = copy.copy(place[name])
             place = place[name]
         if damage == "removed":
             del place[path[-1]]
         else:
             place[path[-1]] = "damaged" if damage == "text" else None
-        found = results("load", cluster_facts(broken))
-        assert {name: found[name] for name in BAD if found[name] not in ("FAIL", "INCONCLUSIVE")} == {}, path
+        document = cluster_facts(broken)
+        # Only those are judged again whose facts are others now.
+        changed_facts = {name for name in {*whole, *document} if document.get(name) != whole.get(name)}
+        again = {name: check for name, check in asked.items() if changed_facts & asks[name]}
+        found = results("load", document, again) if again else {}
+        assert {name: found[name] for name in found if found[name] not in ("FAIL", "INCONCLUSIVE")} == {}, path
 
 
 # What clients saw -----------------------------------------------------------------------------------------------------------
@@ -237,8 +285,8 @@ def test_a_name_outside_that_is_not_found_has_failed():
 def test_a_slow_dnsperf_is_told_from_a_slow_server(sent, lost_ones, mean, cpu, limited):
     facts = dnsperf(1000, 10, sent=sent, completed=sent - lost_ones, lost=lost_ones)
     facts["latency"]["mean"] = mean
-    job = {"rate": 500, "count": 2, "threads": 2, "outstanding": 1250, "searched": 20, "lines": 200}
-    step = {"seconds": 10, "job": job, "facts": facts, "pods": [{"cpu_seconds": cpu}]}
+    job = {"rate": 500, "count": 2, "seconds": 10, "threads": 2, "outstanding": 1250, "searched": 20, "lines": 200}
+    step = {"job": job, "facts": facts, "pods": [{"cpu_seconds": cpu}]}
     assert dns_clients.generator(step)["limited"] is limited
 
 
@@ -264,6 +312,66 @@ def test_a_step_that_did_not_run_leaves_nothing():
 def test_a_cache_on_the_nodes_that_was_not_asked_does_not_vanish():
     judged = results("load", cluster_facts(changed(("steps", "node-local"), None)))
     assert judged["dns_latency_p99"] == judged["dns_node_errors"] == judged["dns_node_cache_hit_ratio"] == "INCONCLUSIVE"
+
+
+def unread(run, name):
+    """Have a cache whose metrics cannot be read."""
+    del run["steps"]["node-local"]["metrics"][name]
+    run["steps"]["node-local"]["unread"] = {name: "timed out"}
+
+
+def unready(run, name):
+    """Have a cache on a node that is not ready: its metrics are not asked for."""
+    local = run["info"]["node_local"]
+    local["pods"][name]["ready"] = False
+    del run["steps"]["node-local"]["metrics"][name]
+    assert name not in dns_state.scraped(local["pods"], local["corefile"], 9253, list(CLIENTS))
+
+
+def hidden(run):
+    """Have caches without metrics."""
+    run["info"]["node_local"]["corefile"]["metrics"] = {"exposed": False}
+    run["steps"]["node-local"]["metrics"] = {}
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda run: run["steps"]["node-local"]["metrics"].pop("n2"), "node_cache.ratio is missing in the facts of lab"),
+        (lambda run: unread(run, "n2"), "the metrics of n2 could not be read. timed out"),
+        (lambda run: run["steps"]["node-local"]["metrics"]["n2"].update(start={"first": 1, "last": 2}), "node_cache.ratio is missing in the facts of lab"),
+        (lambda run: unready(run, "n2"), "the pod n2 of NodeLocal DNSCache is not ready"),
+        (lambda run: run["info"]["node_local"]["pods"].pop("n2"), "a node from which DNS was asked has no pod of NodeLocal DNSCache"),
+        (hidden, "NodeLocal DNSCache exposes no metrics: the plugin prometheus is not in its Corefile, or listens at loopback alone"),
+        (lambda run: run["steps"]["node-local"].pop("job"), "a node from which DNS was asked has no pod of NodeLocal DNSCache"),
+    ],
+)
+def test_a_cache_that_cannot_be_read_does_not_vanish(damage, reason):
+    run = measured()
+    run["steps"]["node-local"]["metrics"]["n2"] = window(200000, hits=0.1)
+    assert results("load", cluster_facts(run))["dns_node_cache_hit_ratio"] == "FAIL"
+    damage(run)
+    [found] = [one for one in findings("load", cluster_facts(run)) if one["id"] == "dns_node_cache_hit_ratio"]
+    assert (found["result"], found["reason"]) == ("INCONCLUSIVE", f"Not measured: {reason}.")
+
+
+def test_a_cache_where_nobody_asks_is_not_needed():
+    run = measured()
+    run["info"]["node_local"]["pods"]["n3"]["ready"] = False
+    assert results("load", cluster_facts(run))["dns_node_cache_hit_ratio"] == "PASS"
+
+
+def test_a_coredns_pod_that_was_not_asked_alone_does_not_vanish():
+    run = measured(pods=tuple("abc"))
+    run["steps"]["pods"]["job"]["names"].remove("c")
+    assert {name for name, one in cluster_facts(run)["pods"].items() if not one} == {"c"}
+
+
+@pytest.mark.parametrize(("family", "check"), [("requests", "dns_balance"), ("responses", "dns_servfail"), ("cache_requests", "dns_cache_hit_ratio")])
+def test_what_every_query_raises_is_not_zero_where_it_is_missing(family, check):
+    run = measured()
+    del run["steps"]["service-3-100"]["metrics"]["b"][family]
+    assert results("load", cluster_facts(run))[check] == "INCONCLUSIVE"
 
 
 def test_without_a_cache_on_the_nodes_it_is_not_asked_for():
@@ -365,7 +473,7 @@ def test_that_nothing_reached_coredns_is_said():
 def test_the_cache_of_a_cluster():
     found = cluster_facts(measured())
     assert found["cache"] == {"ratio": pytest.approx(0.95, abs=1e-4), "requests": 200001}
-    assert found["node_cache"]["requests"] == 100000 and found["external_cache"]["ratio"] == pytest.approx(0.95, abs=1e-4)
+    assert found["node_cache"]["requests"] == 200001 and found["external_cache"]["ratio"] == pytest.approx(0.95, abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import math
 import pathlib
 
 import pytest
 import yaml
-from ansible_collections.kubeproof.certify.plugins.module_utils import dns_job
+from hypothesis import given
+from hypothesis import strategies as st
+from ansible_collections.kubeproof.certify.plugins.module_utils import dns_job, dns_plan, stress_plan
 from ansible_collections.kubeproof.certify.plugins.module_utils.dns_job import JobError, endpoints, job, queries
 from ansible_collections.kubeproof.certify.plugins.module_utils.dns_plan import INPUTS, PlanError, plan
 
-DEFAULTS = yaml.safe_load((pathlib.Path(__file__).parents[4] / "roles/dns/defaults/main/settings.yml").read_text(encoding="utf-8"))
+ROLE = pathlib.Path(__file__).parents[4] / "roles/dns/defaults/main"
+DEFAULTS = yaml.safe_load((ROLE / "settings.yml").read_text(encoding="utf-8"))
+CHECKS = yaml.safe_load((ROLE / "checks.yml").read_text(encoding="utf-8"))["dns_checks"]
 PROFILES = ("smoke", "load", "stress", "soak")
 INFO = {
     "nodes": {"names": ["w1", "w2", "w3"]},
@@ -63,6 +68,24 @@ def test_load_asks_what_is_declared_and_more_than_the_bound():
     assert steps("load")["qps"]["rate"] == 11000 and found["qps"]["seconds"] >= 300
 
 
+@pytest.mark.parametrize("profile", ["smoke", "load", "soak"])
+@pytest.mark.parametrize("pods", [1, 2, 30, 300])
+@pytest.mark.parametrize("more", [{}, {"live": True, "capacity": {"dns_qps": 400}}, {"time_scale": 0.02}])
+def test_the_plan_has_the_time_that_so_many_coredns_pods_take(profile, pods, more):
+    found = planned(profile, coredns=pods, **more)
+    ran = dns_job.steps(found["steps"], {**many(pods), "node_local": {"address": "169.254.20.10"}})
+    assert [step["seconds"] for step in found["steps"]] == [step["seconds"] for step in ran]
+    assert found["seconds"] == sum(step["seconds"] for step in ran)
+    assert pods < 300 or more or found["seconds"] > planned(profile)["seconds"]
+
+
+def test_thirty_coredns_pods_that_are_asked_alone_take_longer():
+    """1,000 queries to each, and a little more, at the least rate for all together."""
+    [alone] = [step for step in planned("load", nodes=1, coredns=30, dns_least_rate=300)["steps"] if step["kind"] == "pods"]
+    assert alone["seconds"] == math.ceil(stress_plan.MARGIN * 1000 / math.ceil(alone["rate"] / 30))
+    assert alone["seconds"] > [step for step in planned("load", nodes=1, dns_least_rate=300)["steps"] if step["kind"] == "pods"][0]["seconds"]
+
+
 def test_stress_goes_beyond_and_looks_for_recovery():
     found = steps("stress", capacity={"dns_qps": 2000})
     assert [(step["name"], step["rate"]) for step in found.values() if step["share"] and step["phase"] != "probe"] == [
@@ -72,9 +95,86 @@ def test_stress_goes_beyond_and_looks_for_recovery():
 
 
 def test_a_live_cluster_is_not_asked_for_more_than_it_carries():
-    assert "qps" not in steps("load", live=True)
+    assert "qps" not in steps("load", live=True, capacity={"dns_qps": 5000})
+    assert planned("load", live=True, capacity={"dns_qps": 5000})["missing"] == {"qps": dns_plan.BEYOND} and planned("load")["missing"] == {}
     with pytest.raises(PlanError, match="no step that can run"):
-        planned("stress", live=True)
+        planned("stress", live=True, capacity={"dns_qps": 5000})
+
+
+@pytest.mark.parametrize("profile", ["smoke", "load", "soak"])
+def test_a_live_cluster_that_declares_no_rate_is_not_asked(profile):
+    found = planned(profile, nodes=1000, live=True, capacity={"nodes": 2000})
+    assert (found["steps"], found["seconds"], found["rate"]) == ([], 0, 0)
+    assert set(found["missing"].values()) == {dns_plan.UNDECLARED} and "set certify_capacity.dns_qps" in dns_plan.UNDECLARED
+
+
+@given(
+    profile=st.sampled_from(["smoke", "load", "soak"]),
+    declared=st.one_of(st.integers(1, 3000), st.floats(1, 3000)),
+    pods=st.integers(1, 40),
+    settings=st.fixed_dictionaries({"clients": st.integers(1, 100), "generators": st.integers(1, 60)}),
+    least=st.integers(1, 2000),
+)
+def test_no_job_goes_beyond_what_a_live_cluster_declares(profile, declared, pods, settings, least):
+    found = planned(profile, live=True, capacity={"dns_qps": declared}, dns_least_rate=least, dns_external_names=["a.example"])
+    info = many(pods)
+    assert found["rate"] <= declared and found["steps"]
+    for step in dns_job.steps(found["steps"], info):
+        try:
+            made = job(step, info, {**SETTINGS, **settings})
+        except JobError as error:
+            assert step["kind"] == "pods" and step["rate"] < pods and "declare more in certify_capacity.dns_qps" in str(error)
+        else:
+            assert 1 <= made["rate"] and made["rate"] * made["count"] <= declared
+            # What is lost by rounding costs no samples.
+            assert step["kind"] == "pods" or made["rate"] * made["count"] * dns_plan.stress_plan.MARGIN >= int(step["rate"])
+            assert step["kind"] != "pods" or made["rate"] * made["seconds"] >= step["samples"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "declared", "name", "seconds"),
+    [
+        ("smoke", 1000, "service-1-10", 20),
+        ("smoke", 100, "service-1-10", 100),
+        ("smoke", 100, "node-local", 50),
+        ("smoke", 100, "external", 11),
+        ("load", 100, "service-3-100", 900),
+        ("load", 10, "service-3-100", 1100),
+        ("load", 10, "service-1-70", 300),
+        ("load", 20, "node-local", 550),
+    ],
+)
+def test_a_live_cluster_that_carries_little_is_asked_for_longer(profile, declared, name, seconds):
+    assert steps(profile, live=True, capacity={"dns_qps": declared}, dns_external_names=["a.example"])[name]["seconds"] == seconds
+
+
+def test_where_nobody_is_served_the_least_rate_holds():
+    found = steps("load", capacity={"dns_qps": 100})
+    assert {found[name]["rate"] for name in ("pods", "service-1-70", "service-3-100", "node-local")} == {500} and not any(
+        step["limited"] for step in found.values()
+    )
+
+
+def asks(*starts):
+    """Return the checks that ask for samples of these facts."""
+    return [check for check in CHECKS.values() if "samples" in check and f"{check.get('each', '')}.{check['samples']}".strip(".").startswith(starts)]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_each_pod_is_asked_as_often_as_its_checks_need(profile):
+    assert dns_plan.EACH.get(profile, 0) == max((check["min_samples"] for check in asks("pods.") if profile in check["profiles"]), default=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts"),
+    [
+        ("service", ("lookups.", "errors.", "servfail.", "balance.", "cache.")),
+        ("node_local", ("lookups.", "node_cache.")),
+        ("external", ("external.", "external_cache.")),
+    ],
+)
+def test_a_longer_step_has_what_its_checks_need(kind, facts):
+    assert dns_plan.NEEDED[kind] == max(check["min_samples"] for check in asks(*facts))
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -112,7 +212,13 @@ def test_a_bad_setting_is_named(settings, said):
 
 
 def step(kind="service", rate=1000, seconds=20):
-    return {"name": kind, "kind": kind, "rate": rate, "seconds": seconds, "share": 1, "window": True}
+    return {"name": kind, "kind": kind, "rate": rate, "seconds": seconds, "share": 1, "window": True, "limited": False}
+
+
+def many(count):
+    """Return what dns_info found of a cluster with so many CoreDNS pods."""
+    pods = {f"c{number:03d}": {"ip": f"10.0.0.{number}", "ready": True} for number in range(count)}
+    return {**INFO, "pods": pods, "ready": count, "node_local": {"address": "169.254.20.10", "pods": {}}}
 
 
 def argument(found, name):
@@ -133,6 +239,27 @@ def test_clients_ask_the_service_from_many_sockets():
 def test_each_coredns_pod_has_a_client_of_its_own():
     found = job(step("pods"), INFO, SETTINGS)
     assert (found["count"], found["names"], found["argv"][3]) == (2, ["a", "b"], "10.0.0.1,10.0.0.2") and found["rate"] == 500
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("nodes", [5, 20, 1000])
+@pytest.mark.parametrize("pods", [1, 2, 7, 10, 20, 100])
+@pytest.mark.parametrize("profile", ["smoke", "load", "soak"])
+def test_each_of_many_coredns_pods_gets_its_samples(profile, pods, nodes, live):
+    found = planned(profile, nodes=nodes, live=live, capacity={"dns_qps": 60 * nodes})["steps"]
+    [planned_step], [fitted] = ([one for one in steps if one["kind"] == "pods"] for steps in (found, dns_job.steps(found, many(pods))))
+    made = job(fitted, many(pods), SETTINGS)
+    assert made["count"] == pods and made["rate"] * made["seconds"] >= planned_step["samples"]
+    # In that time, and not by a higher rate; where they are few it stays as planned.
+    assert fitted["rate"] == planned_step["rate"] and made["rate"] * pods < fitted["rate"] + pods
+    assert argument(made, "-l") == str(fitted["seconds"]) and made["timeout"] > fitted["seconds"]
+    assert pods > 2 or live or fitted == planned_step
+
+
+def test_without_a_cache_on_the_nodes_no_step_asks_there():
+    found = planned("load")["steps"]
+    assert [one["name"] for one in dns_job.steps(found, many(2))] == [one["name"] for one in found]
+    assert "node-local" not in [one["name"] for one in dns_job.steps(found, INFO)] and dns_job.steps(found, {}) == dns_job.steps(found, {"pods": {}})
 
 
 @pytest.mark.parametrize(("clients", "generators", "count"), [(10, 1, 3), (2, 1, 2), (10, 7, 7), (0, 1, 1)])

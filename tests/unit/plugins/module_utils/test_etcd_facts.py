@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.kubeproof.certify.plugins.module_utils.checks import judge
 from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_facts import cluster_facts, host_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_plan import plan
 from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
@@ -290,7 +291,36 @@ def test_host_facts_that_follow(info, expected):
 
 
 def test_room_when_nothing_is_written():
-    assert host_facts({"disk": {"free": 5000}}, {"growth": 0, "fsync": 0}, {})["disk_room"] == 5000
+    assert host_facts({"disk": {"free": 5000}}, {"growth": 0, "fsync": 0, "missing": {}}, {})["disk_room"] == 5000
+
+
+LIVE = plan("smoke", dict(SETTINGS, capacity={"etcd_put_rate": 100}, live=True))
+
+
+@pytest.mark.parametrize(
+    ("planned", "rate", "shown", "told"),
+    [
+        # More than declared was offered: what came of it is known.
+        (SMOKE, 100, 100, []),
+        (LIVE, 99.9, None, ["check_perf", "write.rate"]),
+        # Not even what was offered was reached, which is known.
+        (LIVE, 60, 60, ["check_perf"]),
+        (LIVE, "99", "99", ["check_perf"]),
+        (LIVE, ..., None, ["check_perf"]),
+    ],
+)
+def test_a_rate_is_proven_only_by_offering_more(planned, rate, shown, told):
+    found = cluster_facts(measured({"steps write rate": rate}, planned))
+    assert (found["write"].get("rate"), sorted(found.get("missing", {}))) == (shown, told)
+    assert found["write"]["latency"]["count"] and found["errors"] == 0
+
+
+def test_what_a_cluster_that_serves_is_spared_says_so():
+    checks = {name: CHECKS[name] for name in ("etcd_put_rate", "etcd_check_perf", "etcd_fsync_p99")}
+    document, host = cluster_facts(measured({"steps write rate": 99.9, "steps check_perf": ...}, LIVE)), host_facts({}, LIVE, {})
+    found = judge(checks, {"cluster": {"etcd": document}, "host": {"etcd1": host}}, "etcd", "load", {"cluster": ["etcd"], "host": ["etcd1"]},
+                  {"capacity": {"etcd_put_rate": 100}})  # fmt: skip
+    assert {(one["result"], one["judged"], "certify_live: " in one["reason"]) for one in found} == {("INCONCLUSIVE", True, True)} and len(found) == 3
 
 
 # Damage -------------------------------------------------------------------------------------------------------------------

@@ -56,11 +56,12 @@ def test_smoke_in_full():
         ("watch", "benchmark", 100, 5),
         ("check_perf", "etcdctl", 150, 60),
     ]
-    put = ["put", "--sequential-keys", "--total=1650", "--rate=110", "--key-size=256", "--val-size=1024", "--key-space-size=1000"]
+    put = ["put", "--sequential-keys", "--total=1650", "--rate=110", "--key-size=256", "--val-size=1024", "--key-space-size=1000", "--clients=100"]
     assert found["steps"][0]["arguments"] == put
+    assert "--clients=100" in found["steps"][4]["arguments"] and "--put-total=600" in found["steps"][4]["arguments"]
     # The role knows how this benchmark is told to write through the leader.
     assert [step.get("leader", False) for step in found["steps"]] == [True, False, False, False, False, False]
-    assert found["steps"][2]["arguments"] == ["range", "0", "1", "--consistency=l", "--total=2200", "--rate=220"]
+    assert found["steps"][2]["arguments"] == ["range", "0", "1", "--consistency=l", "--total=2200", "--rate=220", "--clients=100"]
     assert found["steps"][5]["arguments"] == ["check", "perf", "--load=s", f"--prefix={found['prefix']}"]
     assert found["puts"] == [{"key_size": 256, "key_space_size": 1000, "total": 1650}]
     assert (found["declared"], found["rate"], found["fsync"]) == (100, 110, 8388608)
@@ -111,6 +112,58 @@ def test_stress_steps_and_recovery():
     assert found["stress"]["closed"] == "a closed loop: 100 clients at most wait for their answers"
     # The keys of the largest step include those of the others.
     assert found["puts"] == [{"key_size": 256, "key_space_size": 1000, "total": 400 * 120}]
+
+
+@pytest.mark.parametrize("profile", ["smoke", "load", "soak"])
+@pytest.mark.parametrize("declared", [1, 50, 99.7, 150, 3000])
+def test_a_cluster_that_serves_gets_no_rate_above_what_is_declared(profile, declared):
+    settings_ = dict(SETTINGS, live=True, capacity={"etcd_put_rate": declared}, etcd_load={profile: {**SETTINGS["etcd_load"][profile], "check_perf": "s"}})
+    found = plan(profile, settings_)
+    assert max(step["rate"] for step in found["steps"]) <= declared and "write" in [step["name"] for step in found["steps"]]
+    assert all(f"{step['rate']}" in " ".join(step["arguments"]) for step in found["steps"] if step["tool"] == "benchmark")
+    # Who offers no more proves no rate; check perf has a rate of its own.
+    assert set(found["missing"]) == {"write.rate", *(["fio"] if found["fsync"] else []), *(["check_perf"] if declared < 150 else [])}
+    assert all(sentence.startswith("certify_live: ") for sentence in found["missing"].values())
+    assert ("check_perf" in [step["name"] for step in found["steps"]]) == (declared >= 150)
+
+
+def test_of_a_cluster_that_serves_nothing_is_expected_but_what_follows_from_its_nodes():
+    rates = [plan("load", dict(SETTINGS, live=live, nodes=nodes))["declared"] for live, nodes in ((False, 3), (True, 3), (True, 0))]
+    assert rates == [100, pytest.approx(30.3), 100]
+
+
+def test_what_is_offered_no_more_than_declared_proves_no_rate():
+    assert plan("load", dict(SETTINGS, capacity={"etcd_put_rate": 100}))["missing"] == {}
+    [sentence] = plan("soak", dict(SETTINGS, capacity={"etcd_put_rate": 100}))["missing"].values()
+    assert sentence == "50/s are offered where 100/s are expected, and only who offers more can prove a rate"
+
+
+def clients(found):
+    return {step["name"]: int(one.partition("=")[2]) for step in found["steps"] for one in step["arguments"] if one.startswith("--clients=")}
+
+
+@pytest.mark.parametrize(
+    ("rate", "more", "expected"),
+    [
+        (100, {}, {"ramp-100": 100, "ramp-200": 100}),
+        (3000, {}, {"ramp-100": 150, "ramp-200": 300}),
+        (3000, {"etcd_clients": 200}, {"ramp-100": 200, "ramp-200": 300}),
+        (3000, {"latency": "< 0.2"}, {"ramp-100": 600, "ramp-200": 1200}),
+        # etcd refuses more at once.
+        (3000, {"latency": "< 4.5"}, {"ramp-100": 4000, "ramp-200": 4000}),
+        (3000, {"latency": "none"}, {"ramp-100": 150, "ramp-200": 300}),
+        (3000, {"latency": None}, {"ramp-100": 150, "ramp-200": 300}),
+    ],
+)
+def test_clients_wait_only_for_answers_that_are_too_late(rate, more, expected):
+    found = plan("stress", dict(SETTINGS, capacity={"etcd_put_rate": rate}, **more))
+    assert {name: clients(found)[name] for name in expected} == expected
+    assert f"{expected['ramp-200']} clients at most" in found["stress"]["closed"]
+
+
+def test_the_critical_bound_is_that_of_the_check():
+    checks = yaml.safe_load((ROOT / "roles" / "etcd" / "defaults" / "main" / "checks.yml").read_text(encoding="utf-8"))["etcd_checks"]
+    assert checks["etcd_write_latency_p99"]["critical"] == f"< {etcd_plan.CRITICAL:.3f}"
 
 
 @pytest.mark.parametrize(
@@ -165,12 +218,12 @@ def test_reads_find_a_key_of_ours_and_none_of_kubernetes(passes):
     [(57 + 32, 158), (256 + 100, 483), (256 + 1024, 2085), (256 + 2000, 4388), (256 + 8000, 10466)],
 )
 def test_predicted_size_is_what_was_measured(size, measured):
-    assert 0.99 * measured <= etcd_plan._stored(size) <= 1.1 * measured
+    assert 0.99 * measured <= etcd_plan.stored(size) <= 1.1 * measured
 
 
 def test_growth_stops_at_the_compaction():
     found = plan("soak", dict(SETTINGS, capacity={"etcd_put_rate": 100}))
-    assert found["growth"] == 600 * 50 * etcd_plan._stored(1280) < found["bytes"]
+    assert found["growth"] == 600 * 50 * etcd_plan.stored(1280) < found["bytes"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
 
@@ -119,6 +120,21 @@ def test_what_cannot_be_read(tmp_path, content, said):
         path.write_bytes(content)
     with pytest.raises(DataFileError, match=said):
         read_json(str(path))
+
+
+PACKED = gzip.compress(b'{"a": 1}')
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\x1f\x8b", b"\x1f\x8b\x08\x00garbage", PACKED[:-4], gzip.compress(b"{"), gzip.compress(b"NaN")])
+def test_compressed_documents(tmp_path, damage):
+    path = str(tmp_path / "a.json.gz")
+    write_json(path, {"a": [1, "é"]})
+    first = (tmp_path / "a.json.gz").read_bytes()
+    write_json(path, {"a": [1, "é"]})
+    assert read_json(path) == {"a": [1, "é"]} and (tmp_path / "a.json.gz").read_bytes() == first
+    (tmp_path / "a.json.gz").write_bytes(damage)
+    with pytest.raises(DataFileError, match="Cannot read .*a.json.gz: "):
+        read_json(path)
 
 
 @pytest.mark.parametrize("text", ["\ud800", "caf\u00e9 \u221e", "\udcff end", ""])

@@ -45,19 +45,86 @@ def test_what_a_run_has():
     assert fingerprint.of_run(IDENTITY, other) == found
 
 
-LOADS = {"profile": "load", "loads": {"dns": {"load": {"pods": 4, "service": [{"share": 1.0, "seconds": 900}]}, "soak": {"pods": 1}}}}
+LOAD = {"load": {"pods": 4, "service": [{"share": 1.0, "seconds": 900}]}, "soak": {"pods": 1}}
+LOADS = {"profile": "load", "loads": {"dns": {"dns_load": LOAD, "dns_least_rate": 500}}}
 
 
 def test_how_layers_are_loaded_is_in_it():
     long, short = fingerprint.of_run({}, {**RUN, **LOADS}), json.loads(json.dumps(LOADS).replace("900", "9"))
-    assert long["values"]["load of dns in load"] == '{"pods": 4, "service": [{"seconds": 900, "share": 1.0}]}'
+    assert long["values"]["load of dns in load"] == (
+        '{"dns_least_rate": 500, "dns_load.load.pods": 4, "dns_load.load.service": [{"seconds": 900, "share": 1.0}]}'
+    )
     [change] = fingerprint.changes(long, fingerprint.of_run({}, {**RUN, **short}))
-    assert change["what"] == "load of dns in load" and '"seconds": 9,' in change["after"]
+    # Of what it is loaded with only what differs.
+    assert change == {"what": "load of dns in load", "before": '{"dns_load.load.service": [{"seconds": 900, "share": 1.0}]}',
+                      "after": '{"dns_load.load.service": [{"seconds": 9, "share": 1.0}]}'}  # fmt: skip
     # Only what this profile is loaded with; a layer whose settings are none is refused by its own plan.
     soak = fingerprint.of_run({}, {**RUN, **LOADS, "profile": "soak"})
-    assert soak["values"]["load of dns in soak"] == '{"pods": 1}' and "load of dns in load" not in soak["values"]
+    assert soak["values"]["load of dns in soak"] == '{"dns_least_rate": 500, "dns_load.soak.pods": 1}' and "load of dns in load" not in soak["values"]
     assert fingerprint.unshared(long, soak) == ["load of dns in load", "load of dns in soak"] and fingerprint.unshared(long, long) == []
-    assert fingerprint.of_run({}, {**RUN, "profile": "load", "loads": {"dns": {"smoke": {}}, "etcd": 5}}) == fingerprint.of_run({}, RUN)
+    assert fingerprint.of_run({}, {**RUN, "profile": "load", "loads": {"dns": {"dns_load": {"smoke": {}}}, "etcd": 5}}) == fingerprint.of_run({}, RUN)
+
+
+CLUSTERS = {"etcd_clusters": [{"name": "etcd", "group": "etcd", "cert": "/etc/client.crt", "key": "/etc/client.key",
+                               "recordings": "/copied"}], "hosts": {}}
+TWO = {"etcd_clusters": [*CLUSTERS["etcd_clusters"], {"name": "events", "group": "events"}], "hosts": {"events": ["e1"]}}
+
+
+def with_targets(**targets):
+    return fingerprint.of_run({}, {**RUN, "targets": targets})
+
+
+def test_where_loads_go_is_in_it():
+    one, two = with_targets(etcd=CLUSTERS, dns={"dns_service": ""}), with_targets(etcd=TWO, ingress={"ingress_url": ""})
+    assert one["values"]["target of etcd"] == '{"etcd_clusters": [{"group": "etcd", "name": "etcd"}], "hosts": {}}'
+    assert fingerprint.unshared(one, two) == ["target of dns", "target of ingress"]
+    assert fingerprint.told(fingerprint.changes(one, two, fingerprint.unshared(one, two))) == (
+        'target of etcd was {"etcd_clusters": [{"group": "etcd", "name": "etcd"}], "hosts": {}}, is {"etcd_clusters": [{"group": "etcd", "name": "etcd"}, '
+        '{"group": "events", "name": "events"}], "hosts": {"events": ["e1"]}}'
+    )
+    # The key of a toleration is no file of a key.
+    three, four = (with_targets(dns={"dns_tolerations": [{"key": key}]}) for key in ("a", "b"))
+    assert fingerprint.told(fingerprint.changes(three, four)) == 'target of dns was {"dns_tolerations": [{"key": "a"}]}, is {"dns_tolerations": [{"key": "b"}]}'
+    # Another profile is loaded otherwise, and elsewhere it is not.
+    assert with_targets(etcd=CLUSTERS) != with_targets(etcd=TWO) and not fingerprint.unshared(with_targets(etcd=CLUSTERS), with_targets(etcd=TWO))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://shop.example.com/healthz", "https://shop.example.com/healthz"),
+        ("https://10.0.0.1:6443", "https://10.0.0.1:6443"),
+        ("https://ops:s3cret@shop.example.com:8443/a", "https://shop.example.com:8443/a sha256:"),
+        ("https://shop.example.com/a?token=s3cret", "https://shop.example.com/a sha256:"),
+        ("https://[s3cret", "sha256:"),
+        # No URL, and so as it is.
+        ("kube-system/kube-dns", "kube-system/kube-dns"),
+        ("see https://x/?a=b", "see https://x/?a=b"),
+    ],
+)
+def test_a_target_has_nothing_that_lets_somebody_in(url, shown):
+    found = json.loads(with_targets(ingress={"ingress_url": url, "deep": {"a": [url]}})["values"]["target of ingress"])
+    assert found["ingress_url"].startswith(shown) and found["deep"]["a"] == [found["ingress_url"]] and "s3cret" not in json.dumps(found)
+    # Another one is another target none the less.
+    assert with_targets(ingress={"ingress_url": url}) != with_targets(ingress={"ingress_url": url + "x"})
+    means = {"etcd": {"certify_prometheus_url": url}}
+    assert "s3cret" not in json.dumps(fingerprint.of_run({}, {**RUN, "profile": "load", "means": means}))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ('{"a": 1, "b": 2}', '{"a": 1, "b": 3}', ('{"b": 2}', '{"b": 3}')),
+        ('{"a": 1}', '{"a": 1, "b": null}', ("{}", '{"b": null}')),
+        ('{"a": 1}', None, ('{"a": 1}', None)),
+        ('{"a": 1', '{"a": 2}', ('{"a": 1', '{"a": 2}')),
+        ("[1]", "[2]", ("[1]", "[2]")),
+        ("400", "600", ("400", "600")),
+    ],
+)
+def test_of_two_maps_only_what_differs_is_told(before, after, shown):
+    [row] = fingerprint.changes(*({"values": {"a": value, "b": 1}} for value in (before, after)))
+    assert (row["before"], row["after"]) == shown
 
 
 @pytest.mark.parametrize("change", [{"nodes": 4}, {"kubernetes": "v1.36.4"}, {"uid": "v"}, {"configuration": {"kubelets": "v1.36.3 (2), v1.36.4 (1)"}},

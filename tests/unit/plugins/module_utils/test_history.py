@@ -19,7 +19,14 @@ from hypothesis import strategies as st
 
 from ansible_collections.kubeproof.certify.plugins.filter.regressions import regressions
 from ansible_collections.kubeproof.certify.plugins.module_utils import certificate as engine
-from ansible_collections.kubeproof.certify.plugins.module_utils import history_compare, history_report, history_runs, history_text, report_html
+from ansible_collections.kubeproof.certify.plugins.module_utils import (
+    certificate_parts,
+    history_compare,
+    history_report,
+    history_runs,
+    history_text,
+    report_html,
+)
 from ansible_collections.kubeproof.certify.plugins.module_utils.human import cells
 from ansible_collections.kubeproof.certify.plugins.modules import compare as module
 from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
@@ -36,7 +43,7 @@ def run(number=0, value=0.009, findings=None, **more):
 
 def compared(before, after, former=(), **more):
     """Return the row of the one check whose value was `before` and is `after`; `former`: values of earlier runs."""
-    first, second = ({"etcd": [fake.finding("etcd", **{**more, **one})]} for one in (before, after))
+    first, second = ({"etcd": [fake.finding("etcd", **{**more, **one}), fake.finding("etcd", 1)]} for one in (before, after))
     earlier = [history_runs.summary(run(number, one)) for number, one in enumerate(former)]
     made = history_compare.compare(run(20, findings=first), run(21, findings=second), earlier)
     return next(row for row in made["rows"] if row["id"] == "etcd_0")
@@ -68,8 +75,19 @@ NOISY = (0.005, 0.009, 0.013, 0.007, 0.011, 0.006, 0.012, 0.009)
         (of(1), of(2), COUNT, (False, "worse", False)),
         (of(1), of(12, "CONDITIONAL"), COUNT, (True, "worse", True)),
         (of(True), of(False, "FAIL"), {"target": None, "critical": "== true", "unit": None}, (False, "worse", True)),
-        (of(None, "INCONCLUSIVE"), of(0.009), {}, (False, "better", False)),
+        # A result that is worse is a regression, whether there was a value or not.
+        (of(None, "INCONCLUSIVE"), of(0.3, "FAIL"), {}, (False, "worse", True)),
+        (of(None, "INCONCLUSIVE"), of(None, "INCONCLUSIVE"), {}, (False, "", False)),
+        # Whatever was measured, and is not any more, is worse.
         (of(0.009), of(None, "INCONCLUSIVE"), {}, (False, "worse", True)),
+        (of(0.3, "FAIL"), of(None, "INCONCLUSIVE"), {}, (False, "worse", True)),
+        (of(0.3, "FAIL"), of(None, "NOT_APPLICABLE"), {}, (False, "worse", True)),
+        (of(0.009), of(None, "NOT_APPLICABLE"), {}, (False, "worse", True)),
+        (of(0.009), of(None, "INFO", judged=False), {}, (False, "worse", True)),
+        # The same number, of which too few samples are there now, is not better than one that failed.
+        (of(0.3, "FAIL"), of(0.3, "INCONCLUSIVE"), {}, (False, "", False)),
+        (of(None, "NOT_APPLICABLE"), of(0.009), {}, (False, "", False)),
+        (of(None, "NOT_APPLICABLE"), of(0.3, "FAIL"), {}, (False, "worse", True)),
         (of(0.009), of(0.02, "PASS", judged=False), {"judged": False}, (True, "worse", False)),
         (of(0), of(0.01), {}, (True, "worse", True)),
         (of(5), of(50), {"target": None, "critical": None, "result": "INFO"}, (True, "", False)),
@@ -116,10 +134,11 @@ def test_a_jitter_of_two_percent_is_no_regression(jitter):
     assert compared(of(former[-1]), of(last), former)["regression"] is False
 
 
-def test_a_check_that_is_gone_is_a_regression():
-    before, after = run(1, findings={"etcd": [fake.finding("etcd"), fake.finding("etcd", 1)]}), run(2)
-    (row,) = [row for row in history_compare.compare(before, after)["rows"] if row["regression"]]
-    assert row["id"] == "etcd_1" and row["noise"] == "It has no finding any more."
+@pytest.mark.parametrize(("finding", "gone"), [(of(0.3, "FAIL"), True), (of(0.009), True), (of(None, "INCONCLUSIVE"), False), (of(1, judged=False), False)])
+def test_a_check_that_is_gone_is_a_regression_when_it_was_measured(finding, gone):
+    before, after = run(1, findings={"etcd": [fake.finding("etcd"), fake.finding("etcd", 1, **finding)]}), run(2)
+    rows = [(row["id"], row["noise"]) for row in history_compare.compare(before, after)["rows"] if row["regression"]]
+    assert rows == ([("etcd_1", "It has no finding any more.")] if gone else [])
 
 
 def other(**more):
@@ -200,7 +219,10 @@ def test_regressions_are_findings_of_a_certificate(mode, verdict):
 
 
 def keep(top, name, document):
+    """Write a text, or a document with the digest that it had if it had been sealed so."""
     directory = top / name
+    if isinstance(document, dict):
+        document = {**document, "digest": certificate_parts.digest(document)}
     directory.mkdir(parents=True)
     (directory / "certificate.json").write_text(document if isinstance(document, str) else json.dumps(document), encoding="utf-8")
     return directory
@@ -364,4 +386,7 @@ def test_the_module(top, capsys):
     answer = call(results=str(top), after="run2", regression="fail")
     assert answer["regressions"] == 1 and answer["findings"][0]["result"] == "FAIL" and answer["findings"][0]["host"] == top.name
     assert json.loads((top / "run2" / "comparison.json").read_text(encoding="utf-8"))["comparison"] == answer["comparison"]
+    # Ansible takes a result with the key `skipped` for that of a task that was skipped.
+    assert names(answer["skipped_directories"]) == sorted([*NO_RUNS, "foreign"]) and "skipped" not in answer
     assert "There is no run none" in call(results=str(top), after="none")["msg"]
+    assert "run2 is of another cluster" in call(results=str(top), after="run2", uid="x")["msg"]

@@ -54,11 +54,64 @@ def test_a_baseline_that_measured_less_leaves_the_rest_open(top):
     keep(top, "run4", run(4))
     made = history_report.report(str(top), "run4", "run3")
     assert made["comparison"]["layers"] == ["etcd"] and made["passed_over"] == []
-    assert "Not compared, since the run before did not measure them: apiserver, network, dns, storage, ingress" in made["text"]
+    assert "Not compared, since the run before did not measure them: apiserver, network, dns, storage, ingress" in " ".join(made["text"].split())
     found = regressions(run(4), str(top), "run3")
     assert [(one["id"], one["result"]) for one in found] == [("regression_none", "PASS"), ("regression_measured", "INCONCLUSIVE")]
     assert found[1]["reason"] == "Not compared: apiserver, network, dns, storage, ingress, which run3 did not measure."
     assert all(one["judged"] and one["blocking"] for one in found)
+
+
+def blocked(number):
+    """Return a run in which etcd failed, so that nothing above it was loaded."""
+    found = {layer: [fake.finding(layer, one, result="INCONCLUSIVE", value=None, reason="Not measured: blocked by etcd.") for one in range(2)]
+             for layer in engine.LAYERS[1:]}  # fmt: skip
+    return run(number, 0.3, {"etcd": [fake.finding("etcd", value=0.3, result="FAIL")], **found})
+
+
+def test_a_run_in_which_layers_were_blocked_did_not_measure_them(top):
+    """It names its layers as every run does, and has a finding of each of their checks."""
+    keep(top, "run3", blocked(3))
+    keep(top, "run4", run(4))
+    assert sorted(blocked(3)["layers"]) == sorted(engine.LAYERS)
+    made = history_report.report(str(top), "run4")
+    assert made["comparison"]["before"]["id"] == "run2"
+    assert [(one["id"], one["reason"]) for one in made["passed_over"]] == [("run3", "it did not measure apiserver, network, dns, storage, ingress")]
+    planned = {"cluster": {"name": "prod", "uid": fake.UID}, "profile": "load", "time_scale": 1.0}
+    problem = FilterModule().filters()["baseline_problem"]
+    assert "it did not measure apiserver, network, dns, storage, ingress. Name another run" in problem(planned, engine.LAYERS, top, "run3")
+    assert problem(planned, ["etcd"], top, "run3") == ""
+    found = regressions(run(4), str(top), "run3")
+    assert [(one["id"], one["result"]) for one in found] == [("regression_none", "PASS"), ("regression_measured", "INCONCLUSIVE")]
+    assert engine.certificate(fake.run(), fake.plan(), {**{layer: [fake.finding(layer)] for layer in engine.LAYERS}, "regression": found})["verdict"] != "PASS"
+    # One that measured nothing at all.
+    nothing = blocked(5)
+    nothing["findings"] = [{**one, "value": None} for one in nothing["findings"]]
+    keep(top, "run5", nothing)
+    (finding,) = regressions(run(6), str(top), "run5")
+    assert (finding["id"], finding["result"]) == ("regression_measured", "INCONCLUSIVE") and "no layer in common that was measured" in finding["reason"]
+
+
+@pytest.mark.parametrize(
+    ("before", "open_one"),
+    [
+        ({"value": None, "result": "INCONCLUSIVE"}, True),
+        ({"value": None, "result": "INFO", "judged": False}, True),
+        (None, True),
+        ({"value": 0.009, "result": "INCONCLUSIVE"}, False),
+        # It did not apply then, which was as good as it could be.
+        ({"value": None, "result": "NOT_APPLICABLE"}, False),
+    ],
+)
+def test_a_check_that_the_run_before_did_not_measure_stays_open(top, before, open_one):
+    keep(top, "run3", run(3, findings={"etcd": [fake.finding("etcd"), *([fake.finding("etcd", 1, **before)] if before else [])]}))
+    new = run(4, findings={"etcd": [fake.finding("etcd"), fake.finding("etcd", 1)]})
+    keep(top, "run4", new)
+    made = history_report.report(str(top), "run4", "run3")
+    assert made["comparison"]["unmeasured_checks"] == (["etcd_1"] if open_one else []) and made["comparison"]["unmeasured"] == []
+    assert ("did not measure them: etcd_1" in made["text"]) is open_one
+    assert ("etcd_1" in [row["id"] for row in made["comparison"]["rows"]]) is not open_one
+    found = regressions(new, str(top), "run3")
+    assert [one["reason"] for one in found if one["result"] == "INCONCLUSIVE"] == (["Not compared: etcd_1, which run3 did not measure."] if open_one else [])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import hypothesis
 import pytest
 from hypothesis import strategies as st
@@ -38,6 +40,35 @@ def test_human(value, unit, text):
 )
 def test_a_value_never_looks_equal_to_a_bound_that_it_misses(value, text):
     assert subject.human(value, "s", ["< 0.025", None, "== true"]) == text
+
+
+@pytest.mark.parametrize(
+    "value, unit, bounds, text",
+    [
+        ([9999.6, None], "1/s", ["> 10000"], "> 9,999.6/s"), ([10000, None], "1/s", ["> 10000"], "> 10,000/s"),
+        ([10000.4, None], "1/s", ["> 10000"], "> 10,000.4/s"),
+        ([1.2996, None], "ratio", [">= 1.3"], "> 129.96 %"), ([0.9996, None], "ratio", [], "> 99.96 %"), ([0.5, 0.9996], "ratio", [], "50-99.96 %"),
+        ([0.016, 0.02503], "s", ["< 0.025", "< 0.05"], "16-25.03 ms"), ([0.0249999, 0.032], "s", ["< 0.025"], "24.9999-32 ms"),
+        ([0.016, 0.025], "s", ["< 0.025", None], "16-25 ms"), ([0.5, 1], "s", ["< 0.5004"], "0.5-1 s"), ([0.99996, 1], "ratio", ["> 0.99"], "99.996-100 %"),
+        ([8, 9], "s", ["== true", "in [8, 9]", ""], "8-9 s"), ([float("-inf"), 1], "s", ["< 1"], "not a number"), ([1, float("nan")], "s", [], "not a number"),
+    ],
+)  # fmt: skip
+def test_an_end_of_a_range_never_looks_equal_to_a_bound_that_it_misses(value, unit, bounds, text):
+    assert subject.human(value, unit, bounds) == text
+
+
+NUMBER = st.floats(-1e12, 1e12, allow_nan=False)
+
+
+@hypothesis.settings(max_examples=100, deadline=None)
+@hypothesis.given(NUMBER, st.sampled_from(["s", "ratio", "1/s", "byte", None]), st.data())
+def test_close_to_a_bound_the_figures_tell_on_which_side(bound, unit, data):
+    value = data.draw(st.just(math.nextafter(bound, math.inf)) | st.floats(bound, bound + abs(bound) / 1000))
+    hypothesis.assume(value != bound)
+    with_bound = subject.human([value, None], unit, [f"> {bound!r}"])
+    # As it reads where it is known for what it is.
+    assert with_bound == f"> {subject.human(value, unit, [f'> {bound!r}'])}"
+    assert with_bound != f"> {subject.human(bound, unit, [f'> {value!r}'])}"
 
 
 @pytest.mark.parametrize(

@@ -9,19 +9,21 @@ import pathlib
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import checks as engine
+from ansible_collections.kubeproof.certify.plugins.module_utils import stress
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import PROFILES
+from ansible_collections.kubeproof.certify.plugins.module_utils.check_settings import own_settings
 from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_facts import cluster_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_plan import plan
+from ansible_collections.kubeproof.certify.plugins.module_utils.question import Question
 from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
 
 ROLE = pathlib.Path(__file__).parents[4] / "roles/ingress/defaults/main"
 DEFAULTS = yaml.safe_load((ROLE / "settings.yml").read_text(encoding="utf-8"))
 CHECKS = yaml.safe_load((ROLE / "checks.yml").read_text(encoding="utf-8"))["ingress_checks"]
 CAPACITY = {"ingress_rps": 1000, "ingress_peak_rps": 1000}
+SETTINGS = {"tiers": {"ingress": "small"}, "capacity": CAPACITY}
 OURS = {"answer": "our backend", "code": 0}
 
 
@@ -98,8 +100,7 @@ def changed(path, value, **more):
 
 
 def findings(profile, facts):
-    settings = {"tiers": {"ingress": "small"}, "capacity": CAPACITY}
-    return engine.judge(CHECKS, {"cluster": {"lab": facts}}, "ingress", profile, {"cluster": ["lab"]}, settings)
+    return engine.judge(CHECKS, {"cluster": {"lab": facts}}, "ingress", profile, {"cluster": ["lab"]}, SETTINGS)
 
 
 def finding(check, facts, profile="load"):
@@ -165,6 +166,51 @@ def test_the_ramp_ends_at_the_first_step_that_breaks(ran, ratio, broke):
     assert found["stress"]["headroom"]["ratio"] == ratio and found["stress"].get("broke", {}).get("id") == broke
     # What breaks beyond the expected rate is no error.
     assert found["errors"]["ratio"] == 0
+
+
+def stopped(rate, codes, seconds=300, failed=0):
+    """Return a step of as many generators as there are codes; those with 99 stopped early for their errors."""
+    share = sum(1 if code == 0 else 0.05 for code in codes) / len(codes)
+    return {**k6(rate, seconds, failed=failed, share=share), "codes": codes}
+
+
+@pytest.mark.parametrize(
+    ("codes", "failed", "said"),
+    [
+        ([99], 9000, "Share of errors, and k6 stopped: 40 %, critical <= 10 %"),
+        ([0, 99, 0], 5, "Share of errors, and k6 stopped (1 of 3 generators): > 10 %, critical <= 10 %"),
+        ([99, 99], 11250, "Share of errors, and k6 stopped (2 of 2 generators): 50 %, critical <= 10 %"),
+    ],
+)
+@pytest.mark.parametrize("busy", [{}, {"cpu_seconds": 10**6}, {"cpu_seconds": None}])
+def test_a_step_that_was_stopped_for_its_errors_is_broken_whatever_other_generators_measured(codes, failed, said, busy):
+    run = measured("stress")
+    run["steps"]["ramp-150"] = {**stopped(1500, codes, failed=failed), **busy}
+    found = cluster_facts(run)["stress"]
+    assert found["headroom"]["ratio"] == 1.25 and found["broke"]["share"] == 1.5
+    assert [step["broke_by"] for step in found["steps"] if step["name"] == "ramp-150"] == [said]
+
+
+@pytest.mark.parametrize("name", ["handshakes", "latency-3-100"])
+@pytest.mark.parametrize(("codes", "failed", "value"), [([99], 9, [0.1, None]), ([0, 0, 99], 5, [0.1, None]), ([0, 99], 240_000, 0.5)])
+def test_a_load_that_was_stopped_for_its_errors_fails_by_them_and_has_no_latency_and_no_rate(name, codes, failed, value):
+    run = measured()
+    good = run["steps"][name]["facts"]
+    run["steps"][name] = stopped(good["rate"], codes, good["seconds"], failed=failed)
+    if value == 0.5:
+        run["steps"][name]["facts"]["errors"]["server"] = run["steps"][name]["facts"]["requests"] / 2
+    facts = cluster_facts(run)
+    found = finding("ingress_errors", facts)
+    assert (found["result"], found["value"]) == ("FAIL", value) and facts["errors"]["worst"] == name
+    assert ("latency" in facts) is (name == "handshakes") and ("handshakes" in facts) is (name != "handshakes")
+    assert facts["missing"]["connections" if name == "handshakes" else "latency"] == "More than 10% of its requests failed, so that it was stopped."
+    assert name == "handshakes" or facts["peak"]["ratio"] == 0.85
+
+
+def test_k6_stops_at_the_share_of_errors_that_ends_a_step():
+    text = (ROLE.parents[1] / "files/k6/get.js").read_text(encoding="utf-8")
+    assert f"const MOST_FAILED = {stress.MOST_ERRORS};" in text and "abortOnFail: true" in text
+    assert f"const JUDGED = {CHECKS['ingress_errors']['min_samples']['small']};" in text
 
 
 def test_a_generator_that_was_too_slow_breaks_nothing():
@@ -273,7 +319,16 @@ def test_ports_of_the_generator_run_out():
     run = measured()
     run["steps"]["connections"] = wrk(27_000, 450, 60, connect=50_000)
     facts = cluster_facts(run)
-    assert facts["connections_plain"]["limited"] == "ports" and "connections" not in facts["errors"]["steps"]
+    assert facts["connections_plain"]["limited"] == "ports" and facts["errors"]["steps"]["connections"] == 0
+    # What was answered was not the generator.
+    run["steps"]["connections"] = wrk(27_000, 450, 60, good=5_400, connect=50_000)
+    facts = cluster_facts(run)
+    assert facts["connections_plain"]["limited"] == "ports" and facts["errors"]["steps"]["connections"] == facts["errors"]["ratio"] == 0.8
+    assert finding("ingress_errors", facts)["result"] == "FAIL"
+    # Nor are ports that ran out the ingress where the generator was busy as well, or nobody knows how busy it was.
+    for seconds in (60 * 2, None):
+        run["steps"]["connections"] = {**wrk(27_000, 450, 60, connect=50_000), "cpu_seconds": seconds}
+        assert cluster_facts(run)["errors"]["ratio"] == 0
     # With few connections it is the ingress that refuses them.
     run["steps"]["connections"] = wrk(5_000, 450, 60, connect=50_000)
     facts = cluster_facts(run)
@@ -329,6 +384,76 @@ def test_a_busy_generator_has_no_latency():
 def test_requests_that_waited_too_long_to_be_sent():
     facts = changed(("steps", "latency-3-100"), k6(1000, p99=[0.3, None], share=0.8, dropped=60_000))
     assert finding("ingress_generator", facts)["result"] == "FAIL" and finding("ingress_latency_p99", facts)["result"] == "FAIL"
+
+
+THROUGH = [step["name"] for step in planned()["steps"] if step["to"] != "straight"]
+# What is left of a step that failed, and the reason that is named.
+LOST = [
+    (None, "The step did not run"),
+    ({"error": "k6 ended with exit code 108 in pod p: https://a/ was answered by something else."}, "was answered by something else"),
+    ({"facts": {}, "seconds": 8, "cpu_seconds": 4, "error": "no request was answered, and wrk reports no error."}, "no request was answered"),
+]
+
+
+def broken(name, share=0.5, profile="load"):
+    """Return a step of a good run in which a share of the requests failed."""
+    good = measured(profile)["steps"][name]["facts"]
+    if "good" in good:
+        return wrk(good["requests"], good["rate"], good["seconds"], good=round(good["requests"] * (1 - share)))
+    return k6(good["rate"], good["seconds"], failed=round(good["requests"] * share))
+
+
+def lose(run, name, left=None):
+    """Take from a run what a step measured, but for what is left of it."""
+    del run["steps"][name]
+    run["steps"].update({name: left} if left else {})
+    return cluster_facts(run)
+
+
+@pytest.mark.parametrize(("left", "said"), LOST)
+@pytest.mark.parametrize("name", THROUGH)
+def test_a_step_that_was_lost_may_have_been_the_worst(name, left, said):
+    found = finding("ingress_errors", lose(measured(), name, left))
+    assert (found["result"], found["value"]) == ("INCONCLUSIVE", None) and found["reason"].startswith(f"Not measured: {name}: ") and said in found["reason"]
+
+
+@pytest.mark.parametrize("name", THROUGH)
+def test_what_failed_has_failed_whatever_else_was_lost(name):
+    for bad in set(THROUGH) - {name}:
+        run = measured()
+        run["steps"][bad] = broken(bad)
+        facts = lose(run, name)
+        assert facts["errors"]["worst"] == bad and finding("ingress_errors", facts)["result"] == "FAIL"
+        assert finding("ingress_errors", facts)["value"] == [0.5, None] and finding("ingress_unexpected", facts)["value"][1] is None
+
+
+def test_less_than_critical_failed_of_what_is_known():
+    run = measured()
+    run["steps"]["handshakes"] = broken("handshakes", 0.005)
+    found = finding("ingress_errors", lose(run, "rps", {"error": "wrk was killed."}))
+    assert found["result"] == "INCONCLUSIVE" and found["reason"].startswith("Undecided: ") and found["reason"].endswith("critical. rps: wrk was killed.")
+
+
+@pytest.mark.parametrize("name", THROUGH)
+def test_what_failed_is_known_however_busy_the_generator_was(name):
+    run = measured()
+    run["steps"][name] = {**broken(name), "cpu_seconds": None}
+    facts = cluster_facts(run)
+    assert facts["errors"]["ratio"] == 0.5 and finding("ingress_errors", facts)["result"] == "FAIL"
+    assert facts["missing"] and set(facts["missing"].values()) == {"How busy its generator was is not known."}, facts["missing"]
+
+
+def test_what_was_not_to_run_is_not_lost():
+    run = measured()
+    run["skipped"] = {"connections": "Without TLS the ingress answers: status 308."}
+    assert lose(run, "connections")["errors"]["ratio"] == 0
+    # What our own backend answers says nothing about the ingress.
+    assert lose(measured(), "straight")["errors"]["ratio"] == 0
+
+
+def test_why_no_step_is_known():
+    assert cluster_facts({"plan": planned(), "steps": {"straight": measured()["steps"]["straight"]}})["missing"]["errors"] == "The step did not run."
+    assert cluster_facts({"plan": planned("stress", ingress_load={"stress": {}})})["missing"]["errors"] == "The profile has no load."
 
 
 def test_the_worst_step_is_named():
@@ -391,7 +516,12 @@ def test_on_a_cluster_that_serves_a_rate_is_proven_by_offering_it():
 
 
 @pytest.mark.parametrize(
-    ("pods", "restarts"), [({"t-1": 2}, 0), ({"t-1": 3}, 1), ({"t-9": 0}, 1), ({}, 1), (None, None)]
+    ("pods", "restarts"),
+    [
+        *(({"t-1": 2}, 0), ({"t-1": 3}, 1), ({"t-1": 1}, 0), ({}, 1), (None, None)),
+        # A pod that came during the load.
+        *(({"t-9": 0}, 1), ({"t-9": 4}, 5), ({"t-1": 2, "t-9": 0}, 0), ({"t-1": 2, "t-9": 3}, 3)),
+    ],
 )
 def test_controller_pods(pods, restarts):
     facts = changed(("after", "pods"), pods)
@@ -421,25 +551,59 @@ def paths(value, way=()):
         yield from paths(inner, (*way, name))
 
 
-RUN = {**measured(), "plan": None}
-WAYS = [way for way in paths(RUN) if way != ("plan",)]
 ORDER = ("FAIL", "INCONCLUSIVE", "CONDITIONAL", "PASS")
 
 
-@given(st.sampled_from(WAYS))
-def test_what_is_removed_never_improves_the_verdict(way):
-    run = copy.deepcopy({**RUN, "plan": planned()})
-    place = run
-    for name in way[:-1]:
+# What the judge asks, without the validation of all checks each time.
+BOUNDED = {name: check for name, check in CHECKS.items() if "target" in check or "critical" in check}
+KNOWN = own_settings(SETTINGS, CHECKS)
+QUESTIONS = {profile: [Question(name, check, "ingress", profile, KNOWN) for name, check in BOUNDED.items()] for profile in PROFILES}
+
+
+def results(profile, run):
+    """Return {id: result} of what is judged."""
+    facts = cluster_facts(run)
+    return {one["id"]: one["result"] for question in QUESTIONS[profile] for one in question.ask("lab", facts, "") if one["judged"]}
+
+
+def runs(profile):
+    """Return a good run, and bad ones: each step alone, and all of them with a controller that restarted."""
+    names = [step["name"] for step in planned(profile)["steps"] if step["to"] != "straight"]
+    found = []
+    for bad in ([], *([name] for name in names), names):
+        run = measured(profile)
+        run["steps"].update({name: broken(name, profile=profile) for name in bad})
+        found.append(run)
+    found[-1]["after"]["pods"]["t-1"] = 5
+    return found
+
+
+def without(run, way):
+    """Return a run without a part of it."""
+    *first, last = way
+    copied = place = dict(run)
+    for name in first:
+        place[name] = copy.copy(place[name])
         place = place[name]
-    try:
-        del place[way[-1]]
-        facts = cluster_facts(run)
-    except (KeyError, TypeError):
-        # A parser's own facts are whole or not there at all.
-        assert way[0] == "steps"
-        return
-    good = {one["id"]: one["result"] for one in findings("load", cluster_facts(measured()))}
-    for one in findings("load", facts):
-        if one["judged"] and one["result"] in ORDER:
-            assert ORDER.index(one["result"]) <= ORDER.index(good[one["id"]]), one
+    del place[last]
+    return copied
+
+
+def is_no_better(after, before):
+    """Say whether results are no better: what was bad may be unknown."""
+    return all(ORDER.index(after[name]) <= max(ORDER.index(one), ORDER.index("INCONCLUSIVE")) for name, one in before.items() if after.get(name) in ORDER)
+
+
+@pytest.mark.parametrize(("profile", "deepest"), [("smoke", 9), ("load", 3)])
+def test_what_is_removed_never_improves_the_verdict(profile, deepest):
+    """From a good run, and from bad ones."""
+    for run in runs(profile):
+        before = results(profile, run)
+        for way in paths({name: part for name, part in run.items() if name != "plan"}):
+            if len(way) > deepest:
+                continue
+            try:
+                assert is_no_better(results(profile, without(run, way)), before), way
+            except KeyError:
+                # A parser's own facts are whole or not there at all.
+                assert way[0] == "steps" and way[2] == "facts" and len(way) > 3, way

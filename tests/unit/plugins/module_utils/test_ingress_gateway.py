@@ -56,7 +56,8 @@ def refused(*listeners, **more):
     return error.value
 
 
-BOTH = (listener(), listener("HTTPS", 443))
+WILD = f"*.{ingress_gateway.DOMAIN}"
+BOTH = (listener(), listener("HTTPS", 443, hostname=WILD))
 
 
 @pytest.mark.parametrize(
@@ -66,10 +67,10 @@ BOTH = (listener(), listener("HTTPS", 443))
         (BOTH, False, (80, 443)),
         (BOTH[:1], True, (80, None)),
         (BOTH[1:], True, (None, 443)),
-        ((listener(allowed="Same"), listener("HTTPS", 8443)), True, (None, 8443)),
+        ((listener(allowed="Same"), listener("HTTPS", 8443, hostname=WILD)), True, (None, 8443)),
         ((*BOTH, listener("TCP", 9), listener("HTTPS", 8443, hostname="shop.example.com")), True, (80, 443)),
         # The one that is for the host name comes before the one that is for all.
-        ((listener("HTTPS", 443), listener("HTTPS", 8443, hostname=f"*.{ingress_gateway.DOMAIN}", name="ours")), True, (None, 8443)),
+        ((listener("HTTPS", 443), listener("HTTPS", 8443, hostname=WILD, name="ours")), True, (None, 8443)),
     ],
 )
 def test_listeners_that_take_our_route(listeners, tls, ports):
@@ -142,10 +143,12 @@ def test_a_kind_without_its_group_is_the_apis_own():
 @pytest.mark.parametrize(
     ("hostnames", "given", "host"),
     [
-        ([None], "", DEFAULT),
+        # Its certificate is for what the listener is for.
+        ([None, "*.apps.example.com"], "", f"{RUN}.apps.example.com"),
+        ([None], "shop.example.com", "shop.example.com"),
         (["*.apps.example.com"], "", f"{RUN}.apps.example.com"),
         (["shop.example.com", "*.apps.example.com"], "", f"{RUN}.apps.example.com"),
-        ([f"*.{ingress_gateway.DOMAIN}"], "", DEFAULT),
+        ([WILD], "", DEFAULT),
         (["*.apps.example.com"], "test.apps.example.com", "test.apps.example.com"),
         (["*.example.com"], "a.b.example.com", "a.b.example.com"),
         (["shop.example.com"], "Shop.example.com", "Shop.example.com"),
@@ -167,6 +170,16 @@ def test_host_name_that_a_listener_is_for(hostnames, given, host):
 )
 def test_host_name_that_no_listener_is_for(hostname, given, said):
     assert said in str(refused(listener("HTTPS", 443, hostname=hostname), host=given))
+
+
+@pytest.mark.parametrize("hostnames", [[None], [None, "shop.example.com"]])
+def test_what_a_certificate_is_for_is_not_guessed(hostnames):
+    """A name that this tool chose, and that no certificate can be for, would be a FAIL of the cluster."""
+    listeners = [listener("HTTPS", 443 + number, hostname=one, name=f"l{number}") for number, one in enumerate(hostnames)]
+    error = refused(*listeners)
+    assert "for HTTPS has no hostname" in str(error) and "Name in ingress_host a host name that its certificate is for" in str(error) and not error.absent
+    # Without TLS every name will do.
+    assert taken(listener(hostname=None), tls=False)["host"] == taken(listener(hostname=None))["host"] == DEFAULT
 
 
 def test_http_of_another_host_name_is_left_out():

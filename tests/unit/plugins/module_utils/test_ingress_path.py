@@ -56,6 +56,10 @@ def test_no_class(classes, wanted, said):
     assert said in str(refused.value) and not refused.value.absent
 
 
+INTERNAL = service("edge/internal-nginx", selector={"app": "internal"})
+EXTERNAL = service("edge/nginx", "LoadBalancer", balancer=[{"ip": "192.0.2.5"}], selector={"app": "external"})
+
+
 @pytest.mark.parametrize(
     ("controller", "services", "name"),
     [
@@ -66,7 +70,10 @@ def test_no_class(classes, wanted, said):
             "ingress-nginx-controller",
         ),
         ("haproxy.org/ingress-controller", [service("edge/entry", labels={"app.kubernetes.io/name": "haproxy-ingress"}), service("shop/front")], "entry"),
-        # Of two the one with an address of a load balancer is where requests come in.
+        # The one that has more of its name, though another one has a load balancer.
+        ("k8s.io/internal-ingress-nginx", [INTERNAL, EXTERNAL], "internal-nginx"),
+        ("k8s.io/internal-ingress-nginx", [EXTERNAL, INTERNAL], "internal-nginx"),
+        # Of two before the same pods the one with an address of a load balancer is where requests come in.
         ("traefik.io/x", [service("traefik/dashboard"), service("traefik/entry", "LoadBalancer", balancer=[{"ip": "192.0.2.5"}])], "entry"),
     ],
 )
@@ -87,6 +94,25 @@ def test_no_service(services, wanted, said):
     with pytest.raises(PathError) as refused:
         ingress_path.choose_service(services, wanted, "traefik.io/ingress-controller")
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [service("shop/nginx", "LoadBalancer", balancer=[{"ip": "192.0.2.5"}]), service("edge/other-nginx", "LoadBalancer", balancer=[{"ip": "192.0.2.5"}])],
+)
+def test_a_load_balancer_of_other_pods_is_not_preferred(other):
+    """It may be that of an application, or of another controller. What the status of our Ingress says decides then."""
+    own = service("edge/ingress-nginx-controller", selector={"app": "ingress-nginx"})
+    with pytest.raises(PathError) as refused:
+        ingress_path.choose_service([own, other], "", "k8s.io/ingress-nginx")
+    assert "2 Services look like it: edge/ingress-nginx-controller, " in str(refused.value) and not refused.value.absent
+    assert ingress_path.choose_service([own, other], "edge/ingress-nginx-controller", "k8s.io/ingress-nginx") is own
+
+
+def test_what_has_less_of_the_name_is_another_controllers():
+    """Also where that which has all of it is none that requests from outside come in by."""
+    with pytest.raises(PathError, match="no Service of type LoadBalancer or NodePort looks like it"):
+        ingress_path.choose_service([service("edge/internal-nginx", "ClusterIP"), EXTERNAL], "", "k8s.io/internal-ingress-nginx")
 
 
 def test_a_service_of_another_name_can_be_named():

@@ -11,9 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_plan import INPUTS, PlanError, plan
+from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_plan import CLASSES, INPUTS, REQUESTS, PlanError, plan
 
-DEFAULTS = yaml.safe_load((pathlib.Path(__file__).parents[4] / "roles/ingress/defaults/main/settings.yml").read_text(encoding="utf-8"))
+ROLE = pathlib.Path(__file__).parents[4] / "roles/ingress/defaults/main"
+DEFAULTS = yaml.safe_load((ROLE / "settings.yml").read_text(encoding="utf-8"))
 
 
 def planned(profile="smoke", tier="small", capacity=None, live=False, **settings):
@@ -56,6 +57,50 @@ def test_smoke_touches_every_path_once():
     # Enough requests to say that fewer than one in a thousand fails.
     low = steps(capacity={"ingress_rps": 10})["latency-1-10"]
     assert low["rate"] * low["seconds"] >= 3000
+
+
+def requests(found):
+    return sum(step["rate"] * step["seconds"] for step in found["steps"] if "rate" in step)
+
+
+def test_a_size_class_has_the_samples_that_its_check_asks():
+    checks = yaml.safe_load((ROLE / "checks.yml").read_text(encoding="utf-8"))["ingress_checks"]
+    assert checks["ingress_errors"]["min_samples"] == REQUESTS and set(REQUESTS) == set(CLASSES)
+
+
+@pytest.mark.parametrize("more", [{}, {"ingress_url": "https://shop.example.com/"}, {"live": True}])
+@pytest.mark.parametrize("rate", [6, 60, 300, 1000, None])
+@pytest.mark.parametrize("tier", CLASSES)
+def test_smoke_offers_enough_to_judge_what_fails(tier, rate, more):
+    """Nobody waits for a day; what is not offered is named."""
+    capacity = {"ingress_rps": rate} if rate else {}
+    found = planned(tier=tier, capacity=capacity, **more)
+    said = [one for one in found["missing"] if f"{REQUESTS[tier]:,} that it takes to judge how many fail" in one]
+    assert said == [] if requests(found) >= REQUESTS[tier] else len(said) == 1 and "certify_capacity.ingress_rps" in said[0]
+    # A step is longer for that, and no longer than that.
+    step = found["steps"][-1]
+    assert 16 <= step["seconds"] <= 616 and (step["seconds"] == 16 or requests(found) - step["rate"] < 1.05 * REQUESTS[tier])
+    assert bool(said) is (bool(more) and (tier, rate) in {("large", 6)})
+
+
+def test_a_run_in_less_time_is_judged_by_its_samples():
+    known = {"tier": "large", "capacity": {"ingress_rps": 1000}}
+    assert [steps(time_scale=scale, **known)["latency-1-10"]["seconds"] for scale in (1, 0.1, 0.001)] == [158, 16, 1]
+
+
+def test_the_last_step_is_the_longer_one():
+    load = {"smoke": {"latency": [{"share": 0.1, "seconds": 5}, {"share": 0.5, "seconds": 5}]}}
+    found = steps(capacity={"ingress_rps": 100}, ingress_load=load, live=True)
+    assert {name: step["seconds"] for name, step in found.items()} == {"latency-1-10": 5, "latency-2-50": 27}
+    # A profile that offers nothing at a fixed rate offers no more for that.
+    assert [step["seconds"] for step in planned(ingress_load={"smoke": {"rps": 1}})["steps"]] == [1]
+
+
+@pytest.mark.parametrize(("tier", "least"), [("small", 10_000), ("large", 30_000), ("", 10_000)])
+def test_a_step_of_the_ramp_has_the_samples_of_its_size_class(tier, least):
+    found = planned("stress", tier=tier, capacity={"ingress_rps": 100}, ingress_load={"stress": {"ramp": 8}})
+    assert all(step["rate"] * step["seconds"] >= least for step in found["steps"] if step["phase"] != "probe")
+    assert found["steps"][0]["rate"] * (found["steps"][0]["seconds"] - 1) < 1.1 * least
 
 
 def test_load_offers_what_is_expected_and_the_peak_with_room():

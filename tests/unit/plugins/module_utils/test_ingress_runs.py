@@ -114,7 +114,7 @@ def test_new_connections():
 def test_k6_at_a_rate():
     found = step("latency-1-100")
     environment = found["environment"]
-    assert (environment["RATE"], environment["VUS"], environment["MAX_VUS"], environment["DURATION"]) == ("1000", "50", "400", "16s")
+    assert (environment["RATE"], environment["VUS"], environment["MAX_VUS"], environment["DURATION"]) == ("1000", "200", "400", "16s")
     assert environment["GOMAXPROCS"] == "2" and found["parser"] == "k6" and not any("segment" in one for one in found["argv"])
 
 

@@ -63,6 +63,8 @@ NO_KEEPER = "container tool ended with exit code 128 (StartError: no sh) and con
         (pod(phase="Failed", reason="DeadlineExceeded"), LOST, "DeadlineExceeded"),
         (pod(phase="Failed"), LOST, "its phase is Failed"),
         (deleted(pod(UP, UP, READY)), LOST, "it was deleted, and not by this run"),
+        (deleted(pod(None, ended(0), phase="Succeeded")), LOST, "it was deleted, and not by this run; container keeper ended with exit code 0"),
+        (deleted(pod(UP, ended(137, "OOMKilled", ""))), LOST, "it was deleted, and not by this run; container keeper ended with exit code 137 (OOMKilled)"),
         (deleted(pod(UP, UP, disrupted("PreemptionByScheduler", "by b"))), LOST, "a pod of higher priority took its place: by b"),
         (pod(UP, UP, disrupted("Other", "")), LOST, "Other"),
         (pod(UP, UP, {**disrupted("EvictionByEvictionAPI", ""), "status": "False"}), RUNNING, ""),

@@ -18,7 +18,8 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import certificate as engine
 from ansible_collections.kubeproof.certify.plugins.module_utils import checks, fingerprint, history_runs, join, join_runs
-from ansible_collections.kubeproof.certify.plugins.module_utils import report_formats, report_seal, report_words
+from ansible_collections.kubeproof.certify.plugins.module_utils import report_formats, report_seal, report_verify_raw, report_words
+from ansible_collections.kubeproof.certify.plugins.module_utils.files import write_json
 from ansible_collections.kubeproof.certify.plugins.module_utils.report_verify import verify
 from ansible_collections.kubeproof.certify.plugins.modules import join as module
 from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
@@ -66,6 +67,7 @@ class Results:
         write(path / "checks.json", {"catalogue": CATALOGUE, "settings": settings})
         for layer in layers:
             write(path / "facts" / layer / "cluster" / "prod.json", known[layer])
+            write_json(str(path / "inputs" / layer / "cluster" / "prod.json.gz"), known[layer])
             write(path / "findings" / f"{layer}.json", found[layer])
         write(path / "certificate.json", certificate)
         report_seal.seal(str(path), 90)
@@ -86,7 +88,10 @@ class Results:
 
 
 @pytest.fixture(name="results")
-def fixture_results(tmp_path):
+def fixture_results(tmp_path, monkeypatch):
+    # Made-up facts are made of themselves.
+    monkeypatch.setattr(report_verify_raw, "FACTS", {f"{layer}/cluster": lambda inputs: inputs for layer in (*engine.LAYERS, "scale")})
+    monkeypatch.setattr(report_verify_raw, "PARTS", {})
     return Results(tmp_path)
 
 

@@ -100,6 +100,12 @@ def test_the_class_chooses_the_bound():
     assert "> 2 " in found["critical"]["expr"]
 
 
+@pytest.mark.parametrize(("tier", "least"), [("ssd", 299), ("nvme", 3000)])
+def test_the_class_chooses_how_many_samples_it_takes(tier, least):
+    found, dummy = alerts(HISTOGRAM, {"tiers": {"etcd": tier}}, critical={"ssd": "< 1", "nvme": "< 2"}, min_samples={"ssd": 299, "nvme": 3000})
+    assert found["critical"]["expr"].endswith(f"kubeproof:etcd_x:samples >= {least}")
+
+
 @pytest.mark.parametrize(
     ("entry", "check", "said"),
     [

@@ -84,8 +84,14 @@ def test_a_node_alone():
         ([place("n0"), place("n1", aside="is a control-plane node")], [], "n0 -> n1 (nodes)", "is a control-plane node"),
         ([place("n0"), place("n1"), place("cp", aside="is a control-plane node")], ["n0"], "n0 -> n1 (nodes)", "is not in network_nodes"),
         ([place("n0", "a"), place("n1", "b", trouble="is cordoned")], [], "n0 -> n1 (zones)", "is cordoned"),
+        # A name is no place for the load by itself, and nobody else is to blame.
+        ([place("n0"), place("n1"), place("cp", aside="is a control-plane node")], ["n0", "n1", "cp"], "n0 -> cp (nodes)", "is a control-plane node"),
+        ([place("n0"), place("n1"), place("w", aside="runs windows")], ["n0", "w"], "n0 -> w (nodes)", "runs windows"),
+        ([place("n0", "a"), place("n1", "b"), place("cp", "a", aside="is aside")], ["n0", "n1", "cp"], "n0 -> cp (nodes)", "is aside"),
+        ([place("n0", "a"), place("n1", "a"), place("cp", "b", aside="is aside")], ["n0", "n1", "cp"], "n0 -> cp (zones)", "is aside"),
+        ([place("n0"), place("n1"), place("n2", trouble="is cordoned")], ["n0", "n2"], "n0 -> n2 (nodes)", "is cordoned"),
     ],
-    ids=["cordoned", "one of three", "control plane alone", "by the owner", "zone"],
+    ids=["cordoned", "one of three", "control plane alone", "by the owner", "zone", "named", "windows", "named, zone", "another zone", "named, ill"],
 )
 def test_who_cannot_take_part_is_missed(nodes, chosen, missed, why):
     """Its pair is expected, so that it is judged, and nothing of it is measured."""
@@ -94,9 +100,20 @@ def test_who_cannot_take_part_is_missed(nodes, chosen, missed, why):
     assert found["possible"]["across"] > 0
 
 
+def test_who_is_named_counts():
+    """So that no check takes its pair for one that cannot be."""
+    control = place("cp", "b", aside="is a control-plane node")
+    found = layout([place("n0", "a"), place("n1", "a"), control], ["n0", "n1", "cp"])
+    assert (found["nodes"], found["zones"], found["possible"]) == (3, 2, {"nodes": 1, "across": 3}) and found["taking_part"] == ["n0", "n1"]
+    found = layout([place("n0", "a"), place("n1", "b"), place("n2", "c"), dict(control, zone="a")], ["n0", "cp"])
+    assert found["possible"]["nodes"] == 1 and names(found, "nodes", measured=False) == ["n0 -> cp (nodes)"]
+    alone = layout([place("n0"), control], ["cp"])
+    assert alone["taking_part"] == [] and alone["left_out"] == {"cp": "is a control-plane node"}
+
+
 def test_a_control_plane_beside_workers_is_left_in_peace():
     found = layout([place("cp", "a", aside="is a control-plane node"), place("n0", "a"), place("n1", "b")])
-    assert found["left_out"] == {} and not names(found, measured=False)
+    assert found["left_out"] == {} and not names(found, measured=False) and found["nodes"] == 2
     # No two workers share a zone: the control plane's is no reason to miss such a pair.
     assert found["possible"] == {"nodes": 0, "across": 1} and names(found, "zones") == ["n0 -> n1 (zones)"]
 
@@ -114,7 +131,7 @@ def test_nobody_can_take_part():
 def test_a_sample_of_many_nodes_has_every_zone_and_is_the_same_for_a_run():
     nodes = [place(f"n{number:03}", "abc"[number % 3] if number < 98 else "d") for number in range(100)]
     found = layout(nodes, seed="run-1")
-    assert len(found["taking_part"]) == network_layout.MOST and found["sampled"] == 100
+    assert len(found["taking_part"]) == network_layout.MOST and found["sampled"] == found["nodes"] == 100
     assert {found["zone_of"][name] for name in found["taking_part"]} == set("abcd")
     assert found == layout(nodes, seed="run-1") and found["taking_part"] != layout(nodes, seed="run-2")["taking_part"]
 

@@ -25,9 +25,10 @@ def ready(value="True"):
     return [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": value}]
 
 
-def node(name, control_plane=False, is_ready="True", boot="a", **spec):
+def node(name, control_plane=False, is_ready="True", boot="a", addresses=(), **spec):
     labels = {node_reboot.CONTROL_PLANE: ""} if control_plane else {}
-    return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": {"conditions": ready(is_ready), "nodeInfo": {"bootID": boot} if boot else {}}}
+    status = {"conditions": ready(is_ready), "nodeInfo": {"bootID": boot} if boot else {}, "addresses": [{"address": one} for one in addresses]}
+    return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": status}
 
 
 def pod(name, where, kind="ReplicaSet", is_ready="True", owner="o", component=None, **more):
@@ -41,6 +42,11 @@ def server(where, is_ready="True", component="kube-apiserver"):
     return pod(f"{component}-{where}", where, "Node", is_ready, owner=where, component=component)
 
 
+def hosts(*names, cluster="etcd"):
+    """Return members of etcd that are on hosts of these names."""
+    return [{"cluster": cluster, "name": name, "address": name, "boot_id": f"of-{name}"} for name in names]
+
+
 NODES = [node("cp1", True), node("cp2", True), node("worker1"), node("worker2")]
 SERVERS = [server("cp1"), server("cp2")]
 
@@ -50,7 +56,7 @@ def test_what_may_be_rebooted():
 
 
 @pytest.mark.parametrize(
-    ("name", "nodes", "system", "hosts", "said"),
+    ("name", "nodes", "system", "members", "said"),
     [
         ("worker9", NODES, [], [], "no node of this name; its nodes are cp1, cp2, worker1 and 1 more"),
         ("w", [node("w", is_ready="False")], [], [], "not Ready"),
@@ -65,25 +71,69 @@ def test_what_may_be_rebooted():
         ("worker1", [node("worker1"), node("worker2")], [server("worker1")], [], "last healthy node of the control plane"),
         ("cp1", NODES, [*SERVERS, server("cp1", component="etcd")], [], "of the 1 members 0 others are healthy, while 1 make a quorum"),
         ("cp1", NODES, [*SERVERS, server("cp1", component="etcd"), server("cp2", component="etcd")], [], "1 others are healthy, while 2 make a quorum"),
-        ("worker1", NODES, SERVERS, ["worker1", "worker2"], "is a host of etcd"),
+        ("worker1", NODES, SERVERS, hosts("worker1", "worker2"), "is a host of etcd (etcd)"),
+        # A second cluster of etcd, in whatever group.
+        ("worker1", NODES, SERVERS, [*hosts("cp1"), *hosts("worker1", cluster="events")], "is a host of etcd (events)"),
+        ("cp1", NODES, [*SERVERS, server("cp1", component="etcd")], [*hosts("cp1"), *hosts("cp1", cluster="events")], "members of several clusters"),
+        ("cp1", NODES, [*SERVERS, server("cp1", component="etcd"), server("cp1", component="etcd")], hosts("cp1"), "members of several clusters"),
+        # The pods of another cluster are no members of this one.
+        ("cp1", [*NODES, node("e1"), node("e2")], [*SERVERS, *(server(name, component="etcd") for name in ("cp1", "e1", "e2"))],
+         [*hosts("cp1", "cp2", "cp3"), *hosts("e1", "e2", cluster="events")], "of the 3 members 0 others are healthy, while 2 make a quorum"),
+        # Who does not say which machine it is may be this one.
+        ("worker1", NODES, SERVERS, [{"cluster": "etcd", "name": "e1", "address": "10.0.0.9", "boot_id": ""}], "e1 did not say its boot id"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(name, nodes, system, members, said):
+    assert said in node_reboot.refusal(name, nodes, system, members)
+
+
+@pytest.mark.parametrize(
+    ("member", "node_has"),
+    [
+        ({"name": "w"}, {}),
+        ({"name": "W"}, {}),
+        ({"name": "w.example.com", "address": "10.0.0.5"}, {"addresses": ["10.0.0.5", "w"]}),
+        ({"name": "w.example.com", "address": "w.example.com"}, {"addresses": ["10.0.0.5", "w.example.com"]}),
+        ({"name": "w.example.com", "address": "fd00:0:0::5"}, {"addresses": ["fd00::5"]}),
+        ({"name": "machine7", "address": "machine7", "boot_id": "b"}, {"boot": "b"}),
+        # Of an etcd that is reached by its client URLs.
+        ({"address": "https://10.0.0.5:2379", "name": None, "boot_id": None}, {"addresses": ["10.0.0.5"]}),
+        ({"address": "https://[fd00::5]:2379"}, {"addresses": ["fd00::5"]}),
+        ({"address": "https://W.example.com:2379"}, {"addresses": ["w.example.com"]}),
     ],
 )
-def test_what_is_refused(name, nodes, system, hosts, said):
-    assert said in node_reboot.refusal(name, nodes, system, hosts)
+def test_a_host_of_etcd_is_known_whatever_the_inventory_calls_it(member, node_has):
+    """Its node is refused, and another one is not."""
+    nodes = [node("w", **node_has), node("other", addresses=["10.0.0.6"], boot="another")]
+    members = [{"cluster": "etcd", **member}]
+    assert "is a host of etcd (etcd)" in node_reboot.refusal("w", nodes, [], members)
+    assert node_reboot.refusal("other", nodes, [], members) == ""
+
+
+@pytest.mark.parametrize("address", ["https://[fd00::5", "https://", "", None])
+def test_an_address_that_is_none_is_nobodys(address):
+    assert node_reboot.refusal("worker1", NODES, SERVERS, [{"cluster": "etcd", "address": address, "name": None}]) == ""
+
+
+def test_a_silent_host_that_is_another_node_is_in_nobodys_way():
+    members = [{"cluster": "etcd", "name": "cp1", "address": "10.0.0.9", "boot_id": ""}]
+    assert node_reboot.refusal("worker1", NODES, SERVERS, members) == ""
 
 
 def test_a_member_of_three_may_go_while_the_others_are_healthy():
     members = [server(name, component="etcd") for name in ("cp1", "cp2", "cp3")]
     nodes = [*NODES, node("cp3", True)]
-    assert node_reboot.refusal("cp1", nodes, [*SERVERS, *members], ["cp1", "cp2", "cp3"]) == ""
+    assert node_reboot.refusal("cp1", nodes, [*SERVERS, *members], hosts("cp1", "cp2", "cp3")) == ""
+    # Those of another cluster, that are no pods, do not count.
+    events = hosts("e1", "e2", "e3", "e4", "e5", "e6", "e7", cluster="events")
+    assert node_reboot.refusal("cp1", nodes, [*SERVERS, *members], [*hosts("cp1", "cp2", "cp3"), *events]) == ""
     members[1] = server("cp2", "False", component="etcd")
     assert "make a quorum" in node_reboot.refusal("cp1", nodes, [*SERVERS, *members], [])
 
 
 def test_members_whose_nodes_were_deleted_count():
     members = [server(name, component="etcd") for name in ("cp1", "cp2", "cp3")]
-    hosts = ["cp1", "cp2", "cp3", "cp4", "cp5"]
-    said = node_reboot.refusal("cp1", [*NODES, node("cp3", True)], [*SERVERS, *members], hosts)
+    said = node_reboot.refusal("cp1", [*NODES, node("cp3", True)], [*SERVERS, *members], hosts("cp1", "cp2", "cp3", "cp4", "cp5"))
     assert "of the 5 members 2 others are healthy, while 3 make a quorum" in said
 
 
@@ -132,19 +182,26 @@ WHOLE = {"drained": {"before": BEFORE, "evicted": 2}, "asked": "1000.0", "ready"
 
 
 def test_facts():
-    found = node_reboot.facts(["w"], {"w": WHOLE})
+    found = node_reboot.facts(["w"], [WHOLE])
     assert found == {"asked": True, "nodes": {"w": {"returned": True, "evicted": 2, "since_asked": 30.5, "seconds": 921.32, "cordoned": False, "not_back": 0,
-                                                    "not_back_names": [], "pods_failed": 0}}}  # fmt: skip
-    assert node_reboot.facts([], {}) == {"asked": False}
+                                                    "not_back_names": [], "pods_failed": 0, "reboots": 1}}}  # fmt: skip
+    assert node_reboot.facts([], []) == {"asked": False}
+
+
+def test_a_node_that_is_asked_for_again_is_there_again():
+    found = node_reboot.facts(["w", "v", "w", "w", "v"], [{**WHOLE, "ready": 1030.5 + turn} for turn in range(4)])["nodes"]
+    assert {name: one.get("since_asked") for name, one in found.items()} == {"w": 30.5, "v": 31.5, "w (2)": 32.5, "w (3)": 33.5, "v (2)": None}
+    # The last one was not measured.
+    assert {one["reboots"] for one in found.values()} == {4}
 
 
 @pytest.mark.parametrize(("again", "known"), [({"failed": True, "returned": False}, {"returned": False}), ({"failed": True}, {}), ({}, {})])
 def test_a_node_that_did_not_come_back(again, known):
-    assert node_reboot.facts(["w"], {"w": {"asked": 1.0, "again": again}})["nodes"]["w"] == known
+    assert node_reboot.facts(["w"], [{"asked": 1.0, "again": again}])["nodes"]["w"] == {**known, "reboots": 0}
 
 
 def test_the_age_of_another_machine_is_none():
-    [found] = node_reboot.facts(["w"], {"w": {**WHOLE, "age": AGE + "other"}})["nodes"].values()
+    [found] = node_reboot.facts(["w"], [{**WHOLE, "age": AGE + "other"}])["nodes"].values()
     assert "seconds" not in found and "is another machine" in found["missing"]["seconds"]
 
 
@@ -163,13 +220,32 @@ def test_only_the_machine_with_the_boot_id_reboots(tmp_path, says, obeys):
     assert done.returncode == (0 if obeys else 3) and (tmp_path / "asked").exists() is obeys
 
 
+CATALOGUE = {name: check for name, check in yaml.safe_load(CHECKS.read_text(encoding="utf-8"))["apiserver_checks"].items()
+             if name.startswith(("apiserver_reboot", "apiserver_node_ready"))}  # fmt: skip
+GOOD = {**WHOLE, "age": WHOLE["age"].replace("2960749", "3050000")}
+
+
+def judged(asked, measured):
+    facts = {"cluster": {"prod": {"reboot": node_reboot.facts(asked, measured)}}}
+    return checks.judge(CATALOGUE, facts, "apiserver", "load", {"cluster": ["prod"]})
+
+
 @pytest.mark.parametrize("part", [*WHOLE, None])
 def test_what_is_not_known_is_not_there_and_never_makes_it_better(part):
-    catalogue = {name: check for name, check in yaml.safe_load(CHECKS.read_text(encoding="utf-8"))["apiserver_checks"].items()
-                 if name.startswith(("apiserver_reboot", "apiserver_node_ready"))}  # fmt: skip
-    good = {**WHOLE, "age": WHOLE["age"].replace("2960749", "3050000")}
-    results = []
-    for measured in ({"w": good}, {"w": {key: value for key, value in good.items() if key != part}} if part else {}):
-        facts = {"cluster": {"prod": {"reboot": node_reboot.facts(["w"], measured)}}}
-        results.append(checks.verdict(checks.judge(catalogue, facts, "apiserver", "load", {"cluster": ["prod"]}))["verdict"])
-    assert results[0] == "PASS" and results[1] == ("PASS" if part == "asked" else "INCONCLUSIVE")
+    asked, others = ["u", "v", "w", "w"], [GOOD, GOOD, GOOD]
+    assert checks.verdict(judged(asked, [*others, GOOD]))["verdict"] == "PASS"
+    damaged = [*others, {key: value for key, value in GOOD.items() if key != part}] if part else others
+    assert checks.verdict(judged(asked, damaged))["verdict"] == ("PASS" if part == "asked" else "INCONCLUSIVE")
+
+
+@pytest.mark.parametrize(("asked", "result"), [(["u"], "INCONCLUSIVE"), (["u", "u"], "INCONCLUSIVE"), (["u", "v", "w"], "PASS"), (["u", "u", "u"], "PASS")])
+def test_fewer_than_three_reboots_prove_nothing(asked, result):
+    """The catalogue's floor: node.ready_after_reboot, min_samples."""
+    found = [one for one in judged(asked, [GOOD] * len(asked)) if one["id"] == "apiserver_node_ready"]
+    assert {(one["result"], one["samples"]) for one in found} == {(result, len(asked))}
+    assert all((f"Too few samples: {len(asked)} of at least 3" in one["reason"]) is (result != "PASS") for one in found)
+
+
+def test_a_reboot_that_was_not_measured_is_no_sample():
+    slow = [GOOD, GOOD, {**GOOD, "age": ""}]
+    assert {one["result"] for one in judged(["u", "v", "w"], slow) if one["id"] == "apiserver_node_ready"} == {"INCONCLUSIVE"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import pod_load
+from ansible_collections.kubeproof.certify.plugins.module_utils import pod_load, pod_rows
 from ansible_collections.kubeproof.certify.tests.unit.plugins.pods_fake import NAMESPACE, terms_of
 
 OPTIONS = {"run_id": "r1", "namespace": NAMESPACE, "name": "a", "image": "p:1", "kind": "pod", "timeout": 60.0, "count": 1}
@@ -46,4 +46,4 @@ def test_a_deployment_has_one_replica_and_no_deadline():
     ],
 )
 def test_distribution(known, lost, expected):
-    assert pod_load.distribution(known, lost) == expected
+    assert pod_rows.distribution(known, lost) == expected

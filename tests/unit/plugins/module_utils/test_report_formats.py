@@ -409,3 +409,15 @@ def test_write_names_what_is_wrong(tmp_path):
     (tmp_path / "certificate.json").write_text(json.dumps({**RICH, "changes": [{}]}), encoding="utf-8")
     with pytest.raises(report_words.ReportError, match=r"is damaged \(KeyError"):
         report_formats.write(str(tmp_path), ["html"], TEMPLATES)
+
+
+@pytest.mark.parametrize("entry", [None, "put"])
+def test_of_several_clusters_the_one_that_failed_is_named(tmp_path, entry):
+    """Where there is one only, its name is on top of the page."""
+    rows = [fake.finding("etcd", host="events", entry=entry, result="FAIL", value=0.3, reason="x"), fake.finding("etcd", host="main", entry=entry)]
+    (tmp_path / "certificate.json").write_text(json.dumps(fake.certificate({"etcd": rows})), encoding="utf-8")
+    for path in report_formats.write(str(tmp_path), report_formats.NAMES, TEMPLATES):
+        [*lines] = [line for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines() if "Latency 0" in line and "events" in line]
+        assert lines or path.endswith(".prom"), path
+    names = [case.get("name") for case in ElementTree.parse(tmp_path / "certificate.xml").iter("testcase") if case.get("classname").endswith("etcd_0")]
+    assert len(names) == len(set(names)) == 2

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 
 import pytest
@@ -80,6 +81,29 @@ def test_where_the_version_of_etcd_is_known_from(pods, members, etcd):
 def test_what_is_not_asked_for_is_said():
     problems, notes = report_live.compare(TOLD, report_live.seen(CLUSTER, 2))
     assert not problems and any("verify_audit" in note for note in notes)
+
+
+WAIVED = {"id": "etcd_p99", "judged": True, "waiver": {"reason": "ordered", "owner": "ops", "expires": "2026-12-01"}}
+
+
+@pytest.mark.parametrize(
+    ("certificate", "now", "said"),
+    [
+        ({"valid_until": "2027-02-19T05:00:00Z"}, "2027-02-19T05:00:00", []),
+        ({"valid_until": "2027-02-19T05:00:00Z"}, "2027-02-19T05:00:01", ["it expired at 2027-02-19T05:00:00Z. Certify again."]),
+        ({"valid_until": "2027-02-19"}, "2026-12-01", ["it does not say until when it is valid."]),
+        ({}, "2026-12-01", ["it does not say until when it is valid."]),
+        ({"state": "interrupted"}, "2026-12-01", []),
+        ({"state": "interrupted", "findings": [WAIVED, WAIVED]}, "2026-12-01T23:59:59", []),
+        ({"state": "interrupted", "findings": [WAIVED, WAIVED]}, "2026-12-02", ["the waiver for etcd_p99 by ops expired on 2026-12-01"]),
+        ({"state": "interrupted", "findings": [{**WAIVED, "judged": False}]}, "2026-12-02", []),
+        ({"state": "interrupted", "findings": [{**WAIVED, "waiver": {"expires": 5}}]}, "2026-01-01", ["the waiver for etcd_p99 by None expired on 5"]),
+        ({"state": "interrupted", "findings": [{**WAIVED, "waiver": ["2027-01-01"]}]}, "2026-01-01", ["the waiver for etcd_p99 by None"]),
+    ],
+)
+def test_what_has_come_to_its_end(certificate, now, said):
+    found = report_live.expired({"state": "finished", **certificate}, datetime.datetime.fromisoformat(now))
+    assert len(found) == len(said) and all(one.startswith(text) for one, text in zip(found, said))
 
 
 def test_the_module(tmp_path, capsys):

@@ -20,7 +20,23 @@ from ansible_collections.kubeproof.certify.plugins.modules import resume as modu
 from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
 
 NOW = "2026-11-22T02:00:00Z"
-RUN = {**fake.run(), "time_scale": 1.0, "fingerprint": fingerprint.fingerprint({"Kubernetes": "v1.36.3", "nodes": 5})}
+LOADED = {"apiserver_load": {"load": {}}, "certify_generators": 1, "certify_reboot_nodes": []}
+PLACE = {"etcd_clusters": [{"name": "etcd", "group": "etcd"}, {"name": "events", "group": "events"}], "hosts": {"events": ["e1"]}}
+
+
+def print_of(kubernetes="v1.36.3", **settings):
+    """Return the fingerprint of a run, with settings of where its load goes and of what it is loaded by."""
+    place, loaded = ({name: settings.get(name, value) for name, value in given.items()} for given in (PLACE, LOADED))
+    identity = {"kubernetes": kubernetes, "nodes": 5}
+    return fingerprint.of_run(identity, {"version": "0.1.0", "profile": "load", "means": {"apiserver": loaded}, "targets": {"etcd": place}})
+
+
+def asked_of(**settings):
+    """Return the change of a run of which settings are others."""
+    return {"run": {"fingerprint": print_of(**settings)}}
+
+
+RUN = {**fake.run(), "time_scale": 1.0, "fingerprint": print_of()}
 PLAN = fake.plan(("etcd", "apiserver", "dns"), beside=["tuning"])
 CHECKS = {"catalogue": {"etcd_0": {"title": "x"}}, "settings": {"thresholds": {}, "today": "2026-11-21"}}
 RECORD = {"clusters": ["prod"], "seconds": 60.0, "load_seconds": 50.0, "tools": {}, "verdict": {"verdict": "PASS"}, "error": ""}
@@ -125,9 +141,14 @@ def test_what_was_changed_is_refused(run, part, how):
         ({"run": {"profile": "soak"}}, "certify_profile"),
         ({"run": {"time_scale": 0.1}}, "certify_time_scale"),
         ({"run": {"hosts": {"etcd": ["etcd1", "etcd2"]}}}, "the inventory's hosts"),
-        ({"run": {"fingerprint": fingerprint.fingerprint({"Kubernetes": "v1.37.0", "nodes": 5})}}, "Kubernetes was v1.36.3, is v1.37.0"),
+        (asked_of(kubernetes="v1.37.0"), "Kubernetes was v1.36.3, is v1.37.0"),
         ({"plan": {"layers": ["etcd", "apiserver"]}}, "certify_layers"),
+        (asked_of(**{"certify_reboot_nodes": ["worker1"]}), r'means of apiserver in load was {"certify_reboot_nodes": \[\]}, is .*"worker1"'),
+        (asked_of(certify_generators=2), r'"certify_generators": 1}, is {"certify_generators": 2}'),
+        (asked_of(etcd_clusters=[]), r'target of etcd was {"etcd_clusters": \[.*"events".*}, is {"etcd_clusters": \[\]}'),
+        (asked_of(hosts={"events": ["e2"]}), r'target of etcd was {"hosts": {"events": \["e1"\]}}, is {"hosts": {"events": \["e2"\]}}'),
         ({"plan": {"capacity": {"nodes": 9}}}, "certify_capacity"),
+        ({"plan": {"expected": {"storage": [{"name": "fast.required_iops", "value": 20000}]}}}, "storage_classes"),
         ({"plan": {"waivers": {"etcd_0": {}}}}, "certify_waivers"),
         ({"checks": {"catalogue": {}}}, "the checks"),
         ({"checks": {"settings": {"thresholds": {"etcd_0": {"target": "< 1"}}}}}, "the settings of the checks"),

@@ -49,6 +49,10 @@ def api_window(high=0.01):
     }
 
 
+def room(**changes):
+    return {"watched": True, "hindrance": "", "share": 0.2, "alarms": [], **changes}
+
+
 def step(nodes=20):
     part = {"generator_limited": False, "failed": 0, "surplus": 0, "unlisted": 0, "stale": 0, "refused": 0, "late": 0.1, "busy": 0.2}
     filled = {**part, "expected": 600, "ready": 600, "seconds": 61.0, "rate_offered": 10, "throughput": 9.8, "scheduled_rate": 11.0}
@@ -63,6 +67,7 @@ def step(nodes=20):
         "latency": latency,
         "churn": moved,
         "drain": dict(part),
+        "strangers": {"hollow": nodes, "strangers": {"daemons": 0, "others": 0, "pods": []}},
         "windows": {
             "api": {"cp1": api_window()},
             "scheduler": {"cp1": {**window, "sli": numbers(), "attempts": {"scheduled": numbers()}, "pending": {"active": queue, "backoff": queue}}},
@@ -72,7 +77,7 @@ def step(nodes=20):
 
 
 def plan(profile="load", **changes):
-    settings = {"run": RUN, "nodes": 3, "capacity": {}, "time_scale": 1, "scale_load": LOAD, "scale_nodes": [20, 40]}
+    settings = {"run": RUN, "nodes": 3, "capacity": {}, "time_scale": 1, "live": False, "scale_load": LOAD, "scale_nodes": [20, 40]}
     return scale_plan.plan(profile, {**settings, "scale_hollow": "kubemark", "scale_engine": "builtin", **changes})
 
 
@@ -86,7 +91,7 @@ def measured(**changes):
         "info": {"instances": instance, "nodes": {"count": 3, "ready": 3}, "pods": {"free": 200}, "unavailable_apis": [], "leftovers": 0},
         "after": {"instances": instance, "nodes": {"count": 3, "ready": 3}},
         "census": {"size": size, "guests": {"daemons": [], "others": []}, "clouds": {"none": 3}},
-        "strangers": {"hollow": 40, "strangers": {"daemons": 0, "others": 0, "pods": []}},
+        "etcd": {"23 nodes": room(), "43 nodes": room()},
         "left": {"orphans": 0},
         "identity": {"exempt": False},
         "steps": {"23 nodes": step(), "43 nodes": step()},
@@ -145,8 +150,15 @@ BROKEN = [
     (lambda one: one["census"]["guests"].update(others=["Deployment a/b"]), "scale_guests"),
     (lambda one: one["census"]["guests"].update(daemons=["DaemonSet a/b"]), "scale_daemons"),
     (lambda one: one["census"].update(clouds={"aws": 3}), "scale_cloud"),
-    (lambda one: one["strangers"].update(hollow=0), "scale_strangers"),
-    (lambda one: one["strangers"]["strangers"].update(others=1), "scale_strangers"),
+    (lambda one: one["steps"]["43 nodes"]["strangers"].update(hollow=0), "scale_strangers"),
+    *((lambda one, size=size: one["steps"][size].update(strangers={}), "scale_strangers") for size in ("23 nodes", "43 nodes")),
+    *((lambda one, size=size: one["steps"][size]["strangers"]["strangers"].update(others=3), "scale_strangers") for size in ("23 nodes", "43 nodes")),
+    (lambda one: one["steps"]["23 nodes"]["strangers"]["strangers"].update(daemons=3), "scale_stranger_daemons"),
+    *((lambda one, size=size: one["etcd"].pop(size), "scale_etcd_share") for size in ("23 nodes", "43 nodes")),
+    (lambda one: one.pop("etcd"), "scale_etcd_alarms"),
+    (lambda one: one["etcd"].update({"43 nodes": room(share=0.81)}), "scale_etcd_share"),
+    (lambda one: one["etcd"].update({"43 nodes": room(alarms=["NOSPACE of member 11"])}), "scale_etcd_alarms"),
+    (lambda one: one["etcd"].update({"43 nodes": {"watched": True, "missing": {"share": "no route"}}}), "scale_etcd_share"),
     (lambda one: one["after"]["nodes"].update(count=5), "scale_nodes_left"),
     (lambda one: one["after"]["nodes"].update(ready=2), "scale_nodes_lost"),
     (lambda one: one.update(after={}), "scale_instances_lost"),
@@ -166,12 +178,31 @@ def test_what_is_broken_does_not_pass(damage, check):
     assert found["result"] not in ("PASS", "NOT_APPLICABLE"), found
 
 
+def test_the_size_at_which_others_came_is_named():
+    document = measured()
+    document["steps"]["23 nodes"]["strangers"]["strangers"].update(others=3, pods=[{"kind": "ReplicaSet", "pod": "shop/a"}])
+    one = findings(document)["scale_strangers"]
+    assert (one["result"], one["entry"], one["value"]) == ("FAIL", "23 nodes", 3)
+
+
+def test_the_gate_asks_of_etcd_what_is_known_before_the_first_size():
+    document = {**measured(), "steps": {}, "etcd": {"23 nodes": room()}}
+    assert {findings(document)[name]["result"] for name in ("scale_etcd_share", "scale_etcd_alarms")} == {"PASS"}
+    document["etcd"] = {"23 nodes": {"watched": False}}
+    found = findings(document)["scale_etcd_share"]
+    assert found["result"] == "NOT_APPLICABLE" and "not watched" in found["reason"] and found["gate"]
+    document["etcd"] = {"23 nodes": {"watched": True, "missing": {"share": "etcd on etcd1 could not be asked: no route"}}}
+    found = findings(document)["scale_etcd_share"]
+    assert found["result"] == "INCONCLUSIVE" and "no route" in found["reason"]
+
+
 def test_clusterloader2_is_one_more_size():
     latency = {"pod_startup": {"p50": 0.9, "p90": 1.0, "p99": 7.0}}
     seen = {"failed": 0, "failures": [], "tests": 8, "pod_startup_latency": latency, "scheduling_throughput": {"max": 5.0}}
     other = {"clusterloader": seen, "expected": 500, "windows": step()["windows"]}
     document = measured(plan=plan(scale_engine="clusterloader2"))
     document["steps"]["clusterloader2"] = other
+    document["etcd"]["clusterloader2"] = room()
     found = findings(document)
     assert (found["scale_start_p99"]["result"], found["scale_start_p99"]["entry"]) == ("FAIL", "clusterloader2")
     assert found["scale_cl2_failed"]["result"] == "PASS"
@@ -183,8 +214,12 @@ def test_clusterloader2_is_one_more_size():
 
 @pytest.mark.parametrize(
     ("factor", "name", "share"),
-    [(1, "nodes at 1x", 0.5), (2, "nodes at 2x", 1.0), (3, "nodes at 3x", 1.5), (3, "pods per node at 3x", 1.0), (2, "pods per namespace at 2x", 2.0)],
-)
+    [
+        (1, "nodes at 1x", 0.5), (2, "nodes at 2x", 1.0), (3, "nodes at 3x", 1.5), (3, "pods per node at 3x", 1.0), (2, "pods per namespace at 2x", 2.0),
+        # What is behind one Service stays: a cluster that grows has more Services.
+        (1, "endpoints per service at 1x", 0.8), (2, "endpoints per service at 2x", 0.8), (3, "endpoints per service at 3x", 0.8),
+    ],
+)  # fmt: skip
 def test_growth_beside_the_tested_sizes(factor, name, share):
-    found = scale_state.envelope({"nodes": 2500, "pods_per_node": 110, "pods_per_namespace": 3000}, LIMITS)
+    found = scale_state.envelope({"nodes": 2500, "pods_per_node": 110, "pods_per_namespace": 3000, "endpoints_per_service": 200}, LIMITS)
     assert found[name]["share"] == share and f"at {factor}x" in name and "services at 1x" not in found

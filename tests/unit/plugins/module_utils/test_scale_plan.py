@@ -19,6 +19,7 @@ SETTINGS = {
     "run": "20261121t040000z-1a2b",
     "nodes": 100,
     "capacity": {},
+    "live": False,
     "time_scale": 1,
     "scale_load": LOAD,
     "scale_nodes": [],
@@ -42,6 +43,28 @@ def test_twice_and_three_times_the_present_size():
     assert 2000 < found["seconds"] < 3000
 
 
+@pytest.mark.parametrize(
+    ("nodes", "hollow", "load", "grew"),
+    [
+        # What recorded runs made of fresh databases, the file's growth between the first reading and the last.
+        (1, 20, {"fill": 0.2, "rate": 10, "latency_pods": 30}, 9_707_520),
+        (1, 20, {"fill": 0.1, "rate": 10, "latency_pods": 300}, 19_951_616),
+        (1, 10, {"fill": 0.07, "rate": 10, "latency_pods": 30}, 2_699_264),
+        (1, 500, {"fill": 0.3333, "rate": 50, "latency_pods": 300}, 198_377_472),
+    ],
+)
+def test_etcd_has_room_for_what_was_seen(nodes, hollow, load, grew):
+    [size] = plan("smoke", nodes=nodes, scale_nodes=[hollow], scale_load={"smoke": {"factors": [2], **load}})["sizes"]
+    assert grew <= size["bytes"] <= 4 * grew
+
+
+def test_what_is_compacted_needs_no_room():
+    """Of a load of hours only what stays and what was written of late is in the database."""
+    [size] = plan(nodes=1000, scale_nodes=[2000])["sizes"]
+    assert size["pods"] == 60_000 and 1e9 < size["bytes"] < 0.8 * 2 * 2**30
+    assert plan(scale_engine="clusterloader2")["clusterloader_bytes"] >= 500 * 54 * 1024 > plan()["clusterloader_bytes"] == 0
+
+
 def test_declared_nodes_and_pods_win():
     found = plan("smoke", capacity={"nodes": 10, "pods_per_node": 100})
     assert (found["present"], found["pods_per_node"], found["sizes"][0]["pods"]) == (10, 100, 100)
@@ -60,6 +83,17 @@ def test_a_time_scale_shortens_the_load_and_nothing_else():
     whole, short = plan()["sizes"][0], plan(time_scale=0.1)["sizes"][0]
     assert short["pods"] == 300 and short["latency"] == {"count": 50, "rate": 5}
     assert (short["hollow"], short["rate"]) == (whole["hollow"], whole["rate"])
+
+
+def test_clusterloader2_takes_its_time():
+    """500 Deployments at 5 in a second, made and deleted."""
+    assert plan(scale_engine="clusterloader2")["seconds"] == plan()["seconds"] + 200
+    assert plan(scale_engine="clusterloader2", time_scale=0.1)["seconds"] == plan(time_scale=0.1)["seconds"] + 20
+
+
+def test_a_cluster_that_serves_does_not_grow():
+    with pytest.raises(scale_plan.PlanError, match="certify_live is true.*nobody is served, with certify_live: false"):
+        plan("smoke", live=True)
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,29 @@ def test_a_recording_that_cannot_be_trusted_proves_nothing(quiet, change, says):
     assert "elections" not in facts and says in why
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda found: None, ""),
+        (lambda found: after(found["etcd2"]["samples"], 500, cluster="other"), "the recording of etcd2 is of the etcd cluster other, and this one is c"),
+        (lambda found: [after(one["samples"], 0, cluster="other") for one in found.values()], "the recording of etcd1 is of the etcd cluster other"),
+        # Of the year 2020.
+        (lambda found: [after(one["samples"], 0, wall=1.58e9 - WALL) for one in found.values()], "the recording of etcd1 ended 2020-01-26T01:10:00Z"),
+        (lambda found: found["etcd3"].update(samples=found["etcd3"]["samples"][:100]), "the recording of etcd3 ended"),
+    ],
+)
+@pytest.mark.parametrize("elected", [False, True])
+def test_a_recording_of_another_cluster_or_of_old_says_nothing(quiet, change, says, elected):
+    """Neither that there was no election, nor that there was one, nor anything of a member."""
+    if elected:
+        elect(quiet, 300)
+    change(quiet)
+    facts, why = cluster(quiet, since=WALL + SECONDS - 10, cluster="c")
+    assert facts.get("elections") == (None if says else int(elected)) and says in why and bool(why) is bool(says)
+    hosts = soak_facts(quiet, HOSTS, SECONDS, since=WALL + SECONDS - 10, cluster="c")["hosts"]
+    assert {"soak" in one for one in hosts.values()} == {not says} and (not says or "soak_state=absent" in hosts["etcd1"]["missing"]["soak"])
+
+
 def test_every_member_must_be_watched(quiet):
     del quiet["etcd2"]
     assert cluster(quiet)[1] == "there is no recording of etcd2"
@@ -235,6 +258,27 @@ def test_a_clock_that_is_set_is_neither_a_gap_nor_a_restart(quiet):
     host = found["hosts"]["etcd1"]["soak"]
     assert found["cluster"]["soak"]["elections"] == 0
     assert (host["clock_steps"], host["clock_step"], host["restarts"]) == (1, 3600, 0) and host["coverage"] == 1
+
+
+@pytest.mark.parametrize("off", [0, 1, 200, -200])
+def test_no_clock_that_was_wrong_at_first_makes_restarts_at_the_same_time_into_two(quiet, off):
+    """etcd2 began by a clock that was set later on: by it the others seem to have been restarted at another time."""
+    for host in HOSTS:
+        restart(quiet[host]["samples"], 300, gap=10)
+    quiet["etcd2"]["begin"]["wall"] += off
+    after([one for one in quiet["etcd2"]["samples"] if one["at"] < 100], 0, wall=off)
+    facts, why = cluster(quiet)
+    assert "elections" not in facts and "no other member's counter was unbroken" in why
+    assert ("clocks were set by up to 200 s" in why) is (abs(off) == 200)
+
+
+@pytest.mark.parametrize(("off", "proved"), [(0, True), (100, True), (-100, True), (500, False)])
+def test_a_restart_is_spanned_by_who_lived_on_wherever_a_clock_may_have_been(quiet, off, proved):
+    restart(quiet["etcd1"]["samples"], 500, gap=5)
+    for host in ("etcd2", "etcd3"):
+        after(quiet[host]["samples"], 700, wall=off, started=off)
+    facts, why = cluster(quiet)
+    assert ("elections" in facts) is proved and (proved or "no other member's counter was unbroken" in why)
 
 
 def test_what_a_host_says(quiet):

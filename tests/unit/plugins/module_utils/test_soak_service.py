@@ -8,10 +8,11 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+from typing import NamedTuple
 
 import pytest
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import soak_service
+from ansible_collections.kubeproof.certify.plugins.module_utils import owned, soak_service
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_manifest import ManifestError, manifest, member_name
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_program import program
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_service import Service, SoakError, summary
@@ -175,10 +176,58 @@ def test_times_that_make_no_sense(service, systemd, soak):
         start(service, {**OPTIONS, "soak": {**SOAK, **soak}}, False)
 
 
+@pytest.mark.parametrize(
+    ("soak", "least"),
+    [
+        ({"seconds": 86400, "interval": 5}, None),
+        ({"seconds": 86400, "interval": 2.8}, None),
+        ({"seconds": 86400, "interval": 1}, "2.8"),
+        ({"seconds": 604800, "interval": 5}, "19.1"),
+        ({"seconds": 15000, "interval": 0.5}, None),
+    ],
+)
+def test_a_recording_that_would_be_too_large_is_refused(service, systemd, soak, least):
+    """And with the interval that the sentence names it is not."""
+    options = {**OPTIONS, "soak": {**SOAK, **soak}}
+    if least is None:
+        assert start(service, options, True) is True and soak_service.soak_file.limit(soak["seconds"] / soak["interval"] + 1) <= 32 * 2**20
+        return
+    with pytest.raises(SoakError, match=f"write soak_interval: {least} or more, or a smaller soak_seconds"):
+        start(service, options, True)
+    assert start(service, {**OPTIONS, "soak": {**SOAK, **soak, "interval": float(least)}}, True) is True
+
+
+class Time(NamedTuple):
+    """A clock that stands still."""
+
+    boot: str
+    wall: float
+    running: float
+
+    def now(self):
+        return self.wall, self.running
+
+
+@pytest.mark.parametrize(
+    ("clock", "elapsed"),
+    [
+        (Time("b", wall=51.0, running=51.0), 50.0),
+        # Set forward or back by hours: the boot's own clock knows better.
+        (Time("b", wall=51.0 + 3 * 3600, running=51.0), 50.0),
+        (Time("b", wall=51.0 - 3 * 3600, running=51.0), 50.0),
+        (Time("another boot", wall=51.0, running=7.0), 50.0),
+        (Time("b", wall=51.0, running=500.0), 100.0),
+    ],
+)
+def test_what_has_passed_is_shown_by_a_clock_that_nobody_sets(service, systemd, clock, elapsed):
+    start(service, OPTIONS, False)
+    assert summary(service, clock)["elapsed"] == elapsed
+
+
 def test_what_is_shown(service, systemd):
     assert summary(service) == {"state": "absent"}
     start(service, OPTIONS, False)
-    shown = summary(service, now=51.0)
+    shown = summary(service, Time("another boot", wall=51.0, running=7.0))
     assert {name: shown[name] for name in ("state", "id", "by", "elapsed", "samples", "coverage", "term", "most")} == {
         "state": "running", "id": "one", "by": "admin", "elapsed": 50.0, "samples": 1, "coverage": 0.0909, "term": 7, "most": (21 + 1024) * 1024,
     }  # fmt: skip
@@ -206,6 +255,8 @@ def test_the_deployment_has_a_container_for_each_member():
     assert [one["name"] for one in pod["containers"]] == ["etcd-0-example-com", "fd00-2"] and pod["securityContext"]["runAsNonRoot"]
     assert int(pod["volumes"][2]["emptyDir"]["sizeLimit"]) == 2 * (config["limit"] + 4096)
     assert all(one["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "kubeproof" for one in objects.values())
+    # Neither what a run left, nor what the cleanup removes.
+    assert not any(owned.is_of(one, owned.EVERY_RUN) for one in objects.values())
 
 
 def test_recordings_outlive_the_pod_with_a_storage_class():

@@ -9,6 +9,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import storage_d
 from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import SHAPES
 
 GIB = 2**30
+# What memory gives, far more than any disk of these tests.
+MEMORY = 1e9
 
 
 def part(rate=1000.0, count=4000, block=4096):
@@ -20,7 +22,17 @@ def volume(reads=4000, writes=4000, devices=True, **more):
     for name, one in jobs.items():
         # A cache that the mixed job hits is none of direct I/O's business.
         one["devices"] = {} if not devices else {"vda": {"reads": reads if name != "mixed-1" else 0, "writes": writes}, "vda1": {"reads": 1, "writes": 1}}
-    return {"jobs": jobs, "space": {"memory": 8 * GIB}, "file": GIB, **more}
+    return {"jobs": jobs, "space": {"memory": 8 * GIB}, "file": GIB, "resident": None, **more}
+
+
+def changed(one, job, **more):
+    one["jobs"][job].update(more)
+    return one
+
+
+def without(one, *jobs, **keys):
+    one["jobs"] = {name: job for name, job in one["jobs"].items() if name not in jobs}
+    return {key: value for key, value in one.items() if key not in keys}
 
 
 PLANNED = {f"{name}-1": {"job": name, **SHAPES[name]} for name in ("random_read", "random_write", "mixed")}
@@ -44,7 +56,13 @@ PLANNED = {f"{name}-1": {"job": name, **SHAPES[name]} for name in ("random_read"
         (volume(devices=False, file=16 * GIB), True, "2.0 times"),
         (volume(devices=False, space={"memory": None}), False, "no disk and no page cache can be seen"),
         (volume(devices=False, space={}), False, "no disk"),
-        ({"jobs": {}}, False, "no disk"),
+        ({"jobs": {}}, False, "how many requests random_read-1 made is not known"),
+        (without(volume(devices=False, resident=0.0), "random_write-1"), False, "how many requests random_write-1 made"),
+        (without(volume(devices=False), resident=None), False, "the page cache was not looked at"),
+        # What is known of other jobs says nothing of one whose disk, or whose number of requests, is not known.
+        (changed(volume(resident=0.0), "random_write-1", devices={}), False, "fio names no disk for random_write-1"),
+        (changed(volume(resident=0.0), "mixed-1", devices=None), False, "fio names no disk for mixed-1"),
+        (changed(volume(resident=0.0), "random_read-1", read=part(count=None)), False, "how many requests random_read-1 made"),
     ],
 )
 def test_direct_io_is_proven_or_not(one, proven, said):
@@ -59,25 +77,55 @@ def measured(rate=1000.0, runtime=100, block=4096, **more):
 @pytest.mark.parametrize(
     ("name", "one", "cached", "disk", "said"),
     [
-        ("random_read", measured(), None, {}, ""),
-        ("random_read", measured(), 2000.0, {}, ""),
-        ("random_read", measured(rate=1600), 2000.0, {}, "1600/s, and memory gives 2000/s"),
+        ("random_read", measured(), 2000.0, None, ""),
+        ("random_read", measured(), None, None, "what memory gives is not known"),
+        ("random_read", measured(rate=1600), 2000.0, None, "1600/s, and memory gives 2000/s"),
         # Writes and large blocks are not compared with small reads.
-        ("sequential_read", measured(rate=1600), 2000.0, {}, ""),
-        ("random_read", measured(rate=2000), None, measured(), ""),
-        ("random_read", measured(rate=2001), None, measured(), "2.0 times the disk under it"),
+        ("sequential_read", measured(rate=1600), 2000.0, None, ""),
+        ("sequential_read", measured(), None, None, ""),
+        ("random_read", measured(rate=2000), MEMORY, measured(), ""),
+        ("random_read", measured(rate=2001), MEMORY, measured(), "2.0 times the disk under it"),
         # Another disk, such as that of a storage in the network, may be as fast as it likes.
-        ("random_read", measured(rate=9000), None, measured(devices={"sdb": {}}), ""),
-        ("random_read", measured(rate=9000), None, measured(devices={}), ""),
-        ("random_read", measured(rate=1.5e6), None, {}, ""),
-        ("random_read", measured(rate=1.6e6), None, {}, "1600000 requests"),
-        ("sequential_read", measured(rate=29000, block=2**20), None, {}, "bytes a second"),
-        ("random_read", measured(runtime=90), None, {}, ""),
-        ("random_read", measured(runtime=89), None, {}, "it ended after 89 of 100 s"),
-        ("random_read", {"read": part()}, None, {}, "it ended after 0 of 100 s"),
+        ("random_read", measured(rate=9000), MEMORY, measured(devices={"sdb": {}}), ""),
+        ("random_read", measured(rate=9000), MEMORY, measured(devices={}), ""),
+        # Where it was tried it has to be known.
+        ("random_read", measured(), MEMORY, {}, "the disk under it was to be compared with it, and was not measured"),
+        ("random_read", measured(), MEMORY, {"devices": {"vda": {}}}, "and was not measured"),
+        ("random_read", measured(), MEMORY, {"read": part()}, "and was not measured"),
+        ("random_read", measured(rate=1.5e6), MEMORY, None, ""),
+        ("random_read", measured(rate=1.6e6), MEMORY, None, "1600000 requests"),
+        ("sequential_read", measured(rate=29000, block=2**20), None, None, "bytes a second"),
+        ("random_read", measured(runtime=90), MEMORY, None, ""),
+        ("random_read", measured(runtime=89), MEMORY, None, "it ended after 89 of 100 s"),
+        ("random_read", {"read": part()}, MEMORY, None, "it ended after 0 of 100 s"),
     ],
 )
 def test_too_good_to_be_true(name, one, cached, disk, said):
     found = storage_doubt.of_job({"job": name, "seconds": 100, **SHAPES[name]}, one, cached, disk)
     assert said in found and bool(found) == bool(said)
-    assert not found or found.startswith((storage_doubt.SAID, "it ended"))
+    assert not found or found.startswith((storage_doubt.SAID, "it ended", "what memory gives", "the disk under it"))
+
+
+@pytest.mark.parametrize(
+    ("size", "memory", "enough"),
+    [
+        (20 * GIB, 64 * GIB, True),
+        (20 * GIB - 1, 64 * GIB, False),
+        (20 * GIB, None, True),
+        (20 * GIB - 1, None, False),
+        # A node with little memory needs less.
+        (8 * GIB, 2 * GIB, True),
+        (8 * GIB - 1, 2 * GIB, False),
+        (0, 2 * GIB, False),
+    ],
+)
+def test_a_file_that_a_cache_may_hold(size, memory, enough):
+    found = storage_doubt.small({"least": storage_doubt.LARGE, "larger": "size: 30Gi for fast in storage_classes"}, size, memory)
+    assert (found == "") is enough
+    assert enough or "numbers count from 20 GiB on, or from 4 times the node's memory where that is less: write size: 30Gi for fast in storage_" in found
+
+
+def test_a_file_that_found_no_room():
+    found = storage_doubt.small({"least": storage_doubt.LARGE, "larger": ""}, GIB, None)
+    assert found.endswith("make room on the disk behind the volume, which has no more for it")
+    assert storage_doubt.small({"least": 0, "larger": ""}, 0, 8 * GIB) == ""

@@ -9,7 +9,7 @@ import pathlib
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.kubeproof.certify.plugins.filter.storage_cluster_facts import FilterModule
@@ -28,25 +28,28 @@ def load(path):
 CHECKS = load("roles/storage/defaults/main/checks.yml")["storage_checks"]
 DEFAULTS = load("roles/storage/defaults/main/settings.yml")
 RECORDED = load("tests/fixtures/storage_facts/measured.yml")
-CLASS = {"name": "local-path", "tier": "ssd", "required_iops": 1000, "size": "1Gi"}
+CLASS = {"name": "local-path", "tier": "ssd", "required_iops": 1000, "size": "30Gi"}
 # The seconds of the recorded run.
 LOAD = {"random_read": 5, "random_write": 5, "mixed": 6, "workload": 5, "sequential_write": 5, "sequential_read": 5, "ramp": 1, "baseline": 2, "file": "256Mi"}
+# Of what was measured, by profile.
+PATHS = {}
 RATE = {"ssd": 1000, "nvme": 5000}
 SETTINGS = {"today": "2026-11-21", "tiers": {"local-path": "ssd"}}
 
 
 def planned(profile="smoke", **more):
-    loads = {name: LOAD if name == "smoke" else {**LOAD, "repeats": 3} for name in ("smoke", "load", "soak")}
-    loads["stress"] = {"stress": 100, "ramp": 1, "file": "256Mi"}
+    loads = {name: LOAD if name == "smoke" else {**LOAD, "repeats": 3, "file": "20Gi"} for name in ("smoke", "load", "soak")}
+    loads["stress"] = {"stress": 100, "ramp": 1, "file": "20Gi"}
     own = {"storage_load": loads, "storage_mixed_rate": RATE, "storage_classes": [CLASS], "storage_baseline_directory": "/data"}
     return plan(profile, {**DEFAULTS, **own, "engine": "fio", "live": False, "default_class": "local-path", **more})
 
 
 def measured(profile="smoke", **more):
     """Return what the modules returned, with as many rounds as the plan has, each as the recorded one."""
-    found = {"plan": planned(profile, **more), **copy.deepcopy(RECORDED)}
+    found = {"plan": planned(profile, **more), **copy.deepcopy(RECORDED), "hosts": ["worker1"]}
     jobs = found["volumes"]["local-path-1"]["facts"]["jobs"]
     planned_jobs = found["plan"]["steps"][0]["jobs"]
+    volume_of(found)["file"] = found["plan"]["steps"][0]["file"]
     if profile == "stress":
         steps = {job["name"]: {"local-path-1": {"facts": stressed(job, jobs["workload-1"]), "error": ""}} for job in planned_jobs}
         known = stress_fake.known(CHECKS, {"steps": planned_jobs}, settings=SETTINGS)
@@ -119,7 +122,28 @@ def test_the_ramp_of_a_class(job, ways, ratio):
     for way, more in ways.items():
         step_of(found, job)[way].update(more)
     ramp = of_class(found)["stress"]
-    assert ramp["headroom"]["ratio"] == ratio and ramp["recovery"]["seconds"] == 3.0 and "a closed loop: 32 requests" in ramp["said"]
+    assert ramp["headroom"]["ratio"] == ratio and ramp["recovery"]["seconds"] == 3.0 and "a closed loop where answers are slow: 40 requests" in ramp["said"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "p99", "ratio", "says"),
+    [
+        # 40 that wait for 0.029 s each are 1,380/s: the queue was full. Where that is too slow, the volume is.
+        (0.029, 0.05, 1.25, "4 KiB I/O, P99 at the tier's rate"),
+        (0.029, 0.009, [1.25, None], "not known: fio's queue of 40 was full, with answers in time"),
+        # One that had room did not wait for anything but the volume, which takes requests one by one.
+        (0.002, 0.009, 1.25, "Achieved of offered: 92 %"),
+        (None, 0.009, 1.25, "Achieved of offered: 92 %"),
+    ],
+)
+def test_a_queue_that_is_full_is_not_the_volume(mean, p99, ratio, says):
+    found = measured("stress")
+    step = step_of(found, "ramp-150")
+    for way in ("read", "write"):
+        step[way].update(rate=step[way]["rate"] * 0.92, bandwidth=step[way]["bandwidth"] * 0.92)
+        step[way]["latency"].update(p99=p99, mean=mean)
+    ramp = of_class(found)["stress"]
+    assert ramp["headroom"]["ratio"] == ratio and any(one["broke_by"].startswith(says) for one in ramp["steps"] if one["name"] == "ramp-150"), ramp["steps"]
 
 
 def test_a_ramp_that_did_not_run_has_no_headroom():
@@ -127,6 +151,32 @@ def test_a_ramp_that_did_not_run_has_no_headroom():
     found["ran"]["local-path"]["ramp-100"]["local-path-1"] = {"error": "fio ended with exit code 1"}
     assert volume_of(found)["errors"] == 0 and of_class(found)["errors"] == 1
     assert "headroom" not in of_class(found)["stress"] and judge(found, "stress")["storage_headroom"]["result"] == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(
+    ("devices", "volume", "said"),
+    [
+        ({}, {"resident": 1.0}, "too good to be true: 100% of the file is in the page cache"),
+        ({}, {"resident": 0.0}, ""),
+        ({}, {"resident": None}, "too good to be true: the file is"),
+        ({}, {}, "too good to be true: the page cache was not looked at"),
+        # What the disk counted decides, whatever is in the page cache.
+        ({"vda": {"reads": 100, "writes": 100}}, {"resident": 0.0}, "too good to be true: the disk vda counted 0% of the requests"),
+        ({"vda": {"reads": 10**6, "writes": 10**6}}, {"resident": 1.0}, ""),
+    ],
+)
+def test_a_ramp_that_was_not_direct_proves_nothing(devices, volume, said):
+    """Which shows when its volumes were let go: until then the ramp goes on."""
+    found = measured("stress")
+    for step in found["ran"]["local-path"].values():
+        step["local-path-1"]["facts"]["devices"] = devices
+    del volume_of(found)["resident"]
+    volume_of(found).update(volume)
+    findings = judge(found, "stress")
+    assert {findings[name]["result"] for name in ("storage_headroom", "storage_recovered")} == {"INCONCLUSIVE" if said else "PASS"}
+    assert all(said in findings[name]["reason"] for name in ("storage_headroom", "storage_recovered"))
+    found["stress"]["local-path"]["runs"][1:] = []
+    assert cluster_facts({**found, "ramping": "local-path"})["stress"]["next"]["name"] == "ramp-125"
 
 
 def test_the_ramp_goes_on_where_it_is_not_at_its_end():
@@ -192,6 +242,36 @@ def test_removing_anything_never_improves_a_finding():
         assert better == set(), path
 
 
+HOSTILE = st.one_of(
+    st.text(max_size=5), st.booleans(), st.none(), st.lists(st.integers(), max_size=3), st.floats(), st.integers(), st.sampled_from([10**400, -1, 0, {}]),
+    st.dictionaries(st.text(max_size=3), st.one_of(st.text(max_size=3), st.integers()), max_size=2),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data(), st.sampled_from(["smoke", "stress"]))
+def test_what_cannot_be_is_absent_and_never_an_error(data, profile):
+    """A text where a number belongs, a list where a map does: whichever it is, there are facts, and they are no better."""
+    damaged = measured(profile)
+    kept = {name: damaged[name] for name in ("info", "volumes", "disks", "ran", "clean") if name in damaged}
+    path = data.draw(st.sampled_from(PATHS.setdefault(profile, list(paths(kept)))))
+    at = damaged
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = data.draw(HOSTILE)
+    json.dumps(cluster_facts(damaged))
+    judge(damaged, profile)
+
+
+@pytest.mark.parametrize("value", ["70000", True, [], {}, float("nan"), float("inf"), 10**400, -1])
+@pytest.mark.parametrize("key", ["rate", "bandwidth"])
+def test_a_rate_that_is_no_number_is_not_measured(key, value):
+    found = measured()
+    volume_of(found)["jobs"]["random_read-1"]["read"][key] = value
+    facts = of_class(found)
+    assert "random_read" not in facts and "random_write" in facts
+
+
 def test_the_worst_round_counts():
     found = measured("load")
     volume_of(found)["jobs"]["random_read-2"]["read"].update(rate=100.0, bandwidth=409600.0)
@@ -203,10 +283,13 @@ def test_the_worst_round_counts():
 
 def test_a_round_that_is_missing_leaves_its_number_open():
     found = measured("load")
-    del volume_of(found)["jobs"]["random_read-3"]
+    del volume_of(found)["jobs"]["workload-3"]
     del volume_of(found)["jobs"]["mixed-1"]["write"]
     facts = of_class(found)
-    assert "random_read" not in facts and "mixed" not in facts and "random_write" in facts
+    assert "workload" not in facts and "mixed" not in facts and "random_write" in facts
+    # Without all that shows that I/O was direct no number counts.
+    del volume_of(found)["jobs"]["random_read-3"]
+    assert "random_write" not in of_class(found) and "how many requests random_read-3 made" in of_class(found)["missing"]["random_write"]
 
 
 def test_the_worst_node_counts():
@@ -217,8 +300,9 @@ def test_the_worst_node_counts():
     other["jobs"]["random_write-1"]["write"]["rate"] = 7.0
     facts = of_class(found)
     assert facts["nodes"] == ["worker1", "worker2"] and facts["random_write"]["rate"] == 7.0 and facts["bound_seconds"] == 50.0
-    # The other node's disk was not measured, so that its volume is compared with nothing.
+    # The other node is not in the inventory, so that its volume is compared with nothing.
     assert facts["random_read"]["of_disk"] > 0
+    assert "the disk under it was to be compared with it" in of_class({**found, "hosts": ["worker1", "worker2"]})["missing"]["random_read"]
     other["outcome"] = "random_read-1: fio ended with exit code 1"
     assert of_class(found)["outcome"] == other["outcome"]
     del found["volumes"]["local-path-2"]
@@ -287,7 +371,32 @@ def test_live():
     """Only the declared workload is offered; the rest says why it is missing."""
     found = measured("load", live=True, storage_mixed_rate={"ssd": 10000, "nvme": 50000})
     facts = of_class(found)
-    assert "random_read" not in facts and "certify_live leaves it out" in judge(found)["storage_random_read_iops"]["reason"] and facts["workload"]["ratio"] > 1
+    assert "random_read" not in facts and "certify_live leaves it out" in judge(found)["storage_random_read_iops"]["reason"]
+    assert facts["workload"]["ratio"] == [1.0, None]
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds", "ratio", "result"),
+    [
+        (1000, 300, [1.0, None], "CONDITIONAL"),
+        (991, 300, [1.0, None], "CONDITIONAL"),
+        (989, 300, 0.989, "FAIL"),
+        # Requests that come by chance are fewer at times: in 30 s of 1000/s by 1.7 %.
+        (983, 30, [1.0, None], "INCONCLUSIVE"),
+        (980, 30, 0.98, "INCONCLUSIVE"),
+    ],
+)
+def test_a_live_volume_that_does_what_it_is_asked_is_not_too_slow(rate, seconds, ratio, result):
+    """No more than the requirement is offered there, so that its reserve is not known."""
+    found = measured("load", live=True)
+    for number, job in enumerate(found["plan"]["steps"][0]["jobs"]):
+        ran = volume_of(found)["jobs"][job["name"]]
+        job["seconds"] = ran["runtime"] = seconds
+        for way, asked in job["rate"].items():
+            ran[way]["rate"] = asked * (rate / 1000 if number else 1.1)
+    assert of_class(found)["workload"]["ratio"] == ratio
+    finding = judge(found)["storage_workload_iops"]
+    assert finding["result"] == result and finding.get("undecided", False) is (result == "CONDITIONAL")
 
 
 @pytest.mark.parametrize(

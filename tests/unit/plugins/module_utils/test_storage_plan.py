@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import pathlib
 
+import jinja2
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
+from ansible.plugins.filter.mathstuff import human_readable
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.kubeproof.certify.plugins.filter.storage_plan import storage_plan
+from ansible_collections.kubeproof.certify.plugins.module_utils import storage_fio
 from ansible_collections.kubeproof.certify.plugins.module_utils import storage_plan as module
-from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import PlanError, plan, quantity
+from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import CARRIED, PlanError, plan, quantity
 
 ROOT = pathlib.Path(__file__).parents[4]
 DEFAULTS = yaml.safe_load((ROOT / "roles/storage/defaults/main/settings.yml").read_text(encoding="utf-8"))
+LATENCY = yaml.safe_load((ROOT / "roles/storage/defaults/main/checks.yml").read_text(encoding="utf-8"))["storage_checks"]["storage_latency_p99"]
 FAST = {"name": "fast", "tier": "nvme", "required_iops": 20000, "size": "100Gi"}
 ALL = list(module.SHAPES)
 
@@ -37,6 +41,24 @@ def test_the_jobs_of_a_profile(profile, jobs, rounds):
     assert (step["class"], step["node"], step["size"], step["engine"]) == ("fast", "", 100 * 2**30, "fio")
 
 
+@pytest.mark.parametrize(
+    ("declared", "depth"),
+    [
+        ({"required_iops": 1000}, 40),
+        ({"required_iops": 100}, 32),
+        ({"required_iops": 1000, "queue_depth": 4}, 40),
+        ({"required_iops": 1000, "queue_depth": 512}, 512),
+        ({"required_iops": 10**6}, 1024),
+        ({"required_iops": 20000, "block_size": "1m"}, 256),
+    ],
+)
+def test_the_queue_of_a_ramp_carries_its_highest_rate(declared, depth):
+    [step] = plan("stress", settings(storage_classes=[{**FAST, **declared}], stress={"bisect": True}))["steps"]
+    assert {job["queue_depth"] for job in step["jobs"] + step["spare"]} == {depth}
+    # In answers of twice the latency that is critical, where the queue may be so deep.
+    assert CARRIED == pytest.approx(2 * max(float(bound.split()[1]) for bound in LATENCY["critical"].values()))
+
+
 def test_stress_is_the_workload_at_shares_of_its_rate():
     [step] = plan("stress", settings())["steps"]
     assert [(job["name"], sum(job["rate"].values()), job["seconds"]) for job in step["jobs"]] == [
@@ -45,7 +67,9 @@ def test_stress_is_the_workload_at_shares_of_its_rate():
     ]  # fmt: skip
     assert step["spare"] == [] and step["beside"] > 3000
     steps = plan("stress", settings(storage_nodes=["a", "b"], stress={"bisect": True}))["steps"]
-    assert [one["beside"] for one in steps] == [3600 + step["seconds"]] * 2
+    # At most three steps of bisection and one of them again, each with the ramp of fio.
+    assert steps[0]["seconds"] == step["seconds"] + 4 * (120 + DEFAULTS["storage_load"]["stress"]["ramp"])
+    assert [one["beside"] for one in steps] == [3600 + steps[0]["seconds"]] * 2
     assert [(job["name"], sum(job["rate"].values())) for job in steps[0]["spare"]][:2] == [("bisect-74", 14750), ("bisect-77", 15500)]
     assert plan("smoke", settings())["steps"][0]["beside"] == 0
     assert plan("stress", settings(storage_classes=[{"name": "a", "size": "1Gi"}]))["steps"][0]["jobs"] == []
@@ -107,6 +131,11 @@ def test_a_cluster_that_serves_gets_what_is_declared_and_no_more():
     [step] = planned["steps"]
     assert {job["job"] for job in step["jobs"]} == {"workload"} and step["precondition"] == 0 and planned["disk"] == {}
     assert step["jobs"][0]["rate"] == {"read": 14000, "write": 6000} and step["fill_rate"] == 20000 * 4096
+    # Together never less than what is to be proven.
+    [step] = plan("load", settings(live=True, storage_classes=[{**FAST, "required_iops": 1005, "read_share": 0.5}]))["steps"]
+    assert step["jobs"][0]["rate"] == {"read": 502, "write": 503}
+    [step] = plan("load", settings(live=True, storage_classes=[{**FAST, "required_iops": 1000.5, "read_share": 1}]))["steps"]
+    assert step["jobs"][0]["rate"] == {"read": 1001}
     [step] = plan("load", settings(live=True, storage_classes=[{**FAST, "required_iops": 50000}]))["steps"]
     assert {job["job"] for job in step["jobs"]} == {"workload", "mixed"}
     [step] = plan("load", settings(live=True, storage_classes=[{"name": "fast"}]))["steps"]
@@ -119,10 +148,40 @@ def test_kbench():
     planned = plan("load", settings(**given))
     assert names(planned["steps"][0]) == ["kbench-1", "kbench-2", "kbench-3"] and planned["steps"][0]["mode"] == "full"
     assert "storage_load.load.repeats: 30 on, 3 are planned" in planned["missing"][-1] and planned["disk"] == {}
-    many = plan("load", settings(**given, storage_load={"load": {"repeats": 30, "file": "1Gi"}}))
+    many = plan("load", settings(**given, storage_load={"load": {"repeats": 30, "file": "20Gi"}}))
     assert many["missing"][-1].endswith("certify_storage_engine: fio has both") and many["seconds"] > 30 * 400
     assert plan("smoke", settings(**given))["steps"][0]["mode"] == "quick"
     assert plan("smoke", settings(**given, live=True))["steps"][0]["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    ("size", "file", "written"),
+    [
+        ("25Gi", "20Gi", ""),
+        ("100Gi", "200Gi", ""),
+        ("24Gi", "20Gi", "write size: 30Gi for fast in storage_classes"),
+        ("100Gi", "19Gi", "write file: 20Gi in storage_load.load"),
+        ("1Gi", "64Mi", "write size: 30Gi for fast in storage_classes and file: 20Gi in storage_load.load"),
+    ],
+)
+def test_a_file_that_a_cache_may_hold_is_said_beforehand(size, file, written):
+    loads = {profile: {**DEFAULTS["storage_load"][profile], "file": file} for profile in ("smoke", "load", "stress", "soak")}
+    given = settings(storage_classes=[{**FAST, "size": size}], storage_load=loads, storage_nodes=["a", "b"])
+    said = plan("load", given)["missing"]
+    assert [one.partition(": ")[0] for one in said] == (["fast"] if written else []) and all(one.endswith(written) for one in said)
+    assert len(plan("stress", given)["missing"]) == len(said)
+    # Numbers of the other profiles decide nothing, and what is not measured needs no file.
+    assert plan("smoke", given)["missing"] == plan("soak", given)["missing"] == []
+    assert len(plan("load", {**given, "storage_classes": [], "default_class": "standard"})["missing"]) == 1
+    kbench = plan("load", {**given, "engine": "kbench", "storage_kbench_image": "kbench"})
+    assert (kbench["missing"][-1].endswith(written) if written else "cache" not in kbench["missing"][-1]) and kbench["steps"][0]["least"] == 20 * 2**30
+
+
+def test_what_is_advised_is_enough():
+    given = settings(storage_classes=[{**FAST, "size": module.ROOMY}])
+    [step] = plan("load", given)["steps"]
+    # Of a volume a filesystem takes some, and ext4 keeps a twentieth besides.
+    assert storage_fio.file_size(step, int(0.93 * step["size"])) == step["least"] == step["file"] and DEFAULTS["storage_size"] == module.ROOMY
 
 
 def test_every_class_on_every_node():
@@ -194,6 +253,25 @@ def test_settings_that_cannot_be_used(more, said):
 )
 def test_quantities(text, size):
     assert quantity(text) == size
+
+
+@pytest.mark.parametrize(
+    ("profile", "at_once", "said"),
+    [
+        ("load", 100, "one after the other, so that 100.00 GB are there at once"),
+        # Volumes of a class that is ramped stand beside each other.
+        ("stress", 300, "those of a StorageClass together until its ramp ends, so that 300.00 GB are there at once"),
+    ],
+)
+def test_what_is_there_at_once_is_said(profile, at_once, said):
+    small = {**FAST, "name": "small", "size": "50Gi"}
+    planned = plan(profile, settings(storage_classes=[FAST, small], storage_nodes=["a", "b", "c"], stress={"bisect": False}))
+    assert planned["bytes"] == at_once * 2**30
+    environment = jinja2.Environment()
+    environment.filters["human_readable"] = human_readable
+    [text, *dummy] = yaml.safe_load((ROOT / "roles/storage/vars/main/main.yml").read_text(encoding="utf-8"))["storage_plan"]
+    ramped = [step["class"] for step in planned["steps"] if step["beside"]]
+    assert said in environment.from_string(text).render(__storage_plan=planned, __storage_ramped=ramped)
 
 
 @given(st.dictionaries(st.sampled_from(module.KEYS), st.one_of(st.none(), st.integers(-5, 10**12), st.floats(), st.text(max_size=6), st.booleans())))

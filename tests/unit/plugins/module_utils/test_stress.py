@@ -12,6 +12,7 @@ import pytest
 import yaml
 from ansible_collections.kubeproof.certify.plugins.module_utils import (
     apiserver_plan,
+    bounds,
     dns_plan,
     etcd_plan,
     ingress_plan,
@@ -22,7 +23,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import (
     stress_plan,
 )
 from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
-from ansible_collections.kubeproof.certify.tests.unit.plugins.stress_fake import HEALTH
+from ansible_collections.kubeproof.certify.tests.unit.plugins.stress_fake import COREDNS, HEALTH
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -93,7 +94,7 @@ def test_a_step_has_the_samples_that_its_checks_ask(layer, scale):
     found = layer_plan(layer, time_scale=scale)
     steps = [step for step in found["steps"] if step.get("phase", "probe") != "probe" and "rates" not in step]
     assert steps or layer in ("storage", "network")
-    assert all(step["rate"] * step["seconds"] >= checks[name]["min_samples"] for step in steps for name in wanted)
+    assert all(step["rate"] * step["seconds"] >= bounds.of_tier(checks[name]["min_samples"], GIVEN["tier"]) for step in steps for name in wanted)
 
 
 def test_each_sort_of_a_whole_load_on_the_api_has_its_percentile():
@@ -109,6 +110,14 @@ def test_nothing_broke():
     found = measured()
     assert found["headroom"] == {"ratio": [1.5, None], "rate": 1500, "share": 1.5} and "broke" not in found and found["most"] == 1500
     assert found["said"] == "Held 150 % (1,500/s) of what is expected; nothing broke, so it may carry more."
+
+
+def test_a_ramp_that_begins_above_what_is_expected_says_so():
+    """Where so little is expected that its steps would have too few requests, they offer more."""
+    plan = planned()
+    plan["stress"] = stress_plan.about({}, 400)
+    found = measured(plan=plan)
+    assert found["headroom"]["ratio"] == [3.75, None] and found["said"].startswith("Held 375 % (1,500/s) of what is expected")
     assert found["recovery"] == {"seconds": 3.0, "attempts": 1} and found["missing"] == {} and found["next"] is None
     assert [step["held"] for step in found["steps"]] == [True] * 4
 
@@ -166,8 +175,8 @@ def test_the_users_bounds_hold_and_a_waiver_makes_no_rate_held():
 @pytest.mark.parametrize(
     ("health", "said"),
     [
-        ({**HEALTH, "nodes": {"count": 2, "not_ready": ["worker1"]}}, "worker1 is not ready"),
-        ({**HEALTH, "pods": {POD: {"restarts": 2, "reason": "OOMKilled"}}}, f"{POD} restarted (OOMKilled)"),
+        ({**HEALTH, "nodes": {**HEALTH["nodes"], "not_ready": ["worker1"]}}, "worker1 is not ready"),
+        ({**HEALTH, "pods": {POD: {**COREDNS, "restarts": 2, "reason": "OOMKilled"}}}, f"{POD} restarted (OOMKilled)"),
     ],
 )
 def test_what_restarts_or_is_lost_breaks_a_step(health, said):
@@ -176,6 +185,17 @@ def test_what_restarts_or_is_lost_breaks_a_step(health, said):
     assert found["headroom"]["ratio"] == 1.0 and found["said"].endswith(f"broke at 125 % (1,250/s): {said}.")
     # What restarted runs again, and a node that is lost is not back.
     assert isinstance(found["recovery"]["seconds"], list) is ("ready" in said)
+
+
+def test_a_rollout_breaks_no_step_and_is_named():
+    after = {**HEALTH, "pods": {"kube-system/coredns-b": {**COREDNS, "uid": "2", "restarts": 0}}}
+    found = measured(ramp_125={"health": after}, ramp_150={"health": after}, recovery_1={"health": after})
+    assert found["headroom"]["ratio"] == [1.5, None] and found["said"].endswith(" Pods were replaced by others: Deployment kube-system/coredns (ramp-125).")
+
+
+def test_no_load_begins_on_a_cluster_that_nobody_sees():
+    found = stress.facts("some", planned(), {}, {**stress_fake.known(CHECKS, planned(), []), "health": {"nodes": {"names": []}, "pods": {}}})
+    assert found["next"] is None and found["missing"]["headroom"] == "No load may begin: the health could not be read: no node is seen."
 
 
 @pytest.mark.parametrize("run", [{"health": {"error": "the server does not answer"}}, {"health": {}}, {"error": "k6 failed"}])
@@ -192,7 +212,7 @@ def test_a_step_that_was_stopped_is_broken():
     ("changes", "run", "said"),
     [
         ({"errors": 0.4}, {}, "Share of errors in the first 15 s: 40 %, critical <= 10 %"),
-        ({}, {"health": {**HEALTH, "nodes": {"count": 2, "not_ready": ["worker1"]}}}, "worker1 is not ready"),
+        ({}, {"health": {**HEALTH, "nodes": {**HEALTH["nodes"], "not_ready": ["worker1"]}}}, "worker1 is not ready"),
         ({}, {"aborted": True, "error": "the leader changed"}, "The step was stopped: the leader changed"),
     ],
 )
@@ -239,6 +259,64 @@ def test_etcd_is_not_written_to_when_it_is_full(after, said, stops):
     facts = measured(ramp_125={"health": {**HEALTH, **after}}, names=["ramp-100", "ramp-125"])
     # The look before had no etcd, so that of a second one only what is full is known.
     assert (facts["next"] is None) is stops
+
+
+def before(look, names=(), written=0, **runs):
+    """Return the facts of a run that found etcd so before its ramp, each step of which writes so much."""
+    plan = planned(seconds=60)
+    plan["steps"] = [{**step, "bytes": written} for step in plan["steps"]]
+    known = stress_fake.known(CHECKS, plan, list(names), **runs)
+    views = {step["name"]: view(step) for step in stress_plan.planned(plan, list(names))}
+    for run in known["runs"]:
+        run["health"] = {**HEALTH, **look, **runs.get(run["name"].replace("-", "_"), {}).get("health", {})}
+    return stress.facts("some", plan, views, {**known, "health": {**known["health"], **look}})
+
+
+@pytest.mark.parametrize(
+    ("look", "written", "why"),
+    [
+        (endpoints(errors=["alarm:NOSPACE"]), 0, "etcd reports alarm:NOSPACE"),
+        (endpoints(db_size=990), 0, "etcd has filled 99% of its quota"),
+        # A probe and its step: 100 + 2 * 400 of 1,000.
+        (endpoints(), 400, "etcd would have filled 90% of its quota after the next step, which writes up to 800 B"),
+        # What is free within the file is filled first.
+        (endpoints(db_size=700, db_size_in_use=350), 200, ""),
+        (endpoints(db_size=700, db_size_in_use=450), 200, "etcd would have filled 85% of its quota"),
+        (endpoints(), 300, ""),
+        (endpoints(db_size=None), 1, "it is not known how full etcd is"),
+        (endpoints(db_size=None), 0, ""),
+        # Nobody named a member of etcd: the plan says that it is not watched.
+        ({}, 10**9, ""),
+        ({"error": "etcd on etcd1 could not be asked: no route"}, 1, "the health could not be read: etcd on etcd1 could not be asked: no route"),
+    ],
+)
+def test_no_load_begins_where_etcd_has_no_room_for_it(look, written, why):
+    found = before(look, written=written)
+    assert (found["next"] is None) is bool(why) and found["missing"]["headroom"].startswith(f"No load may begin: {why}" if why else "No step"), found
+    assert why in found["missing"]["recovery"] and why in found["said"]
+
+
+def test_an_etcd_that_nobody_watches_is_said():
+    names = ["probe-100", "ramp-100"]
+    assert before({}, names, 1)["said"].endswith("so it may carry more. etcd was not watched: the inventory names no host of it.")
+    assert "not watched" not in before(endpoints(), names, 1)["said"] + before({}, names, 0)["said"]
+
+
+def test_a_bound_that_the_owner_takes_away_breaks_no_step():
+    slow = {"ramp-125": {"p99": 9.0}, "ramp-150": {"p99": 9.0, "achieved": 1000}}
+    found = measured(slow, settings={"not_applicable": {"some_p99": "Disks that are throttled."}})
+    assert found["headroom"]["ratio"] == 1.25 and found["broke"]["title"] == "Achieved of offered"
+
+
+def test_the_ramp_ends_before_a_step_for_which_etcd_has_no_room():
+    names = ["probe-100", "ramp-100"]
+    found = before(endpoints(), names, 200, ramp_100={"health": endpoints(db_size=600)})
+    assert found["next"] is None and found["headroom"]["ratio"] == [1.0, None]
+    assert found["said"].endswith("nothing broke, and it was not loaded more: etcd would have filled 100% of its quota after the next step, "
+                                  "which writes up to 400 B.")  # fmt: skip
+    assert found["missing"]["recovery"].startswith("No load may follow: etcd would have filled")
+    # The last look that could be had says so, too; and with room it goes on.
+    assert before(endpoints(), names, 200, ramp_100={"health": endpoints(db_size=350)})["next"]["name"] == "probe-125"
 
 
 def test_recovery_is_the_time_until_a_step_that_was_good_began():

@@ -6,6 +6,13 @@ from __future__ import annotations
 import pytest
 from ansible_collections.kubeproof.certify.plugins.module_utils import stress_plan
 from ansible_collections.kubeproof.certify.plugins.module_utils.sizing import PlanError
+from ansible_collections.kubeproof.certify.tests.unit.plugins.module_utils import (
+    test_apiserver_plan,
+    test_dns_plan,
+    test_etcd_plan,
+    test_ingress_plan,
+    test_network_plan,
+)
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -55,6 +62,31 @@ def test_bisection_comes_close(breaks):
     low, high = stress_plan.held(rows) or stress_plan.RECOVERY, stress_plan.broken(rows)
     assert low <= breaks <= high and high / low <= stress_plan.RESOLUTION
     assert names(rows)[-1] == (f"again-{round(low * 100)}" if stress_plan.held(rows) else names(rows)[-1])
+
+
+@pytest.mark.parametrize("shares", [SHARES, [1.0], [1.0, 3.0], [1.5, 20.0]])
+@pytest.mark.parametrize("probed", [False, True])
+def test_no_bisection_takes_longer_than_was_planned(shares, probed):
+    plan = made(shares, bisect=True, probed=probed)
+    spare = {step["name"]: step["seconds"] for step in plan["spare"]}
+    took = []
+    for breaks in sorted({step["share"] for step in [*plan["steps"][1:], *plan["spare"]]}):
+        rows = simulated(plan, lambda share, name, end=breaks: share <= end)
+        took.append(sum(300 if row["phase"] == "again" else spare.get(row["name"], 0) for row in rows))
+    assert max(took) == stress_plan.refining(plan["steps"], plan["spare"]) > 0 == stress_plan.refining(plan["steps"], [])
+
+
+@pytest.mark.parametrize(
+    "planned",
+    [
+        *(one.planned for one in (test_apiserver_plan, test_dns_plan, test_ingress_plan, test_network_plan)),
+        lambda profile, **more: test_etcd_plan.plan(profile, {**test_etcd_plan.SETTINGS, **more}),
+    ],
+    ids=["apiserver", "dns", "ingress", "network", "etcd"],
+)
+def test_every_plan_counts_the_seconds_of_bisection(planned):
+    once, more = (planned("stress", stress={"shares": SHARES, "bisect": bisect}) for bisect in (False, True))
+    assert more["seconds"] - once["seconds"] >= 4 * min(step["seconds"] for step in more["spare"] if step["phase"] == "bisect")
 
 
 def test_what_is_held_once_and_another_time_not_is_not_held():

@@ -11,16 +11,30 @@ from ansible_collections.kubeproof.certify.plugins.modules import cluster_health
 from ansible_collections.kubeproof.certify.tests.unit.plugins.cluster_fake import FakeCluster, status, write_kubeconfig
 
 READY = {"conditions": [{"type": "Ready", "status": "True"}]}
-KILLED = {"terminated": {"reason": "OOMKilled"}}
+OLD = {"terminated": {"reason": "Error", "exitCode": 1, "finishedAt": "2026-11-21T04:00:00Z"}}
+KILLED = {"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": "2026-11-21T05:00:00Z"}}
+DONE = {"terminated": {"reason": "Completed", "exitCode": 0, "finishedAt": "2026-11-21T06:00:00Z"}}
+RAN = [{"restartCount": 2, "lastState": KILLED}, {"restartCount": 1, "lastState": OLD}]
+
+
+def pod(name, owner=None, state=None, spec=None, **metadata):
+    owners = [{"kind": owner[0], "name": owner[1], "controller": True}] if owner else []
+    return {"metadata": {"name": name, "uid": f"uid-{name}", "ownerReferences": owners, **metadata}, "spec": spec or {}, "status": state or {}}
+
+
+PODS = [
+    pod("a", ("ReplicaSet", "coredns-7d"), {**READY, "phase": "Running", "containerStatuses": RAN}, labels={"pod-template-hash": "7d"}),
+    pod("b", ("DaemonSet", "proxy"), {"phase": "Pending", "initContainerStatuses": [{"restartCount": 1, "state": DONE}]}),
+    pod("c", ("Node", "w1"), {**READY, "phase": "Running", "containerStatuses": [{"restartCount": 0, "state": KILLED}]}),
+    pod("d", ("ReplicaSet", "own"), {**READY, "phase": "Running"}, deletionTimestamp="2026-11-21T04:00:00Z"),
+    pod("e", ("Job", "backup-1"), {"phase": "Succeeded"}, {"restartPolicy": "Never"}),
+    pod("f", ("StatefulSet", "db"), {"phase": "Failed", "reason": "Evicted", "containerStatuses": RAN}),
+    # A load of ours comes and goes.
+    pod("g", ("Job", "load"), labels={"app.kubernetes.io/managed-by": "kubeproof", "kubeproof.io/run": "20261121t040000z-1a2b"}),
+]
 ANSWERS = {
     "GET /api/v1/nodes": {"items": [{"metadata": {"name": "w1"}, "status": READY}, {"metadata": {"name": "w2"}, "status": {}}]},
-    "GET /api/v1/namespaces/kube-system/pods": {
-        "items": [
-            {"metadata": {"name": "a"}, "status": {"containerStatuses": [{"restartCount": 2, "lastState": KILLED}, {"restartCount": 1}]}},
-            {"metadata": {"name": "b"}, "status": {"initContainerStatuses": [{"restartCount": 1}]}},
-            {"metadata": {"name": "c"}},
-        ]
-    },
+    "GET /api/v1/namespaces/kube-system/pods": {"items": PODS},
     "GET /api/v1/namespaces/traefik/pods": {"items": []},
 }
 
@@ -36,11 +50,14 @@ def call(url, capsys, tmp_path, **more):
 def test_looks_at_nodes_and_pods(capsys, tmp_path):
     with FakeCluster(ANSWERS) as api:
         found = call(api.url, capsys, tmp_path, namespaces=["traefik", "kube-system"])["facts"]
-    assert found["nodes"] == {"count": 2, "not_ready": ["w2"]}
+    assert found["nodes"] == {"names": ["w1", "w2"], "not_ready": ["w2"]}
     assert found["pods"] == {
-        "kube-system/a": {"restarts": 3, "reason": "OOMKilled"},
-        "kube-system/b": {"restarts": 1},
-        "kube-system/c": {"restarts": 0},
+        "kube-system/a": {"uid": "uid-a", "phase": "Running", "restarts": 3, "reason": "OOMKilled", "ready": True, "owner": "Deployment kube-system/coredns"},
+        "kube-system/b": {"uid": "uid-b", "phase": "Pending", "restarts": 1, "ready": False, "owner": "DaemonSet kube-system/proxy"},
+        "kube-system/c": {"uid": "uid-c", "phase": "Running", "restarts": 0, "reason": "OOMKilled", "ready": True},
+        "kube-system/d": {"uid": "uid-d", "phase": "Running", "restarts": 0, "ready": False, "owner": "ReplicaSet kube-system/own"},
+        "kube-system/e": {"uid": "uid-e", "phase": "Succeeded", "restarts": 0},
+        "kube-system/f": {"uid": "uid-f", "phase": "Failed", "restarts": 3, "reason": "Evicted", "ready": False, "owner": "StatefulSet kube-system/db"},
     }
 
 

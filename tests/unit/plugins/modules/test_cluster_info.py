@@ -16,10 +16,11 @@ from ansible_collections.kubeproof.certify.tests.unit.plugins.cluster_fake impor
 
 UID = "0b2b6a52-8e5c-4f58-9a51-4f0b4b7f5a11"
 NAMESPACE, VERSION, NODES = "GET /api/v1/namespaces/kube-system", "GET /version", "GET /api/v1/nodes"
+FIVE_THOUSAND = {"kind": "NodeList", "metadata": {"remainingItemCount": 4999}, "items": [{}]}
 ANSWERS = {
     NAMESPACE: {"kind": "Namespace", "metadata": {"name": "kube-system", "uid": UID}},
     VERSION: {"major": "1", "minor": "36", "gitVersion": "v1.36.3"},
-    NODES: {"kind": "NodeList", "metadata": {"remainingItemCount": 4999}, "items": [{}]},
+    NODES: lambda asked: {"kind": "NodeList", "items": []} if asked.query.get("labelSelector") == "kubeproof.io/run" else FIVE_THOUSAND,
 }
 
 
@@ -60,14 +61,30 @@ def refused(answer, *said):
 def test_identifies(call, api, expected):
     answer = call(api.url, expected_uid=expected)
     assert {key: answer[key] for key in ("uid", "kubernetes", "nodes", "changed")} == {"uid": UID, "kubernetes": "v1.36.3", "nodes": 5000, "changed": False}
-    assert [f"{asked.method} {asked.path}" for asked in api.asked] == [NAMESPACE, VERSION, NODES]
+    assert [f"{asked.method} {asked.path}" for asked in api.asked] == [NAMESPACE, VERSION, NODES, NODES]
     assert api.asked[2].query == {"limit": "1"}
 
 
 @pytest.mark.parametrize(("answer", "nodes"), [({"items": [{}]}, 1), ({"items": []}, 0), ({"items": [{}], "metadata": {"remainingItemCount": None}}, 1)])
 def test_counts_the_nodes(call, api, answer, nodes):
-    api.answers[NODES] = answer
+    api.answers[NODES] = lambda asked: {"items": []} if "labelSelector" in asked.query else answer
     assert call(api.url)["nodes"] == nodes
+
+
+def test_hollow_nodes_that_a_killed_run_left_are_none_of_the_cluster(call, api):
+    """Or else that run could not go on: it would be of a smaller cluster."""
+    of_run = {"items": [{"metadata": {"labels": {"kubeproof.io/run": "a"}}}] * 20}
+    api.answers[NODES] = lambda asked: of_run if asked.query.get("labelSelector") == "kubeproof.io/run" else {"items": [{}], "metadata": {"remainingItemCount": 22}}
+    assert call(api.url)["nodes"] == 3
+
+
+PODS = "GET /api/v1/namespaces/kube-system/pods"
+
+
+@pytest.mark.parametrize(("answer", "found"), [({"items": [{}] * 30}, 30), ({"items": []}, 0), ((403, {"kind": "Status"}), None), ({"items": 7}, None)])
+def test_counts_the_pods_of_coredns(call, api, answer, found):
+    api.answers[PODS] = lambda asked: answer if "kube-dns" in asked.query["labelSelector"] else {"items": []}
+    assert call(api.url, configuration=True).get("dns_pods") == found and "dns_pods" not in call(api.url)
 
 
 def test_another_cluster(call, api):

@@ -127,6 +127,17 @@ def test_what_only_the_status_of_our_ingress_can_say(api, call):
     assert "there is no such Service" in call(service="edge/traefik")["facts"]["problem"]
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [({"tls_needed": True}, True), ({"tls_needed": True, "host": "a.example.com"}, False), ({}, False), ({"tls": False, "tls_needed": True}, False)],
+)
+def test_a_certificate_of_others_needs_its_host_name(call, given, wanted):
+    facts = call(**given)["facts"]
+    assert ("Name in ingress_host a host name that its certificate is for" in facts["problem"]) is wanted
+    # That says nothing about the cluster.
+    assert ("found" in facts) is not wanted
+
+
 def test_a_name_that_nobody_knows(call):
     facts = call(address="nowhere.invalid")["facts"]
     assert facts["problem"].startswith("nowhere.invalid cannot be resolved on this machine") and "path" not in facts

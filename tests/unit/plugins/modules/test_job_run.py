@@ -12,7 +12,7 @@ import signal
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import job_exec, job_pods, job_results, job_runner, parsers
+from ansible_collections.kubeproof.certify.plugins.module_utils import job_exec, job_pods, job_results, job_runner, parsers, report_verify_raw
 from ansible_collections.kubeproof.certify.plugins.module_utils.api_streams_wire import StreamError
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import STOP_SIGNALS
 from ansible_collections.kubeproof.certify.plugins.modules import job_run
@@ -178,6 +178,20 @@ def test_two_pods(call, api, streams, tmp_path):
     assert SECRET not in json.dumps(answer)
 
 
+def test_a_tool_that_may_end_by_itself(call, api, streams, tmp_path):
+    """What all of them measured is there, and which of them ended how."""
+    api.stages = [*START, both(ended(99, "Error"), UP), both(ended(99, "Error"), ended())]
+    answer = call(success_codes=[0, 99], raw=str(tmp_path / "raw"))
+    assert not answer.get("failed") and [one["exit_code"] for one in answer["pods"]] == [99, 0] and answer["facts"] == {}
+    assert (tmp_path / "raw/0/stdout").read_text() == "from job-0\n" and (tmp_path / "raw/1/stdout").is_file()
+
+
+@pytest.mark.parametrize("how", [ended(99, "OOMKilled"), ended(98, "Error")])
+def test_a_tool_that_may_end_by_itself_may_not_be_killed_or_fail(call, api, how):
+    api.stages = [*START, both(how, UP)]
+    assert "k6 ended with exit code 9" in failed(call(success_codes=[0, 99]))
+
+
 def test_tools_that_need_no_common_start(call, streams):
     streams.files["stdout"] = b"1"
     assert call(start_together=False)["left"] == [] and streams.started == []
@@ -301,7 +315,8 @@ def test_a_signal_leaves_nothing(call, api, number):
 
 
 def test_what_is_left_is_named(call, api, monkeypatch):
-    monkeypatch.setattr(job_pods, "REMOVAL", 0.05)
+    # Time for a second look, which sees that all else is gone.
+    monkeypatch.setattr(job_pods, "REMOVAL", 1.0)
     api.answers[f"DELETE {PODS}"] = {}
     answer = call()
     assert answer["failed"] and answer["left"] == ["pods/job-0 on worker1", "pods/job-1 on worker1"] and "facts" not in answer
@@ -310,16 +325,19 @@ def test_what_is_left_is_named(call, api, monkeypatch):
     assert call()["left"] == ["its pods"]
 
 
-def test_a_text_is_parsed(call, api, monkeypatch):
+def test_a_text_is_parsed(call, api, tmp_path, monkeypatch):
     monkeypatch.setitem(parsers.PARSERS, "fio", lambda text: {"text": text})
     api.stages = [[], [pod(0, UP)], [pod(0, ended())]]
-    assert call(parser="fio", count=1)["facts"] == {"text": "from job-0\n"}
+    assert call(parser="fio", count=1, raw=str(tmp_path / "raw/one"))["facts"] == {"text": "from job-0\n"}
+    # What has read it is said beside it.
+    assert json.loads((tmp_path / "raw/one.json").read_text(encoding="utf-8")) == {"parser": "fio", "files": ["one/0/stdout"]}
 
 
-def test_files_of_all_pods_are_parsed(call, api, streams, monkeypatch):
+def test_files_of_all_pods_are_parsed(call, api, streams, tmp_path, monkeypatch):
     monkeypatch.setitem(parsers.PATH_PARSERS, "k6", lambda path: {name: os.path.getsize(os.path.join(path, name)) for name in sorted(os.listdir(path))})
     streams.files["samples.csv"] = b"abc"
-    assert call(parser="k6", result="samples.csv")["facts"] == {"0-samples.csv": 3, "1-samples.csv": 3}
+    facts = call(parser="k6", result="samples.csv", raw=str(tmp_path / "raw/several"))["facts"]
+    assert facts == {"0-samples.csv": 3, "1-samples.csv": 3} == report_verify_raw.Raw(str(tmp_path), ".").at("several")
     api.stages = GOOD
     assert "Cannot read the result of k6: the tool ended well in the pod with index 0, but did not write it" in failed(call(parser="k6", result="other.csv"))
 

@@ -20,6 +20,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.kubeproof.certify.plugins.action.metrics_window import hide_tokens
+from ansible_collections.kubeproof.certify.plugins.module_utils import report_verify_raw
 from ansible_collections.kubeproof.certify.plugins.modules import metrics_window
 
 ROOT = pathlib.Path(__file__).parents[4]
@@ -435,3 +436,7 @@ def test_in_a_playbook_snapshots_reach_the_controller_and_tokens_no_log(server, 
     assert TOKEN not in done.stdout + done.stderr
     for state in ("open", "close"):
         assert gzip.decompress((tmp_path / "raw" / f"etcd-etcd-{state}.txt.gz").read_bytes()) == BEFORE
+    # By which the window can be computed again.
+    said = json.loads((tmp_path / "raw" / "etcd-etcd.json").read_text(encoding="utf-8"))
+    assert (said["parser"], said["files"]) == ("window", ["etcd-etcd-open.txt.gz", "etcd-etcd-close.txt.gz"]) and said["seconds"] > 0
+    assert report_verify_raw.Raw(str(tmp_path), ".").at("etcd-etcd")["seconds"] == said["seconds"]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import json
+import time
+import types
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -20,22 +22,27 @@ RUN = "20261121t040000z-1a2b"
 
 
 class Played(FakeCluster):
-    """Nodes and pods as data; an eviction is refused `refused` times by a budget, and an evicted pod comes up on another node."""
+    """Nodes and pods as data; an eviction is refused `refused` times by a budget, and an evicted pod comes up on another node.
+
+    `late` are pods that the scheduler binds while the node is cordoned.
+    """
 
     def __init__(self):
         super().__init__()
         self.nodes = {one["metadata"]["name"]: one for one in (node("w1"), node("w2"))}
         self.pods = {one["metadata"]["name"]: one for one in (pod("a", "w1"), pod("d", "w1", "DaemonSet", owner="ds"), pod("b", "w2", owner="other"))}
-        self.refused, self.evicted, self.stuck = 0, [], False
-        self.answers.update({"GET /api/v1/nodes": self.list_nodes, "GET /api/v1/pods": lambda asked: {"items": list(self.pods.values())},
+        self.refused, self.evicted, self.stuck, self.late = 0, [], False, []
+        self.answers.update({"GET /api/v1/nodes": self.list_nodes, "GET /api/v1/pods": self.list_pods,
                              "GET /api/v1/namespaces/kube-system/pods": {"items": []}})  # fmt: skip
         for name in self.nodes:
             self.answers[f"GET /api/v1/nodes/{name}"] = lambda asked, name=name: self.nodes[name]
             self.answers[f"PATCH /api/v1/nodes/{name}"] = lambda asked, name=name: self.patch(self.nodes[name], asked.body)
-        for name in self.pods:
-            path = f"/api/v1/namespaces/n/pods/{name}"
-            self.answers[f"GET {path}"] = lambda asked, name=name: self.pods.get(name, (404, status(404, "NotFound", "gone")))
-            self.answers[f"POST {path}/eviction"] = lambda asked, name=name: self.evict(name, asked.body)
+        for name in (*self.pods, "late"):
+            self.answers[f"POST /api/v1/namespaces/n/pods/{name}/eviction"] = lambda asked, name=name: self.evict(name, asked.body)
+
+    def list_pods(self, asked):
+        wanted = asked.query.get("fieldSelector", "").rpartition("=")[2]
+        return {"items": [one for one in self.pods.values() if wanted in ("", one["spec"]["nodeName"])]}
 
     def list_nodes(self, asked):
         key, is_set, value = asked.query.get("labelSelector", "").partition("=")
@@ -49,6 +56,7 @@ class Played(FakeCluster):
             place = one["spec"] if part == "spec" else one["metadata"]["labels"]
             value = body["spec"].get(key) if part == "spec" else body["metadata"]["labels"].get(key)
             place.pop(key, None) if value is None else place.update({key: value})
+        self.pods.update({late["metadata"]["name"]: late for late in self.late if rules.cordoned(one)})
         return one
 
     def evict(self, name, body):
@@ -94,6 +102,41 @@ def test_a_whole_reboot(api, call):
     assert call("ready", before=drained["before"])["boot_id"] == "b"
     back = call("schedulable", before=drained["before"])
     assert (back["nodes"], back["cordoned"], back["missing"]) == (["w1"], False, []) and is_cordoned(api) == (False, "")
+
+
+def test_what_is_bound_until_the_cordon_is_evicted_too(api, call):
+    """The look before says who is refused; what is on the node once it is cordoned says who has to leave."""
+    api.late = [pod("late", "w1", owner="new")]
+    api.refused = 2
+    assert call("drained")["evicted"] == 2 and sorted(api.evicted) == ["a", "late"]
+    lists = [place for place, asked in enumerate(api.asked) if asked.path == "/api/v1/pods"]
+    assert lists[-1] == len(api.asked) - 1 and api.asked[-1].query["fieldSelector"] == "spec.nodeName=w1"
+
+
+@pytest.mark.parametrize(("change", "said"), [({"ownerReferences": []}, "n/late would not come back"), ({}, "n/late would lose the files of an emptyDir")])
+def test_what_is_bound_until_the_cordon_may_refuse_too(api, call, change, said):
+    late = pod("late", "w1", owner="new")
+    late["spec"]["volumes"] = [{"name": "files", "emptyDir": {}}]
+    late["metadata"].update(change)
+    api.late = [late]
+    assert said in call("drained", delete_emptydir=bool(change))["msg"] and not api.evicted
+    # Whoever called puts it into service again.
+    assert is_cordoned(api) == (True, RUN) and call("schedulable")["cordoned"] is False
+
+
+def test_what_comes_a_moment_after_the_cordon_is_seen(api, call, monkeypatch):
+    """The scheduler may bind what it chose before it saw the cordon: a node that looks empty is not empty yet."""
+    del api.pods["a"]
+    late = {"late": pod("late", "w1", owner="new")}
+    # So much is bound while it waits.
+    monkeypatch.setattr(node_reboot, "time", types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda dummy: api.pods.update(late) or late.clear()))
+    assert call("drained")["evicted"] == 1 and api.evicted == ["late"]
+
+
+def test_another_pod_of_the_name_is_left_to_the_next_list(api, call):
+    answers = iter([(409, status(409, "Conflict", "the UID in the precondition does not match"))])
+    api.answers["POST /api/v1/namespaces/n/pods/a/eviction"] = lambda asked: next(answers, None) or api.evict("a", asked.body)
+    assert call("drained")["evicted"] == 1 and api.evicted == ["a"]
 
 
 def test_a_budget_that_never_allows_it(api, call):

@@ -105,6 +105,12 @@ def marked(mark):
     return False
 
 
+@pytest.mark.parametrize(("code", "error"), [(99, ""), (0, ""), (98, "sh ended with exit code 98 in pod g-a: it said nothing.")])
+def test_a_tool_that_may_end_by_itself(call, code, error):
+    ran = call(sh(f"exit {code}", success_codes=[0, 99]))["runs"]["r0"]
+    assert (ran["exit_code"], ran["error"], ran.get("facts")) == (code, error, None if error else {})
+
+
 def test_runs_one_after_the_other(call, local, tmp_path):
     tricky = ["$(HOME)", "a  b\n\"'`id`", "-n", "", "*"]
     answer = call(
@@ -161,10 +167,12 @@ def test_stop_on_error(call):
     assert list(answer["runs"]) == ["r0", "r1"]
 
 
-def test_facts(call, monkeypatch):
+def test_facts(call, tmp_path, monkeypatch):
     monkeypatch.setitem(parsers.PARSERS, "words", lambda text: {"words": len(text.split())})
     monkeypatch.setitem(parsers.PATH_PARSERS, "size", lambda path: {"size": os.path.getsize(path)})
     answer = call(sh("echo a b c", parser="words"), sh("printf abcde >out", parser="size", result="out"))
+    said = [json.loads((tmp_path / f"raw/r{number}.json").read_text(encoding="utf-8")) for number in (0, 1)]
+    assert said == [{"parser": "words", "files": ["r0/stdout"]}, {"parser": "size", "files": ["r1/out"]}]
     assert [one["facts"] for one in answer["runs"].values()] == [{"words": 3}, {"size": 5}]
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 
 import pytest
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import pod_load, pod_watch
+from ansible_collections.kubeproof.certify.plugins.module_utils import pod_load, pod_watch, report_verify_raw
 from ansible_collections.kubeproof.certify.tests.unit.plugins.cluster_fake import status
 from ansible_collections.kubeproof.certify.tests.unit.plugins.pods_fake import EVENTS, NAMESPACE, PODS, PRESENT, Api, caller, terms_of
 
@@ -62,6 +62,8 @@ def test_all_good(call, api, tmp_path, kind):
     assert set(facts) == {*COUNTS, *generator, "reconnects", "seconds", "latency", "images", "phases", "nodes", "slowest", "reasons"}
     kept = [json.loads(line) for line in gzip.decompress((tmp_path / "raw/pods.jsonl.gz").read_bytes()).splitlines()]
     assert [one["index"] for one in kept] == [0, 1, 2] and all(one["image_was"] == "present" and one["ready"] > 0 for one in kept)
+    # What they say is all that is needed to compute it again.
+    assert report_verify_raw.Raw(str(tmp_path), ".").at("pods") == facts
     created = [asked.path for asked in api.asked if asked.method == "POST"]
     assert created == [PODS if kind == "pod" else APPS + "deployments"] * 3
 

@@ -10,6 +10,7 @@ import os
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.kubeproof.certify.plugins.module_utils.files import read_json, write_json
 from ansible_collections.kubeproof.certify.plugins.modules import record
 
 
@@ -34,6 +35,16 @@ def test_writes_each_document(call, tmp_path):
         assert json.loads((tmp_path / "run" / name).read_text(encoding="utf-8")) == document
         assert (tmp_path / "run" / name).stat().st_mode & 0o777 == 0o600
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "run", tmp_path / "run" / "facts", tmp_path / "run" / "facts" / "etcd")} == {0o700}
+
+
+def test_what_facts_are_made_of_is_compressed_and_there_before_they_are(call, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(record, "write_json", lambda path, document: written.append(os.path.relpath(path, tmp_path)) or write_json(path, document))
+    documents = {"facts/dns/a.json": {"x": 1}, "findings/dns.json": [], "inputs/dns/a.json.gz": {"plan": [1, None]}}
+    call(tmp_path, documents)
+    assert written == ["inputs/dns/a.json.gz", "facts/dns/a.json", "findings/dns.json"]
+    path = tmp_path / written[0]
+    assert path.read_bytes()[:2] == b"\x1f\x8b" and read_json(str(path)) == documents[written[0]]
 
 
 def test_replaces_a_document_and_leaves_no_other_file(call, tmp_path):

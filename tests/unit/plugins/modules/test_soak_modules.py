@@ -81,14 +81,45 @@ def test_recordings_that_are_damaged_prove_nothing(recordings, capsys, damage, s
     assert found["verdict"]["result"] == "INCONCLUSIVE" and says in found["verdict"]["sentence"]
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"needed": 1000, "cluster": "c", "since": 1.8e9}, ""),
+        ({"needed": 1000, "cluster": "d"}, "is of the etcd cluster c, and this one is d"),
+        ({"needed": 1000, "since": 1.8e9 + 1001}, "what ended before 2027-01-15T08:16:41Z (certify_join_days) is too old"),
+        ({}, "was to last 1000 s and had no election, but 86400 s are asked for"),
+        # Who asks for less fills no checklist, and knows it.
+        ({"seconds": 900}, ""),
+        ({"needed": 900, "seconds": 86400}, ""),
+    ],
+)
+def test_recordings_that_prove_nothing_are_told_apart(recordings, capsys, more, says):
+    found = result(capsys, recordings, **more)
+    assert says in found["in_vain"] and bool(found["in_vain"]) is bool(says)
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_recording_that_was_copied_does_not_go_on(recordings, capsys, goes_on):
+    """Its last 300 s are not there, and neither is its end."""
+    data = gzip.decompress(recordings["etcd2"].read_bytes()).splitlines(keepends=True)
+    recordings["etcd2"].write_bytes(gzip.compress(b"".join(data[:-61])))
+    found = result(capsys, recordings, needed=1000, goes_on=goes_on)["in_vain"]
+    assert found == "" if goes_on else "etcd2 has 70" in found
+
+
+def test_what_is_not_there_is_in_vain(capsys):
+    found = result(capsys, {}, cluster="c", since=1.8e9)
+    assert "there is no recording of etcd1" in found["in_vain"] and "no watcher has recorded it" in found["verdict"]["sentence"]
+
+
 # soak_prometheus ------------------------------------------------------------------------------------------------------------
 
 
 class FakePrometheus:
-    """Scrapes {metric: {instance: {time: value}}} behind /api/v1/query; `answer` replaces every answer, `headers` is what was sent."""
+    """Scrapes {metric: {instance: {time: value}}} behind /api/v1/query, asked for `seconds`; `answer` replaces every answer, `headers` is what was sent."""
 
     def __init__(self):
-        self.scrapes, self.answer, self.headers, self.more = {}, None, [], {}
+        self.scrapes, self.answer, self.headers, self.more, self.seconds = {}, None, [], {}, SECONDS
         for number, (host, address) in enumerate(ADDRESSES.items()):
             times = [END - SECONDS + 3 + number + SCRAPE * step for step in range(SECONDS // SCRAPE)]
             values = {
@@ -121,7 +152,7 @@ class FakePrometheus:
         if query == "time()":
             return {"status": "success", "data": {"resultType": "scalar", "result": [END, str(END)]}}
         metric, selector, length = query.partition("{")[0], query[query.index("{") + 1 : query.index("}")], query.partition("[")[2]
-        assert selector == 'job="etcd"' and length == f"{SECONDS}s]"
+        assert selector == 'job="etcd"' and length == f"{self.seconds}s]"
         result = [
             {"metric": {"__name__": metric, "job": "etcd", "instance": instance}, "values": [[time, str(one)] for time, one in sorted(values.items())]}
             for instance, values in self.scrapes.get(metric, {}).items()
@@ -167,6 +198,8 @@ def test_another_leader_is_an_election(prometheus, capsys):
         prometheus.since("etcd_server_leader_changes_seen_total", address, 1800, 3)
     found = ask(prometheus, capsys)
     assert found["verdict"]["result"] == "FAIL" and found["facts"]["cluster"]["soak"]["elections"] == 1
+    # The day that it will be asked for has not begun.
+    assert found["in_vain"] == ""
 
 
 def test_a_counter_that_rises_is_no_quiet_day(prometheus, capsys):
@@ -192,7 +225,9 @@ def test_scrapes_that_are_missing_are_a_gap(prometheus, capsys):
 def test_a_member_that_is_not_scraped_is_missing(prometheus, capsys):
     for series in prometheus.scrapes.values():
         del series["10.0.0.2:2381"]
-    assert "there is no recording of etcd2" in ask(prometheus, capsys)["verdict"]["sentence"]
+    found = ask(prometheus, capsys)
+    assert "there is no recording of etcd2" in found["verdict"]["sentence"]
+    assert "there is no recording of etcd2. Correct soak_prometheus_selector" in found["in_vain"]
 
 
 @pytest.mark.parametrize(

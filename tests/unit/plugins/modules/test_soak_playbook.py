@@ -30,10 +30,10 @@ def soak(tmp_path):
     inventory.parent.mkdir()
     inventory.write_text(yaml.safe_dump({"all": {"children": {"etcd": {"hosts": hosts}}}}))
 
-    def run(state, **variables):
+    def run(state, playbook="playbooks/soak.yml", **variables):
         variables = {"soak_state": state, "certify_results": str(tmp_path / "results"), **variables}
         environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        argv = [ANSIBLE, "playbooks/soak.yml", "-i", str(inventory), "-e", json.dumps(variables)]
+        argv = [ANSIBLE, str(playbook), "-i", str(inventory), "-e", json.dumps(variables)]
         done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
@@ -59,6 +59,67 @@ def test_recordings_that_were_copied_are_read(soak, recordings, tmp_path):
     recordings["etcd2"].unlink()
     status, output = soak("collected", soak_recordings=str(tmp_path))
     assert status != 0 and "INCONCLUSIVE" in output and "there is no recording of etcd2" in output, output
+
+
+def test_of_several_clusters_each_has_recordings_of_its_own(soak, recordings, tmp_path):
+    clusters = [{"name": "etcd", "group": "etcd"}, {"name": "events", "group": "etcd"}]
+    for path in recordings.values():
+        (tmp_path / "etcd").mkdir(exist_ok=True)
+        path.rename(tmp_path / "etcd" / path.name)
+    status, output = soak("collected", soak_recordings=str(tmp_path), soak_clusters=clusters)
+    assert status != 0 and "etcd: PASS" in output and "events: PASS" not in output and "events: INCONCLUSIVE" in output, output
+    # Those of the other one once more prove nothing of this one.
+    same = [clusters[0], {**clusters[1], "recordings": str(tmp_path / "etcd")}]
+    status, output = soak("collected", soak_recordings=str(tmp_path), soak_clusters=same)
+    said = " ".join(output.split())
+    assert status != 0 and "etcd: PASS" in output and "events: PASS" not in said, output
+    assert "The recordings of events and etcd are of one etcd cluster, c," in said
+
+
+def test_one_selector_does_not_choose_the_members_of_several_clusters(soak):
+    prometheus = FakePrometheus()
+    clusters = [{"name": "etcd", "group": "etcd"}, {"name": "events", "group": "etcd"}]
+    settings = {"soak_prometheus": {"url": prometheus.url}, "soak_prometheus_selector": 'job="etcd"', "soak_seconds": SECONDS}
+    status, output = soak("collected", **settings, soak_clusters=clusters)
+    assert status != 0 and "Write prometheus_selector" in " ".join(output.split()) and "PASS" not in output, output
+    own = [clusters[0], {**clusters[1], "prometheus_selector": 'job="etcd-events"'}]
+    status, output = soak("collected", **settings, soak_clusters=own)
+    assert "etcd: PASS" in output and "Write prometheus_selector" not in output, output
+
+
+def test_a_run_stops_before_its_load_where_the_recordings_are_not_its_own(soak, recordings, tmp_path):
+    """As the layer etcd asks before the load: with the cluster that it is, and how old the recordings may be."""
+
+    def ready(cluster, days):
+        own = {"soak_name": "etcd", "soak_path": str(tmp_path), "soak_cluster_id": cluster, "certify_join_days": days}
+        role = {"name": "Ask", "ansible.builtin.include_role": {"name": "kubeproof.certify.soak", "tasks_from": "ready.yml"}, "vars": own}
+        told = [{"name": "Tell", "ansible.builtin.debug": {"msg": f"{cluster} {days}: {text}"}, "run_once": True} for text in ("ready", "stopped")]
+        return {"name": "Try", "block": [role, told[0]], "rescue": [told[1]]}
+
+    tasks = [ready("c", 7), ready("d", 7), ready("c", 1)]
+    (tmp_path / "ready.yml").write_text(yaml.safe_dump([{"name": "Certify", "hosts": "etcd", "gather_facts": False, "tasks": tasks}]))
+    # They ended 1000 s after 1.8e9.
+    run = {"id": "own", "began": 1.8e9 + 1000 + 2 * 86400}
+    status, output = soak("shown", playbook=tmp_path / "ready.yml", soak_recordings=str(tmp_path), certify_run=run, soak_seconds=1000)
+    assert status == 0 and all(text in output for text in ("c 7: ready", "d 7: stopped", "c 1: stopped")), output
+    assert "etcd: the recording of etcd1 is of the etcd cluster c, and this one is d; remove it" in output
+    assert "etcd: the recording of etcd1 ended 2027-01-15T08:16:40Z" in output and output.count("remove it with") >= 2
+
+
+def test_a_run_asks_its_prometheus_before_its_load(soak, tmp_path):
+    """A selector that knows no member is found after a second, and not after a day."""
+    prometheus = FakePrometheus()
+    prometheus.seconds = 600
+    role = {"name": "Ask", "ansible.builtin.include_role": {"name": "kubeproof.certify.soak", "tasks_from": "ready.yml"}}
+    (tmp_path / "ready.yml").write_text(yaml.safe_dump([{"name": "Certify", "hosts": "etcd", "gather_facts": False, "tasks": [role]}]))
+    settings = {"soak_prometheus": {"url": prometheus.url}, "soak_prometheus_selector": 'job="etcd"', "certify_run": {"id": "own", "began": 1.8e9},
+                "soak_name": "etcd", "soak_path": str(tmp_path / "raw")}  # fmt: skip
+    status, output = soak("shown", playbook=tmp_path / "ready.yml", **settings)
+    assert status == 0 and (tmp_path / "raw/prometheus.gz").exists(), output
+    for series in prometheus.scrapes.values():
+        del series["10.0.0.2:2381"]
+    status, output = soak("shown", playbook=tmp_path / "ready.yml", **settings)
+    assert status != 0 and "there is no recording of etcd2. Correct soak_prometheus_selector" in " ".join(output.split()), output
 
 
 def test_the_manifest_is_written_and_watchers_are_refused_without_hosts(soak, tmp_path):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -19,8 +21,6 @@ from ansible_collections.kubeproof.certify.plugins.plugin_utils import direct
 
 ROOT = Path(__file__).parents[4]
 DIRECT = {path.stem for path in (ROOT / "plugins" / "action").glob("*.py") if "action.cluster_info import" in path.read_text(encoding="utf-8")}
-# What a process of its own is needed for: it is stopped by signals, from outside.
-STOPPED_BY_SIGNALS = {"api_streams", "job_run", "pod_startup", "tool_run", "volume_run"}
 PLAY = """
 - hosts: localhost
   gather_facts: false
@@ -36,6 +36,19 @@ PLAY = """
         dest: %(directory)s/results.json
         mode: "0644"
 """
+LONG = """
+- hosts: localhost
+  gather_facts: false
+  vars: {ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+  tasks: [{name: Long, kubeproof.certify.tool_run: {argv: [sleep, "60"], timeout: 60, parser: fio, run_dir: "%(directory)s/run"}}]
+"""
+ENVIRONMENT = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
+
+
+def heard():
+    """Let signals be heard again."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module", name="results")
@@ -49,8 +62,7 @@ def _results(tmp_path_factory):
     play = directory / "play.yml"
     play.write_text(PLAY % {"directory": directory}, encoding="utf-8")
     command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", str(play)]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return directory, json.loads((directory / "results.json").read_text(encoding="utf-8"))
 
@@ -89,7 +101,30 @@ def test_the_environment_of_a_task_holds(results):
     assert found["found"]["paths"] == {"own-tool": str(directory / "bin" / "own-tool")}
 
 
-def test_what_signals_stop_has_a_process_of_its_own():
-    assert {"record", "run_access", "dns_info"} <= DIRECT
-    assert not STOPPED_BY_SIGNALS & DIRECT
+def test_every_action_file_has_its_module():
+    assert {"record", "run_access", "dns_info", "pod_exec"} <= DIRECT
     assert all((ROOT / "plugins" / "modules" / f"{name}.py").exists() for name in DIRECT)
+
+
+def parent(process):
+    return int(Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])
+
+
+@pytest.mark.parametrize("told", ["ansible-playbook, by Ctrl-C", "the worker, by the guard"])
+def test_what_a_module_has_begun_ends_when_it_is_told_to_stop(tmp_path, told):
+    play = tmp_path / "play.yml"
+    play.write_text(LONG % {"directory": tmp_path}, encoding="utf-8")
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", str(play)]
+    # A pipeline may start us with signals ignored, which children inherit.
+    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=heard) as process:  # noqa: PLW1509
+        limit = time.monotonic() + 60
+        while not (records := list(tmp_path.glob("run/process-*.json"))) and time.monotonic() < limit:
+            time.sleep(0.05)
+        assert records, process.stdout.read().decode()
+        [tool] = [json.loads(path.read_text(encoding="utf-8"))["pid"] for path in records]
+        if "Ctrl-C" in told:
+            process.send_signal(signal.SIGINT)
+        else:
+            os.kill(parent(tool), signal.SIGTERM)
+        assert process.wait(30) != 0
+    assert not os.path.exists(f"/proc/{tool}") and not list(tmp_path.glob("run/process-*.json"))

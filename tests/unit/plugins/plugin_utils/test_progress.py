@@ -87,6 +87,20 @@ def test_steps_that_one_task_runs():
     assert texts(state.next_step(30)) == ["etcd: write for 20 s"], "a task that repeats its steps begins again"
 
 
+def test_steps_of_a_ramp():
+    """Its tasks stand in no loop over steps, and hand their step on as a template."""
+    state = planned()
+    state.play("Certify etcd", ["etcd"], 0)
+    step = {"name": "ramp-125", "rate": 125, "seconds": 20}
+    assert texts(state.ramped({"certify_step": step, "certify_step_error": ""}, 1)) == ["etcd: ramp-125 at 125/s for 20 s"]
+    state.started("Stress | Run a step", 2)
+    assert state.within({"etcd_step": "{{ certify_step }}"}, 2) == [] and state.ramped({"etcd_stressed": []}, 3) == []
+    assert state.next_step(2) == [] and state.told({"name": "ramp-125"}, {"runs": {"pod": {"facts": {"rate": 124.6, "errors": 2}, "seconds": 20}}}, 22) == []
+    assert state.status(11) == ["etcd 2/3", "ramp-125 125/s", "0:10/0:20", "run 0:11/8:20"]
+    assert texts(state.ramped({"certify_step_ended": "22.5"}, 22)) == ["etcd: ramp-125: 21 s, 125/s, 2 errors"]
+    assert state.within({}, 23) == [] and state.ramped({"certify_step_ended": "22.5"}, 23) == []
+
+
 def test_a_step_that_no_plan_has_is_told_when_it_has_ended():
     state = planned()
     state.play("Certify DNS", ["dns"], 0)
@@ -118,6 +132,12 @@ def test_results_as_they_are_judged():
     assert state.judged(done, 2) == []
     later = {"etcd": {**done["etcd"], "error": "b had no turn"}, "dns": {"error": "no host"}}
     assert texts(state.judged(later, 3)) == ["etcd: b had no turn", "dns: no host"]
+
+
+def test_of_several_clusters_the_one_that_failed_is_named():
+    state = planned()
+    rows = [{**FINDING, "scope": "cluster", "host": "events"}, {**FINDING, "scope": "cluster", "host": "main", "result": "PASS"}]
+    assert texts(state.judged({"etcd": record(*rows)}, 1))[1] == "etcd:   FAIL Write P99: 60 ms, target < 25 ms, critical < 50 ms (events)"
 
 
 def test_what_a_resumed_run_takes_over_is_told_once():
