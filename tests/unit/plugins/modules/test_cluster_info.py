@@ -74,7 +74,8 @@ def test_counts_the_nodes(call, api, answer, nodes):
 def test_hollow_nodes_that_a_killed_run_left_are_none_of_the_cluster(call, api):
     """Or else that run could not go on: it would be of a smaller cluster."""
     of_run = {"items": [{"metadata": {"labels": {"kubeproof.io/run": "a"}}}] * 20}
-    api.answers[NODES] = lambda asked: of_run if asked.query.get("labelSelector") == "kubeproof.io/run" else {"items": [{}], "metadata": {"remainingItemCount": 22}}
+    every = {"items": [{}], "metadata": {"remainingItemCount": 22}}
+    api.answers[NODES] = lambda asked: of_run if asked.query.get("labelSelector") == "kubeproof.io/run" else every
     assert call(api.url)["nodes"] == 3
 
 
