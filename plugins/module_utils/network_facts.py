@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 
 from . import network_netperf, network_runs, network_state, stress, stress_plan
 from .network_layout import BETWEEN_ZONES, NODES, SAME
-from .network_pairs import BAD, GOOD, Ran, judged, longest, pair_facts, present, service_facts
+from .network_pairs import BAD, GOOD, Ran, judged, longest, pair_facts, present, second_tries, service_facts
 
 KINDS_OF_PAIRS = (NODES, BETWEEN_ZONES, SAME)
 TABLE_UNREAD = "the connection tracking table of {node} cannot be read from a pod there"
@@ -56,8 +56,8 @@ def _map(value: Any) -> dict:
 
 
 def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str, str], places: dict) -> dict:
-    """Return {nodes, zones, same, across (the first two), service, every: {name of the pair: its facts}}."""
-    plan, results = measured["plan"], {}
+    """Return {nodes, zones, same, across (the first two), service, every: {name of the pair: its facts}, again: see second_tries}."""
+    plan, results, tried = measured["plan"], {}, []
     of: Dict[str, List[dict]] = {}
     for planned, kind in ((step["name"], kind) for step in plan["steps"] if step["kind"] == "pairs" and "phase" not in step for kind in step["tests"]):
         step = _map(steps.get(planned))
@@ -72,6 +72,7 @@ def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str,
             found[pair["kind"]][pair["name"]] = found["service"][through] = _left_out(pair, layout)
             continue
         ran = Ran(of.get(pair["name"], []), results, gone)
+        tried += ran.tests
         one = pair_facts(ran, plan)
         one["mtu"] = _mtu(ran.tests, after, one)
         if pair["kind"] == BETWEEN_ZONES:
@@ -81,6 +82,7 @@ def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str,
             found["service"][through] = service_facts(ran)
     found["across"] = {**found[NODES], **found[BETWEEN_ZONES]}
     found["every"] = {**found["across"], **found[SAME]}
+    found["again"] = second_tries(tried)
     return found
 
 

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The facts of one pair of nodes, from the runs of its tests. Pure. A number is there only when every run that it needs gave one.
 
-A run that ended with an error is a failure of the pair, unless one of its pods is gone: then nothing is known, and `missing` says why.
+A run that failed is tried once more, since one pause or one lost packet can be behind it: iperf3 waits for its first datagram until it is ended. When that
+fails too it is a failure of the pair, unless one of its pods is gone: then nothing is known, and `missing` says why.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import math
 import re
 from typing import Any, Dict, List, Optional
 
-from .network_runs import FORWARD, HOST, POD, REVERSE, SERVICE
+from . import network_runs
+from .network_runs import AGAIN, FORWARD, GRACE, HOST, POD, REVERSE, SERVICE
 
 GOOD, BAD, LOST = "good", "failed", "lost"
 # A tool that cannot do a test here, of which nothing depends on the network: other tests say whether that works.
@@ -28,6 +30,8 @@ WORKS = {
     "service": {(SERVICE, "rtt"), (SERVICE, "connect")},
     "host": {(HOST, "tcp"), (HOST, "rtt")},
 }
+# What is tried once more; the host network is there to compare with.
+DECIDING = set().union(*(tests for what, tests in WORKS.items() if what != "host"))
 # What the parsers tell of a good run of each test.
 FACTS = {
     "tcp": {"received"}, "udp": {"udp"}, "full_size": {"udp"}, "rtt": {"rtt"}, "loaded": {"rtt"}, "connect": {"latency", "failed"},
@@ -36,6 +40,9 @@ FACTS = {
 # How much of a fixed rate must have been sent for its loss to count.
 SENT = 0.9
 LONGEST = 200
+# How many second tries are told.
+TOLD_AGAIN = 3
+CAME_OF_IT = {GOOD: "worked then", BAD: "failed twice", LOST: "failed, and its second try was lost"}
 LIVE = "certify_live is true, and a throughput takes all that the network carries"
 ONE_PAIR = "k8s-netperf measures one pair of nodes, within a zone; certify_network_engine: auto measures every pair"
 
@@ -44,7 +51,7 @@ class Ran:
     """The tests of one pair with what came of each."""
 
     def __init__(self, tests: List[dict], results: Dict[str, Any], gone: Dict[str, str]) -> None:
-        self.tests = [dict(test, **judged(test, results.get(test["name"]), gone)) for test in tests]
+        self.tests = [dict(test, **decided(test, results, gone)) for test in tests]
 
     def of(self, network: str, kind: str, **more: Any) -> List[dict]:
         wanted = {"network": network, "test": kind, **more}
@@ -60,10 +67,48 @@ class Ran:
         outcomes = {test["outcome"] for test in self.tests if (test["network"], test["test"]) in WORKS[what]} - {UNABLE}
         return False if BAD in outcomes else None if LOST in outcomes or not outcomes else True
 
+    def tries(self, network: str) -> Optional[int]:
+        """Return how many tries a test in a network took at most."""
+        return max((test["tries"] for test in self.tests if test["network"] == network), default=None)
+
     def why(self, *kinds: str, network: str = "") -> str:
         """Return the first reason why a test of these kinds did not give a number, or ""."""
         told = (test["why"] for test in self.tests if (not kinds or test["test"] in kinds) and network in ("", test["network"]))
         return next(filter(None, told), "")
+
+
+def decided(test: dict, results: Dict[str, Any], gone: Dict[str, str]) -> dict:
+    """Return {outcome, facts, why, tries, told?} of a test: of one that failed what its second try says, and in `told` what came of both."""
+    one, second = judged(test, results.get(test["name"]), gone), results.get(f"{test['name']}{AGAIN}")
+    if one["outcome"] != BAD or not isinstance(second, dict):
+        return {**one, "tries": 1}
+    other = judged(test, second, gone)
+    told = f"{test['pair']} {CAME_OF_IT[other['outcome']]} ({one['why'].rstrip('.')})"
+    # Without an answer of the second try the first one has failed all the same.
+    return {**(one if other["outcome"] == LOST else other), "tries": 2, "told": told}
+
+
+def again(runs: List[dict], plan: dict, layout: dict, results: Dict[str, Any]) -> List[dict]:
+    """Return the runs of a step, as network_runs has them, that are to run once more, under names of their own: those that failed, as `results` tells.
+
+    `plan`: network_plan, with `step`. Of a step no more than what is done within its `again` seconds, should every tool have to be ended.
+    """
+    tests = {test["name"]: test for kind in plan["step"]["tests"] for test in network_runs.tests(kind, layout, plan["load"])}
+    left, found = plan["step"].get("again", 0), []
+    for run in runs:
+        test, seconds = tests[run["name"]], run["timeout"] - GRACE
+        failed = (test["network"], test["test"]) in DECIDING and judged(dict(test, unrun=""), results.get(run["name"]), {})["outcome"] == BAD
+        if failed and seconds <= left:
+            left -= seconds
+            found.append(dict(run, name=f"{run['name']}{AGAIN}"))
+    return found
+
+
+def second_tries(tests: List[dict]) -> dict:
+    """Return {count, worked, said} of the tests of every pair that took a second try."""
+    found = [test for test in tests if test["tries"] > 1]
+    said = [test["told"] for test in found[:TOLD_AGAIN]] + ([f"and {len(found) - TOLD_AGAIN} more"] if len(found) > TOLD_AGAIN else [])
+    return {"count": len(found), "worked": sum(test["outcome"] == GOOD for test in found), "said": ", ".join(said) or "none"}
 
 
 def judged(test: dict, run: Any, gone: Dict[str, str]) -> dict:
@@ -88,11 +133,12 @@ def judged(test: dict, run: Any, gone: Dict[str, str]) -> dict:
 
 
 def pair_facts(ran: Ran, plan: dict) -> dict:
-    """Return {works, tcp, host, efficiency, rtt, loaded, udp, missing} of a pair in the pod network."""
+    """Return {works, tries, tcp, host, efficiency, rtt, loaded, udp, missing} of a pair in the pod network; tries: the most that a test of it took."""
     load = plan["load"]
     rates = {network: throughput(ran, network, load) for network in (POD, HOST)}
     found = {
         "works": present({what: ran.works(what) for what in WORKS if what != "service"}),
+        "tries": ran.tries(POD),
         "tcp": {**present(rates[POD] or {}), **retransmitted(ran)},
         "rtt": slowest(ran.facts(POD, "rtt"), "rtt"),
         "loaded": slowest(ran.facts(POD, "loaded"), "rtt"),
@@ -111,10 +157,10 @@ def pair_facts(ran: Ran, plan: dict) -> dict:
 
 
 def service_facts(ran: Ran) -> dict:
-    """Return {works, rtt, connect, missing} of a pair through a Service."""
+    """Return {works, tries, rtt, connect, missing} of a pair through a Service."""
     made = ran.facts(SERVICE, "connect")
     works = False if any(one.get("failed") for one in made or ()) else ran.works("service")
-    found = {"works": works, "rtt": slowest(ran.facts(SERVICE, "rtt"), "rtt"), "connect": slowest(made, "latency")}
+    found = {"works": works, "tries": ran.tries(SERVICE), "rtt": slowest(ran.facts(SERVICE, "rtt"), "rtt"), "connect": slowest(made, "latency")}
     missing = {"rtt": ran.why("rtt", network=SERVICE), "connect": ran.why("connect", network=SERVICE), "": ran.why(network=SERVICE)}
     if made and not found["connect"]:
         missing["connect"] = f"{sum(one['failed'] for one in made)} of {sum(one['count'] for one in made)} connections failed"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from . import network_netperf, stress_plan, time_scale
+from . import network_netperf, network_runs, stress_plan, time_scale
 from .network_layout import BETWEEN_ZONES, NODES
 from .network_pairs import SENT
 from .sizing import PlanError
@@ -55,6 +55,11 @@ LEAST_DATAGRAMS = 6000
 LARGEST_DATAGRAM = 8 * 8948
 # The shares of its seconds that are tried, the longest first.
 SHARES = [share / 20 for share in range(20, -1, -1)]
+# How many tests of a step are tried once more, should each take until its tool is ended: enough for what failed by chance. What never works, such as
+# what a firewall drops, is not tried again for every pair.
+MOST_AGAIN = 3
+# The test of each kind that decides how long that is.
+LONGEST = {"throughput": "tcp", "latency": "rtt", "loss": "udp", "loaded": "loaded"}
 STEPS = (
     ("pairs", "pairs", ("throughput", "latency", "loss")),
     ("loaded", "pairs", ("loaded",)),
@@ -69,11 +74,12 @@ LARGEST = 10**15
 
 def plan(profile, settings):
     """Return {inputs, load, shortened: {test: seconds that were asked}, engines: [builtin, k8s_netperf], netperf: {tests, seconds}, live, udp_rate,
-    steps: [{name, kind, tests, seconds}], seconds, pairs, nodes, sampled: of how many nodes they are a sample or 0}.
+    steps: [{name, kind, tests, seconds, again?}], again, seconds, pairs, nodes, sampled: of how many nodes they are a sample or 0}.
 
     `settings`: nodes (counted, 0 when unknown), pairs (of the layout, 0 when unknown), capacity (certify_capacity), engine, found (whether k8s-netperf
     was named), live, and the role's network_*. Kinds of steps: pairs (of the tests throughput, latency, loss; loaded apart, since it needs what they
-    measured), programming, k8s_netperf. PlanError on a bad setting.
+    measured), programming, k8s_netperf. `again` is how many seconds the second tries of what failed take at most, which `seconds` has in it.
+    PlanError on a bad setting.
     """
     asked = _load(profile, settings)
     if settings["live"]:
@@ -88,12 +94,12 @@ def plan(profile, settings):
     own = asked if "builtin" in engines else dict(asked, **WORKS)
     fitted = _fitted(own, pairs, udp_rate, _netperf_whole(asked) if "k8s_netperf" in engines else 0)
     asked, own, load = (time_scale.shortened(one, settings.get("time_scale", 1), DURATIONS) for one in (asked, own, fitted))
-    seconds = _seconds(load, pairs)
-    steps = [_step(name, kind, tests, seconds) for name, kind, tests in STEPS]
+    steps = _steps(load, pairs)
     if "k8s_netperf" in engines:
         steps.append({"name": "k8s-netperf", "kind": "k8s_netperf", "tests": [], "seconds": _netperf_whole(asked)})
     ramp, spare = _ramp(load, pairs, settings) if nodes != 1 else ([], [])
     steps = [step for step in steps + ramp if step["seconds"]]
+    again = sum(step.get("again", 0) for step in steps)
     if not steps:
         raise PlanError(f"network_load.{profile} asks for nothing. Write seconds, such as {{tcp: 1, rtt: 1, udp: 1}}.")
     return {
@@ -103,7 +109,8 @@ def plan(profile, settings):
         "engines": engines,
         "udp_rate": udp_rate,
         "steps": steps,
-        "seconds": sum(step["seconds"] for step in steps) + stress_plan.refining(steps, spare),
+        "again": again,
+        "seconds": sum(step["seconds"] for step in steps) + again + stress_plan.refining(steps, spare),
         "netperf": {"tests": network_netperf.tests(asked), "seconds": network_netperf.seconds(asked)},
         "live": bool(settings["live"]),
         "pairs": pairs,
@@ -114,7 +121,10 @@ def plan(profile, settings):
 
 
 def _fitted(load, pairs, udp_rate, beside):
-    """Return the load with tests as short as so many pairs ask for, to be done within load.within seconds (0: however long) with what is `beside`."""
+    """Return the load with tests as short as so many pairs ask for, to be done within load.within seconds (0: however long) with what is `beside`.
+
+    Second tries are not in these seconds: nothing is shorter for what may fail.
+    """
     least = dict.fromkeys(("tcp", "rtt", "loaded"), LEAST_SECONDS)
     least["udp"] = math.ceil(LEAST_DATAGRAMS * LARGEST_DATAGRAM / (SENT * udp_rate))
     shorter = load
@@ -145,10 +155,15 @@ def _ramp(load, pairs, settings):
     return stress_plan.ramp(step, load["ramp"], settings, probed=False)
 
 
-def _step(name, kind, tests, seconds):
-    """Return a step with those of its tests that are asked for."""
-    wanted = [test for test in tests if seconds[test]]
-    return {"name": name, "kind": kind, "tests": wanted, "seconds": round(sum(seconds[test] for test in wanted))}
+def _steps(load, pairs):
+    """Return every step with those of its tests that are asked for."""
+    seconds, found = _seconds(load, pairs), []
+    for name, kind, tests in STEPS:
+        wanted = [test for test in tests if seconds[test]]
+        found.append({"name": name, "kind": kind, "tests": wanted, "seconds": round(sum(seconds[test] for test in wanted))})
+        if wanted and kind == "pairs":
+            found[-1]["again"] = MOST_AGAIN * max(network_runs.limit({"test": LONGEST[test]}, load) for test in wanted)
+    return found
 
 
 def _load(profile, settings):

@@ -19,6 +19,8 @@ PORTS = {"iperf3": 5201, "iperf3-load": 5202, "sockperf": 11111, "http": 8080}
 CONNECT_MS = 3000
 # Seconds that a tool may need beyond those that it was told.
 GRACE = 8
+# The name of a test's second try ends with it.
+AGAIN = "-again"
 # A message as small as a request; the default of k8s-netperf for a stream is one that fills segments.
 MESSAGE = 64
 # Datagrams that show whether packets of the full size pass: so many bit/s for a second.
@@ -169,7 +171,7 @@ def runs(kinds, layout, plan, places):
         address = _address(test, places)
         argv = _argv(test, address, plan, places) if address and client else None
         if argv:
-            seconds = _seconds(test, plan["load"]) if test["test"] != "ramp" else plan["step"]["each"] + 2 + GRACE
+            seconds = limit(test, plan["load"]) if test["test"] != "ramp" else plan["step"]["each"] + 2 + GRACE
             under = argv if argv[0] == "sh" else ["timeout", "-k", "1", str(seconds), *argv]
             found.append({"name": test["name"], "pod": client["pod"], "argv": under, "timeout": seconds + GRACE, "parser": PARSER[test["test"]]})
     return found
@@ -198,7 +200,8 @@ def unable(test, places):
 PARSER = {"tcp": "iperf3", "udp": "iperf3", "full_size": "iperf3", "rtt": "sockperf", "loaded": "sockperf", "ramp": "iperf3_sockperf", "connect": "curl"}
 
 
-def _seconds(test, load):
+def limit(test, load):
+    """Return the seconds after which the tool of a test is ended."""
     wanted = {"tcp": load["tcp"], "rtt": load["rtt"], "udp": load["udp"], "full_size": 1, "loaded": load["loaded"] + 2}
     # A connection that takes ten times the bound of its latency.
     return round(wanted.get(test["test"], load["connections"] * 0.02) + GRACE)
@@ -229,11 +232,12 @@ def _argv(test, address, plan, places):
         return ["sh", "-c", RAMP, "sh", *map(str, values)] if step["rates"].get(test["kind"]) else None
     host = f"[{address}]" if ":" in address else address
     url = f"http://{host}:{PORTS['http']}/?[1-{connections(load, places['looks'])}]"
-    return ["sh", "-c", CONNECT, "sh", str(_seconds(test, load)), url]
+    return ["sh", "-c", CONNECT, "sh", str(limit(test, load)), url]
 
 
 def connections(load, looks):
     """Return how many connections one run makes: all of a pair's take no more than a part of what the fullest connection tracking table has free."""
     tables = [look.get("conntrack") or {} for look in looks.values()]
     free = [table["max"] - table["count"] for table in tables if "max" in table and "count" in table]
-    return max(1, min([load["connections"], *(int(one * ROOM / load["samples"]) for one in free)]))
+    # One of the repeats may be tried once more.
+    return max(1, min([load["connections"], *(int(one * ROOM / (load["samples"] + 1)) for one in free)]))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 kubeproof authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the servers of the network and of the ingress start with on a node with and without IPv6, and what leaves the host network out."""
+"""What the servers of the network and of the ingress start with on a node with and without IPv6, what leaves the host network out, and second tries."""
 
 from __future__ import annotations
 
@@ -124,3 +124,19 @@ def test_the_run_asks_for_it_where_it_starts_the_pods():
     first, second = block["block"]
     assert first["kubeproof.certify.pod_group"]["name"] == "all" and "is not search(__network_without_hosts)" in first["failed_when"]
     assert second["when"] == "__network_all.pods is not defined"
+
+
+# What failed is tried once more ------------------------------------------------------------------------------------------------
+
+
+def test_a_second_try_is_the_first_one_again_and_no_step_has_that_of_another():
+    first, second = yaml.safe_load((ROLES / "network/tasks/pairs.yml").read_text(encoding="utf-8"))
+    module = "kubeproof.certify.pod_exec"
+    # Beside the first one's output, under names of its own: see network_pairs.again.
+    assert {**second[module], "runs": first[module]["runs"]} == first[module] and second[module]["runs"] == "{{ __network_again }}"
+    assert second["when"] == "__network_again | length > 0" and second["failed_when"] is False
+    registered = {first["register"], second["register"]}
+    forgotten = yaml.safe_load((ROLES / "network/tasks/step.yml").read_text(encoding="utf-8"))[0]["ansible.builtin.set_fact"]
+    assert set(forgotten) == registered == {"__network_run", "__network_second"}
+    kept = yaml.safe_load((ROLES / "network/vars/main/main.yml").read_text(encoding="utf-8"))["__network_measured"]
+    assert all(name in kept[key] for name in registered for key in ("runs", "took"))

@@ -214,6 +214,7 @@ def read_by(parser, path):
         # They say that nothing came through, and end with 0.
         ("0-pod-rtt-2", "network_tcp", NODES, "sockperf", "sockperf/refused.out", "FAIL"),
         ("0-pod-rtt-2", "network_tcp", NODES, "sockperf", "sockperf/blocked.out", "FAIL"),
+        ("0-pod-rtt-2", "network_tcp", NODES, "sockperf", "sockperf/stalled.out", "FAIL"),
         ("0-service-connect-2", "network_service", SERVICE, "curl", "curl/refused.out", "FAIL"),
         # Nobody knows what they measured.
         ("0-pod-rtt-2", "network_tcp", NODES, "sockperf", "sockperf/ipv6.out", "INCONCLUSIVE"),
@@ -223,6 +224,90 @@ def read_by(parser, path):
 )
 def test_an_output_that_cannot_be_read_is_no_fault_of_the_network(wanted, check, entry, parser, path, result):
     assert finding(broken(read_by(parser, path), wanted), check, entry)["result"] == result
+
+
+@pytest.mark.parametrize("pause", ["begin", "middle", "end"])
+def test_a_pause_is_slow_and_no_failure(pause):
+    """Messages came back, so it works; the one that waited is slower than every bound."""
+    rtt = parsers.parse("sockperf", (FIXTURES / f"sockperf/pause-{pause}.out").read_text(encoding="utf-8"))
+    found = measured("smoke")
+    found["steps"]["pairs"]["runs"]["0-pod-rtt-0"]["facts"] = rtt
+    facts = cluster_facts(found)
+    assert finding(facts, "network_tcp", NODES, "smoke")["result"] == "PASS" and facts["again"]["said"] == "none"
+    slowest = rtt["rtt"]["max"] if pause == "middle" else rtt["rtt"]["p9999"][1]
+    assert slowest is None or slowest >= 0.3
+
+
+# Second tries ----------------------------------------------------------------------------------------------------------------
+
+NONE_ARRIVED = {"exit_code": 0, "error": "", "facts": {"udp": {"packets": 849, "lost": 849, "loss": 1.0, "offered_rate": 1e7, "asked_rate": 1e7}}}
+STALLED = read_by("sockperf", "sockperf/stalled.out")
+
+
+def tried(first, second, wanted, profile="smoke", gone=()):
+    """Return the facts when a test had one outcome at first and another one ("good": as all others have) at its second try."""
+    found = measured(profile)
+    runs = found["steps"]["pairs"]["runs"]
+    runs.update({f"{wanted}-again": runs[wanted] if second == "good" else second, wanted: first})
+    for pod in gone:
+        found["looks"]["after"][pod] = {"error": "no connection"}
+    return cluster_facts(found)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "check", "entry", "first"),
+    [
+        ("0-pod-rtt-0", "network_tcp", NODES, STALLED),
+        ("0-pod-tcp-1-forward-0", "network_tcp", NODES, REFUSED),
+        # One datagram that is lost is the first one: iperf3 waits until it is ended.
+        ("0-pod-udp-0", "network_udp", NODES, TIMED_OUT),
+        ("0-pod-udp-0", "network_udp", NODES, NONE_ARRIVED),
+        ("0-pod-full_size-0", "network_full_size", NODES, TIMED_OUT),
+        ("0-service-rtt-0", "network_service", SERVICE, STALLED),
+        ("0-service-connect-0", "network_service", SERVICE, TIMED_OUT),
+    ],
+)
+def test_what_works_at_the_second_try_works_and_is_told(wanted, check, entry, first):
+    facts = tried(first, "good", wanted)
+    assert finding(facts, check, entry, "smoke")["result"] == "PASS"
+    place_of = facts["service"] if entry == SERVICE else facts["every"]
+    assert {name for name, one in place_of.items() if one.get("tries", 1) > 1} == {entry} and place_of[entry]["tries"] == 2
+    assert (facts["again"]["count"], facts["again"]["worked"]) == (1, 1)
+    told = finding(facts, "network_second_tries", profile="smoke")
+    assert told["result"] == "INFO" and told["value"].startswith(f"{NODES} worked then ({'service' if entry == SERVICE else 'pod'} network, ")
+    # What failed twice has failed, and what is not told of the second try is as the first one was.
+    for second in (first, REFUSED, CUT, {"exit_code": 137, "error": "killed"}, {}, None):
+        facts = tried(first, second, wanted)
+        assert finding(facts, check, entry, "smoke")["result"] == "FAIL", second
+        assert facts["again"]["count"] == (second is not None) and facts["again"]["worked"] == 0
+        lost = second in (CUT, {"exit_code": 137, "error": "killed"}, {})
+        assert facts["again"]["said"].startswith("none" if second is None else f"{NODES} failed{', and its second try was lost' if lost else ' twice'} (")
+
+
+def test_the_numbers_of_a_test_are_those_of_the_try_that_worked():
+    whole, facts = cluster_facts(measured()), tried(REFUSED, "good", "0-pod-tcp-1-forward-3", "load")
+    assert facts["nodes"][NODES] == {**whole["nodes"][NODES], "tries": 2} and finding(facts, "network_pod_throughput", NODES)["result"] == "PASS"
+    assert finding(whole, "network_second_tries")["value"] == "none" and {one["tries"] for one in whole["every"].values()} == {1}
+
+
+def test_a_pod_that_is_lost_after_the_first_try_is_no_fault_of_the_network():
+    facts = tried(REFUSED, REFUSED, "0-pod-rtt-0", gone=["pod-1"])
+    assert finding(facts, "network_tcp", NODES, "smoke")["result"] == "INCONCLUSIVE"
+
+
+def test_a_second_try_without_a_first_one_proves_nothing():
+    assert finding(tried(None, "good", "0-pod-rtt-0"), "network_tcp", NODES, "smoke")["result"] == "INCONCLUSIVE"
+    unread = read_by("sockperf", "sockperf/term.out")
+    assert finding(tried(unread, "good", "0-pod-rtt-0"), "network_tcp", NODES, "smoke")["result"] == "INCONCLUSIVE"
+
+
+def test_of_many_second_tries_the_first_are_told():
+    found = measured()
+    runs = found["steps"]["pairs"]["runs"]
+    failed = [name for name in runs if name.startswith("0-pod-tcp")][:5]
+    runs.update({**{f"{name}-again": runs[name] for name in failed}, **dict.fromkeys(failed, REFUSED)})
+    told = cluster_facts(found)["again"]
+    assert told["count"] == told["worked"] == 5 and told["said"].count("worked then") == 3 and told["said"].endswith(", and 2 more")
 
 
 def of_ipv6(profile="load"):

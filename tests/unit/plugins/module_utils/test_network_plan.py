@@ -50,7 +50,7 @@ def runs(kind, plan_of=None, **more):
 def test_smoke_touches_every_path_once_and_is_short():
     found = planned(nodes=3)
     assert [step["tests"] for step in found["steps"]] == [["throughput", "latency", "loss"], ["programming"]]
-    assert found["seconds"] <= 90 and found["pairs"] == 3
+    assert found["seconds"] - found["again"] <= 90 and found["again"] <= 30 and found["pairs"] == 3
 
 
 def test_load_has_the_samples_of_the_catalogue():
@@ -96,7 +96,7 @@ def test_pairs(nodes, pairs):
 def test_every_node_up_to_twenty_is_measured_within_an_hour(profile, nodes):
     """However many pairs there are, a test has as many samples, and as many observations as its percentile or its proof needs."""
     found, usual = planned(profile, nodes), planned(profile, 3)
-    assert 900 <= found["seconds"] <= 3600
+    assert 900 <= found["seconds"] - found["again"] <= 3600
     load = found["load"]
     for name in ("samples", "connections", "probes", "streams", "reverse", "host"):
         assert load[name] == usual["load"][name]
@@ -130,7 +130,7 @@ def test_pairs_between_many_zones_count():
 @pytest.mark.parametrize("more", [{"engine": "k8s_netperf"}, {"found": True}, {"live": True}])
 def test_the_hour_holds_with_every_engine(more):
     found = planned("load", 20, **more)
-    assert found["seconds"] <= 3600
+    assert found["seconds"] - found["again"] <= 3600
     # The one pair of k8s-netperf is no reason to shorten it.
     assert found["netperf"]["seconds"] == 6
 
@@ -240,7 +240,7 @@ def test_latency_through_a_service_goes_to_its_address():
 
 @pytest.mark.parametrize(
     ("tables", "connections"),
-    [([], 2000), ([{"count": 0, "max": 262144}], 2000), ([{"count": 0, "max": 262144}, {"count": 50_000, "max": 60_000}], 200), ([{"count": 9, "max": 9}], 1)],
+    [([], 2000), ([{"count": 0, "max": 262144}], 2000), ([{"count": 0, "max": 262144}, {"count": 50_000, "max": 60_000}], 166), ([{"count": 9, "max": 9}], 1)],
 )
 def test_connections_leave_room_in_the_tables(tables, connections):
     found = runs("latency", planned("load"), looks={f"host-{number}": {"conntrack": one} for number, one in enumerate(tables)})
@@ -306,6 +306,67 @@ def test_results_are_found_by_name(profile):
         assert all(run["parser"] in parsers.PARSERS for run in made)
 
 
+# Second tries ------------------------------------------------------------------------------------------------------------------
+
+FAILED = {"exit_code": 1, "seconds": 1.0, "error": "iperf3 ended with exit code 1: unable to connect"}
+
+
+def tried_again(results, profile="smoke", name="pairs", **changed):
+    """Return the names of what a step tries once more when its runs had these results; all others were good."""
+    found = planned(profile)
+    step = {**next(step for step in found["steps"] if step["name"] == name), **changed}
+    given = dict(found, step=step)
+    every = network_runs.runs(step["tests"], layout(NODES), given, places(pairs={"worker1 -> worker2 (nodes)": {"tcp": {"rate": 1e9}}}))
+    good = {run["name"]: {"exit_code": 0, "error": "", "facts": {key: {} for keys in network_pairs.FACTS.values() for key in keys}} for run in every}
+    again = network_pairs.again(every, given, layout(NODES), {**good, **results})
+    by_name = {run["name"]: run for run in every}
+    # The same command in the same pod, whose output has a place of its own.
+    assert all({**run, "name": run["name"][: -len(network_runs.AGAIN)]} == by_name[run["name"][: -len(network_runs.AGAIN)]] for run in again)
+    assert not {run["name"] for run in again} & set(by_name)
+    return [run["name"] for run in again]
+
+
+@pytest.mark.parametrize("name", ["0-pod-rtt-0", "1-pod-tcp-8-forward-0", "0-pod-udp-0", "0-pod-full_size-0", "0-service-rtt-0", "0-service-connect-0"])
+def test_what_failed_is_tried_once_more(name):
+    for outcome in (FAILED, {**FAILED, "exit_code": 124}):
+        assert tried_again({name: outcome}) == [f"{name}-again"]
+
+
+def test_under_load_too():
+    assert tried_again({"0-pod-loaded-0": FAILED}, "load", "loaded") == ["0-pod-loaded-0-again"]
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        {},
+        # Of the host network nothing is said but a baseline.
+        {"0-host-rtt-0": FAILED, "0-host-tcp-8-forward-0": FAILED},
+        # Nobody knows that these failed.
+        {"0-pod-rtt-0": {"error": "the pod net-pod-1 was lost"}, "0-pod-udp-0": None, "0-pod-full_size-0": {"exit_code": 137, "error": "killed"}},
+    ],
+)
+def test_what_did_not_fail_is_not_tried_again(results):
+    assert tried_again(results) == []
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_second_tries_end_within_the_seconds_that_are_planned(profile):
+    found = planned(profile)
+    names = {test["name"] for kind in ("throughput", "latency", "loss") for test in network_runs.tests(kind, layout(NODES), found["load"])}
+    again = tried_again(dict.fromkeys(names, FAILED), profile)
+    step = found["steps"][0]
+    made = {run["name"]: run for kind in step["tests"] for run in network_runs.runs([kind], layout(NODES), found, places())}
+    took = sum(made[name[: -len("-again")]]["timeout"] - network_runs.GRACE for name in again)
+    assert 2 < len(again) < len(names) and took <= step["again"] <= found["again"] and step["again"] < 60
+    assert tried_again(dict.fromkeys(names, FAILED), profile, again=0) == []
+
+
+def test_a_ramp_goes_on_without_second_tries():
+    found = planned("stress", stress={"shares": [1.0], "bisect": False})
+    assert not [step for step in found["steps"] if "phase" in step and "again" in step]
+
+
 @pytest.mark.parametrize("script", [network_runs.CONNECT, network_runs.FULL_SIZE, network_runs.LOADED, network_runs.RAMP])
 def test_scripts_are_shell(script):
     subprocess.run(["sh", "-n"], input=script, text=True, check=True)
@@ -324,4 +385,5 @@ def test_pods():
 @given(st.sampled_from(PROFILES), st.integers(0, 10**5))
 def test_any_number_of_nodes_gives_a_plan(profile, nodes):
     found = planned(profile, nodes)
-    assert all(step["seconds"] > 0 for step in found["steps"]) and found["seconds"] == sum(step["seconds"] for step in found["steps"])
+    assert all(step["seconds"] > 0 for step in found["steps"])
+    assert found["seconds"] == sum(step["seconds"] + step.get("again", 0) for step in found["steps"])

@@ -29,8 +29,13 @@ def runs_of(run, wanted):
     return [name for name in run["steps"]["pairs"]["runs"] if name.startswith(wanted)]
 
 
-def ended(wanted, outcome):
-    return lambda run: run["steps"]["pairs"]["runs"].update({name: dict(outcome) for name in runs_of(run, wanted)})
+def ended(wanted, outcome, again=None):
+    def change(run):
+        names = runs_of(run, wanted)
+        run["steps"]["pairs"]["runs"].update({name: dict(outcome) for name in names})
+        run["steps"]["pairs"]["runs"].update({f"{name}-again": dict(again) for name in names if again})
+
+    return change
 
 
 def told(wanted, *way, value):
@@ -58,6 +63,8 @@ BAD = {
     "datagrams": (ended("0-pod-udp", REFUSED), "network_udp", ("steps", "pairs", "runs", "0-pod-udp-0"), {}),
     "none arrived": (told("0-pod-udp", "udp", value=NONE_ARRIVED), "network_udp", ("steps", "pairs", "runs", "0-pod-udp-0"), {}),
     "loss": (told("0-pod-udp", "udp", "loss", value=0.02), "network_udp_loss", ("steps", "pairs", "runs", "0-pod-udp-0"), {}),
+    "twice": (ended("0-pod-udp", REFUSED, again=TIMED_OUT), "network_udp", ("steps", "pairs", "runs", "0-pod-udp-0-again"), {}),
+    "twice, at first": (ended("0-pod-rtt-2", TIMED_OUT, again=REFUSED), "network_tcp", ("steps", "pairs", "runs", "0-pod-rtt-2"), {}),
     "full size": (ended("0-pod-full_size", TIMED_OUT), "network_full_size", ("steps", "pairs", "runs", "0-pod-full_size-0"), {}),
     "a Service": (ended("0-service-rtt-0", REFUSED), "network_service", ("steps", "pairs", "runs", "0-service-rtt-0"), {}),
     "connections": (told("0-service-connect-2", "failed", value=100), "network_service", ("steps", "pairs", "runs", "0-service-connect-2"), {}),
