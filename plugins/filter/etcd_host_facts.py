@@ -14,7 +14,7 @@ options:
   _input:
     description:
       - C(info), the facts of M(kubeproof.certify.etcd_info); C(plan), from P(kubeproof.certify.etcd_plan#filter); C(extra), where known C(fio), C(window)
-        and C(members_count); and C(soak), what the watch of a day proved.
+        and C(members_count); and C(soak), what the watch of a day proved. C(cluster), the name of the etcd cluster, tells M(kubeproof.certify.verify) which.
     type: dict
     required: true
 """

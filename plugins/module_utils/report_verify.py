@@ -5,7 +5,8 @@
 
     hashes: every file is the one that was sealed, none is missing, none was added
     layers: what each left is what it had left when it ended
-    raw output -> inputs -> facts: what tools printed and servers counted is read again, and each layer's function called again (report_verify_raw)
+    raw output -> inputs -> facts: what tools printed, servers counted and watchers recorded is read again, and each layer's function called again
+    (report_verify_raw)
     facts -> findings: judged again by the checks and settings that the run recorded, and these checks are those of its version
     findings -> certificate: assembled again, with its verdict; how each layer ended is what it recorded when it did
     certificate -> seal: until when it is valid, and what voids it

@@ -4,7 +4,8 @@
 """Raw output of a run -> inputs -> facts, once more.
 
 inputs/<layer>/… is what the layer's function was given when it made facts/<layer>/…. It is called again, and has to say the same. Of the inputs, those
-that tools printed or servers counted (PARTS) have to be what their raw output says when it is read again as `<place>.json` beside it tells (evidence.py).
+that tools printed, servers counted or the watchers of a soak recorded (PARTS) have to be what their raw output says when it is read again as `<place>.json`
+beside it tells (evidence.py).
 What is left, answers of the Kubernetes API and what hosts say of themselves, is kept as it came: nothing but its hash vouches for it.
 """
 
@@ -16,6 +17,7 @@ import gzip
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
@@ -29,6 +31,7 @@ from . import (
     parsers,
     pod_rows,
     scale_facts,
+    soak_raw,
     storage_facts,
     storage_fio,
     tuning_facts,
@@ -40,9 +43,11 @@ from .files import DataFileError, read_json
 from .histogram import HistogramError
 from .parsers.common import ParseError
 from .report_words import cut
+from .soak_prometheus import PrometheusError
 
 INPUTS, SUFFIX = "inputs", ".json.gz"
 CHUNK = 1 << 20
+WITHOUT_RECORDINGS = "Put back the files of raw/ as the run left them, or certify again: without its recordings nothing says how the day was"
 
 
 class Unread(Exception):
@@ -75,7 +80,7 @@ def _pods(paths: List[str], how: Mapping) -> Any:
     return {**how["beside"], **pod_rows.of_rows(rows, how["preload"])}
 
 
-READERS: Dict[str, Callable[[List[str], Mapping], Any]] = {"window": _window, "pods": _pods}
+READERS: Dict[str, Callable[[List[str], Mapping], Any]] = {"window": _window, "pods": _pods, soak_raw.PARSER: soak_raw.again}
 
 
 def parsed(paths: List[str], how: Mapping) -> Any:
@@ -92,8 +97,8 @@ def parsed(paths: List[str], how: Mapping) -> Any:
             for number, path in enumerate(paths):
                 os.symlink(os.path.abspath(path), os.path.join(together, f"{number}-{os.path.basename(path)}"))
             return parsers.parse_path(parser, together)
-    except (ArithmeticError, AttributeError, EOFError, LookupError, OSError, ParseError, TypeError, ValueError, openmetrics.ExpositionError,
-            window.WindowError) as error:  # fmt: skip
+    except (ArithmeticError, AttributeError, EOFError, LookupError, OSError, ParseError, PrometheusError, RecursionError, TypeError, ValueError,
+            openmetrics.ExpositionError, window.WindowError, zlib.error) as error:  # fmt: skip
         raise Unread(f"it is not the output of {parser}: {str(error) or type(error).__name__}") from error
 
 
@@ -147,13 +152,13 @@ class Raw:
     def compare(self, document: str, inputs: Any) -> None:
         """Compare those inputs of one document of facts that come from output with what the output says again."""
         for part in PARTS.get(f"{self.layer}/{_kind(document)}", ()):
-            for names, value in _matches(inputs, part.at.split("."), {"document": document}):
+            for names, value in _matches(inputs, part.at.split("."), named(document, inputs)):
                 if value and names.get("step") not in part.but:
                     self.compare_one(part, names, value)
 
     def compare_one(self, part: "Part", names: Mapping[str, str], value: Any) -> None:
         """Compare one input with its output."""
-        said, failed, said_of = [], [], part.at.format(**names)
+        said, failed, said_of = [], [], (part.called or part.at).format(**names)
         for place in (found for template in part.places for found in self.find(template, names)):
             try:
                 again = _plain(part.again(self, place, names, value))
@@ -173,13 +178,14 @@ class Raw:
 class Part(NamedTuple):
     """Inputs at a path ({name}: any key) that come from output: at which places below raw/<layer>/ it may be, and how it is made of it.
 
-    `but`: steps that no tool was run for; what they measured, a module says.
+    `but`: steps that no tool was run for; what they measured, a module says. `called`: how it is called where path and place do not say of what it is.
     """
 
     at: str
     places: Tuple[str, ...]
     again: Callable[["Raw", str, Mapping[str, str], Any], Any] = lambda raw, place, names, value: raw.at(place)
     but: Tuple[str, ...] = ()
+    called: str = ""
 
 
 def _asked(raw: Raw, place: str, names: Mapping[str, str], value: Any) -> Any:
@@ -235,18 +241,54 @@ def _proved(raw: Raw, place: str, names: Mapping[str, str], value: Any) -> Any:
     return value if not value.get("same") or raw.at(place) else None
 
 
+def _soak(raw: Raw, place: str) -> Mapping:
+    said = raw.at(place)
+    if not isinstance(said, Mapping) or not {"cluster", "hosts", "changed"} <= set(said):
+        raise Unread(f"raw/{raw.layer}/{place}.json is not of a soak")
+    return said
+
+
+def _soaked(raw: Raw, place: str, names: Mapping[str, str], value: Any) -> Any:
+    """Return what the recordings of a soak prove of the cluster; where they were not taken nothing is known, and nothing else may be said."""
+    try:
+        said = _soak(raw, place)
+    except Unread as error:
+        if not str(error) and "soak" not in value:
+            return value
+        raise Unread(f"{str(error) or f'raw/{raw.layer}/{place}.json is not there'}. {WITHOUT_RECORDINGS}") from error
+    if said["changed"] and said["cluster"] == value:
+        raise Unread(f"{', '.join(said['changed'])} is not what was read then, by its SHA-256 in raw/{raw.layer}/{place}.json. {WITHOUT_RECORDINGS}")
+    return said["cluster"]
+
+
+def _soaked_host(raw: Raw, place: str, names: Mapping[str, str], value: Any) -> Any:
+    # A host that was lost keeps what it had handed over before the day was over; what is not known makes no result better.
+    if "soak" not in value:
+        return value
+    try:
+        return _soak(raw, place)["hosts"].get(names["document"].rpartition("/")[2])
+    except Unread as error:
+        # Why, the cluster says.
+        raise Unread("") from error
+
+
 def _volume(name: str) -> Tuple[str, ...]:
     # Of a volume that was held for a ramp the parts have directories of their own.
     return tuple(f"{{volume}}/{part}{name}" for part in ("", "present/", "absent/"))
 
 
 PARTS: Dict[str, Tuple[Part, ...]] = {
-    "etcd/host": (Part("extra.fio", ("{document}/fio",)), Part("extra.window", ("{document}/metrics-etcd",))),
+    "etcd/host": (
+        Part("extra.fio", ("{document}/fio",)),
+        Part("extra.window", ("{document}/metrics-etcd",)),
+        Part("soak", ("{cluster}/soak",), _soaked_host, called="soak of {document}"),
+    ),
     # The tools run on one of the hosts.
     "etcd/cluster": (
         Part("asked", ("*", "*/*"), _asked),
         Part("steps.{step}", ("*/{step}", "*/*/{step}")),
         Part("after", ("*/status-after", "*/*/status-after")),
+        Part("soak", ("{cluster}/soak",), _soaked),
     ),
     "apiserver/cluster": (
         Part("steps.{step}.facts", ("{step}",), but=("streams",)),
@@ -322,6 +364,12 @@ def _called(function: Callable[[Any], Any], inputs: Any) -> Optional[Any]:
 
 def _kind(document: str) -> str:
     return "cluster" if document.startswith("cluster/") else "host"
+
+
+def named(document: str, inputs: Mapping) -> Dict[str, str]:
+    """Return what the places of a document's output are named by: the document, and its cluster, which the inputs of a host say where they have one."""
+    cluster = document.partition("/")[2] if _kind(document) == "cluster" else inputs.get("cluster", "")
+    return {"document": document, "cluster": str(cluster)}
 
 
 def _matches(value: Any, path: List[str], names: Mapping[str, str]) -> Iterator[Tuple[Mapping[str, str], Any]]:

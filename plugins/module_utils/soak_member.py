@@ -52,7 +52,7 @@ class Member:
 
     def __init__(self, host, recording):
         self.host, begin = host, recording.get("begin") or {}
-        self.id, self.state = begin.get("id"), recording.get("state")
+        self.id, self.state, self.torn = begin.get("id"), recording.get("state"), recording.get("torn")
         # Samples that are taken for granted where it is asked what can still become of it.
         self.granted = recording.get("granted", 0)
         self.starts = [one for one in recording.get("starts") or [] if isinstance(one, dict)]
@@ -143,6 +143,8 @@ class Member:
         """Return the facts of this member; what is not known is absent."""
         steps = self._steps()
         facts = {
+            # How the recording ends: finished, full, limit, failed; open where it goes on, torn where its last line is no whole one.
+            "state": self.state or ("torn" if self.torn else "open"),
             "coverage": round(self.coverage, 6),
             "samples": len(self.samples),
             "longest_gap": round(max(end - begin for begin, end in self.gaps), 3),

@@ -60,7 +60,9 @@ options:
     description: Declared writes per second, with which the rate of the time is compared.
     type: float
   raw:
-    description: File for what the Prometheus answered, compressed with gzip.
+    description:
+      - Directory for what the Prometheus answered, C(prometheus.gz). C(<raw>.json) beside it gets what was asked of that, by which
+        M(kubeproof.certify.verify) reads it again.
     type: path
 attributes:
   check_mode:
@@ -101,14 +103,14 @@ in_vain:
   sample: ""
 """
 
-import gzip
-import json
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError, write_bytes
-from ansible_collections.kubeproof.certify.plugins.module_utils.soak_facts import in_vain, soak_facts, verdict
+from ansible_collections.kubeproof.certify.plugins.module_utils import soak_raw
+from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError
+from ansible_collections.kubeproof.certify.plugins.module_utils.soak_facts import in_vain, verdict
 from ansible_collections.kubeproof.certify.plugins.module_utils.soak_prometheus import PrometheusError, ask, recordings
 from ansible_collections.kubeproof.certify.plugins.module_utils.web import ENDPOINT_SPEC, Endpoint, HttpError
+
+ASKED = ("members", "seconds", "needed", "put_rate")
 
 
 def main():
@@ -123,18 +125,20 @@ def main():
         "raw": {"type": "path"},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    options = module.params
+    options, keeps = module.params, module.params["raw"] and not module.check_mode
+    how = {"source": soak_raw.PROMETHEUS, "since": None, "cluster": None, **{name: options[name] for name in ASKED}}
     try:
         answers = ask(Endpoint(**options["endpoint"]), options["selector"], options["seconds"])
-        if options["raw"] and not module.check_mode:
-            write_bytes(options["raw"], gzip.compress(json.dumps(answers).encode(), mtime=0))
+        kept = soak_raw.keep_answers(options["raw"], answers) if keeps else ""
         found = recordings(answers, options["members"], options["seconds"])
+        if not found:
+            raise PrometheusError(f"The Prometheus has no scrapes of etcd with {options['selector']}. Correct soak_prometheus_selector.")
+        facts = soak_raw.facts(found, how)
+        if kept:
+            soak_raw.say(options["raw"], [kept], how)
     except (PrometheusError, HttpError, DataFileError) as error:
         module.fail_json(msg=str(error))
-    if not found:
-        module.fail_json(msg=f"The Prometheus has no scrapes of etcd with {options['selector']}. Correct soak_prometheus_selector.")
-    facts = soak_facts(found, list(options["members"]), options["needed"], options["put_rate"], source="prometheus")
-    vain = in_vain(found, list(options["members"]), options["needed"], source="prometheus")
+    vain = in_vain(found, list(options["members"]), options["needed"], source=soak_raw.PROMETHEUS)
     module.exit_json(changed=False, facts=facts, verdict=verdict(facts["cluster"]), in_vain=vain)
 
 

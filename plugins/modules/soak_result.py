@@ -45,9 +45,14 @@ options:
   cluster:
     description: The id of the etcd cluster in hexadecimal. A recording of another proves nothing. Without it any cluster will do.
     type: str
+  raw:
+    description:
+      - Directory in which the recordings are kept, compressed; those that are there already stay. C(<raw>.json) beside it gets what was asked of them, by
+        which M(kubeproof.certify.verify) reads them again.
+    type: path
 attributes:
   check_mode:
-    description: Reads the same.
+    description: Reads the same, and keeps nothing in O(raw).
     support: full
 """
 
@@ -86,26 +91,14 @@ in_vain:
   sample: ""
 """
 
-import gzip
 import os
-import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kubeproof.certify.plugins.module_utils import soak_file
-from ansible_collections.kubeproof.certify.plugins.module_utils.soak_facts import in_vain, soak_facts, verdict
+from ansible_collections.kubeproof.certify.plugins.module_utils import soak_raw
+from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError
+from ansible_collections.kubeproof.certify.plugins.module_utils.soak_facts import in_vain, verdict
 
-GZIP = b"\x1f\x8b"
-
-
-def recording(path):
-    """Return the recording in a file, compressed or not; one that cannot be unpacked is damaged."""
-    try:
-        with open(path, "rb") as plain:
-            packed = plain.read(len(GZIP)) == GZIP
-        with (gzip.open(path, "rb") if packed else open(path, "rb")) as stream:
-            return soak_file.read(stream)
-    except (OSError, EOFError, zlib.error) as error:
-        return {"damage": f"{path} cannot be unpacked ({str(error) or type(error).__name__})"}
+ASKED = ("members", "needed", "put_rate", "since", "cluster")
 
 
 def main():
@@ -119,14 +112,23 @@ def main():
         "put_rate": {"type": "float"},
         "since": {"type": "float"},
         "cluster": {"type": "str"},
+        "raw": {"type": "path"},
     }
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     options = module.params
-    there = {host: recording(path) for host, path in options["recordings"].items() if os.path.exists(path)}
-    asked = {"since": options["since"], "cluster": options["cluster"]}
-    facts = soak_facts(there, options["members"], options["needed"], options["put_rate"], **asked)
+    how = {"source": soak_raw.WATCHER, **{name: options[name] for name in ASKED}}
+    paths = {host: path for host, path in options["recordings"].items() if os.path.exists(path)}
+    keeps = bool(paths and options["raw"]) and not module.check_mode
+    try:
+        paths = soak_raw.keep_recordings(options["raw"], paths) if keeps else paths
+        there = {host: soak_raw.recording(path) for host, path in paths.items()}
+        facts = soak_raw.facts(there, how)
+        if keeps:
+            soak_raw.say(options["raw"], list(paths.values()), {**how, "of": list(paths)})
+    except DataFileError as error:
+        module.fail_json(msg=str(error))
     least = min(options["needed"], options["needed"] if options["seconds"] is None else options["seconds"])
-    vain = in_vain(there, options["members"], least, goes_on=options["goes_on"], **asked)
+    vain = in_vain(there, options["members"], least, goes_on=options["goes_on"], since=options["since"], cluster=options["cluster"])
     module.exit_json(changed=False, facts=facts, verdict=verdict(facts["cluster"]), in_vain=vain)
 
 

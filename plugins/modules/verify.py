@@ -12,8 +12,9 @@ version_added: "0.1.0"
 description:
   - Compares the hashes that the certificate was sealed with, and those of each layer's end; reads raw output again, makes the facts again, judges them
     again and assembles the certificate again. Every difference fails.
-  - What tools printed, windows of metrics and starts of pods are read again from raw output, and have to be what the facts were made of, C(inputs/). Of what
-    no tool printed, such as answers of the Kubernetes API, only the hashes are compared; RV(notes) says how many files of each layer were read again.
+  - What tools printed, windows of metrics, starts of pods and the recordings of a soak (or what a Prometheus answered in their place) are read again from raw
+    output, and have to be what the facts were made of, C(inputs/). Of what no tool printed, such as answers of the Kubernetes API, only the hashes are
+    compared; RV(notes) says how many files of each layer were read again.
   - A run without its C(inputs/) fails, since nobody can say that they were not taken away.
   - The checks that the run recorded have to be those of its version, O(catalogue), where that is O(version); else RV(notes) says that they were not compared.
   - Renders the certificate again and compares that with the files beside it (O(templates)).

@@ -128,6 +128,25 @@ def test_a_second_cluster_that_is_stopped_has_nothing_of_the_first(etcd, play, t
     assert "73317331" not in json.dumps([facts, host]) and host["endpoint"] == etcd.url
 
 
+def test_what_a_soak_proved_is_handed_over_by_every_host_and_its_recordings_are_in_the_run(play):
+    """Also by one that broke before they were read; and of recordings that were copied the run keeps a copy."""
+    tell = ["<{{ inventory_hostname }}", "{{ __etcd_soak.hosts[inventory_hostname] | default(__etcd_no_soak) | to_json }}", "{{ __etcd_soak_path }}>"]
+    proved = {"events": {"cluster": {}, "hosts": {"etcd1": {"soak": 1}, "etcd2": {"soak": 2}}}}
+    tasks = [
+        {"ansible.builtin.include_vars": str(ROOT / "roles/etcd/vars/main.yml")},
+        {"ansible.builtin.set_fact": {"soak_proved": proved}, "when": "inventory_hostname == 'etcd1'"},
+        {"ansible.builtin.debug": {"msg": " ".join(tell)}},
+    ]
+    own = {"etcd_name": "events", "etcd_clusters": [{"name": "etcd", "group": "etcd"}, {"name": "events", "group": "etcd"}], "certify_profile": "soak"}
+    run = {"id": "20260101t000000z-abcd", "directory": "/x"}
+    said = play([{"hosts": "etcd", "gather_facts": False, "tasks": tasks}], {"etcd": {"etcd1": {}, "etcd2": {}, "etcd3": {}}}, **own, certify_run=run,
+                soak_recordings="/copied")  # fmt: skip
+    said = said.replace("\\", "")
+    for number in (1, 2):
+        assert f'<etcd{number} {{"soak": {number}}} /x/raw/etcd/events/soak>' in said, said
+    assert '<etcd3 {"missing": {"soak": "the watchers were not reached"}} /x/raw/etcd/events/soak>' in said, said
+
+
 # A layer that writes to etcd ------------------------------------------------------------------------------------------------
 
 ROLE = {"name": "kubeproof.certify.certify", "tasks_from": "stress_health.yml", "defaults_from": "main/settings.yml", "public": True}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import soak_file
+from ansible_collections.kubeproof.certify.plugins.module_utils import soak_file, soak_raw
 from ansible_collections.kubeproof.certify.plugins.modules import soak_prometheus, soak_result
 from ansible_collections.kubeproof.certify.tests.unit.plugins.module_utils.test_soak_facts import HOSTS, recording
 
@@ -63,6 +64,40 @@ def test_recordings_prove_a_quiet_soak(recordings, capsys):
 def test_a_recording_as_it_was_copied_out_of_a_pod(recordings, capsys):
     recordings["etcd2"].write_bytes(gzip.decompress(recordings["etcd2"].read_bytes()))
     assert result(capsys, recordings, needed=1000)["verdict"]["result"] == "PASS"
+
+
+def test_recordings_are_kept_compressed_with_what_was_asked_of_them(recordings, capsys, tmp_path):
+    """Those that are there already stay as they are, and what is not there is not kept."""
+    recordings["etcd2"].write_bytes(gzip.decompress(recordings["etcd2"].read_bytes()))
+    recordings["etcd3"].unlink()
+    whole = {host: (gzip.decompress(path.read_bytes()) if host == "etcd1" else path.read_bytes()) for host, path in list(recordings.items())[:2]}
+    found = result(capsys, recordings, needed=1000, raw=str(tmp_path / "soak"))
+    kept = {path.name: gzip.decompress(path.read_bytes()) for path in (tmp_path / "soak").iterdir()}
+    assert kept == {f"{host}.gz": data for host, data in whole.items()}
+    how = {"source": "watcher", "members": HOSTS, "needed": 1000.0, "put_rate": None, "since": None, "cluster": None, "of": ["etcd1", "etcd2"]}
+    said = json.loads((tmp_path / "soak.json").read_text())
+    hashes = [hashlib.sha256((tmp_path / "soak" / f"{host}.gz").read_bytes()).hexdigest() for host in ("etcd1", "etcd2")]
+    assert said == {"parser": "soak", "files": ["soak/etcd1.gz", "soak/etcd2.gz"], "sha256": hashes, **how}
+    there = {host: tmp_path / "soak" / f"{host}.gz" for host in HOSTS}
+    before = {path: path.stat().st_mtime_ns for path in there.values() if path.exists()}
+    assert result(capsys, there, needed=1000, raw=str(tmp_path / "soak"))["facts"] == found["facts"]
+    assert before == {path: path.stat().st_mtime_ns for path in there.values() if path.exists()}
+
+
+def test_nothing_is_kept_in_check_mode_or_of_nothing(recordings, capsys, tmp_path):
+    assert result(capsys, recordings, raw=str(tmp_path / "soak"), _ansible_check_mode=True)["facts"]
+    assert result(capsys, {}, raw=str(tmp_path / "soak"))["facts"]
+    assert not list(tmp_path.glob("soak*"))
+
+
+def test_what_is_larger_than_a_recording_may_be_is_none(recordings, capsys, tmp_path, monkeypatch):
+    """A small archive may hold more than there is memory, and what was copied may be anything."""
+    monkeypatch.setattr(soak_file, "MOST", 4 * soak_file.LINE)
+    found = result(capsys, recordings, needed=1000)
+    assert "etcd1: the file is damaged: it cannot be unpacked (it is larger than a recording may be)" in found["verdict"]["sentence"]
+    recordings["etcd1"].write_bytes(b"x" * 5000)
+    failed = result(capsys, recordings, raw=str(tmp_path / "soak"))["msg"]
+    assert f"{recordings['etcd1']} has more than 0 MiB, and so is no recording of a watcher" in failed
 
 
 @pytest.mark.parametrize(
@@ -182,12 +217,19 @@ def ask(prometheus, capsys, **more):
 
 
 def test_a_prometheus_proves_a_quiet_day(prometheus, capsys, tmp_path):
-    found = ask(prometheus, capsys, raw=str(tmp_path / "raw.gz"), put_rate=2)
+    found = ask(prometheus, capsys, raw=str(tmp_path / "soak"), put_rate=2)
     facts, host = found["facts"]["cluster"]["soak"], found["facts"]["hosts"]["etcd2"]["soak"]
     assert found["verdict"]["result"] == "PASS" and "by leading member and by counter" in found["verdict"]["sentence"]
     assert (facts["elections"], facts["leaders"], facts["rate"], facts["load_share"], facts["source"]) == (0, 1, 1, 0.5, "prometheus")
     assert host["restarts"] == 0 and host["trends"]["memory"]["slope"] == 0 and not {"unhealthy", "clock_steps", "boots"} & set(host)
-    assert json.loads(gzip.decompress((tmp_path / "raw.gz").read_bytes()))["end"] == END and prometheus.headers[0]["Authorization"] == "Bearer SECRET-7331"
+    assert json.loads(gzip.decompress((tmp_path / "soak/prometheus.gz").read_bytes()))["end"] == END
+    assert prometheus.headers[0]["Authorization"] == "Bearer SECRET-7331" and "SECRET" not in (tmp_path / "soak.json").read_text()
+
+
+def test_answers_that_are_too_large_are_not_kept_and_prove_nothing(prometheus, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(soak_raw, "MOST_ANSWERS", 1000)
+    found = ask(prometheus, capsys, raw=str(tmp_path / "soak"))
+    assert found["failed"] and "Narrow soak_prometheus_selector to the members of one etcd cluster." in found["msg"] and not list(tmp_path.iterdir())
 
 
 def test_another_leader_is_an_election(prometheus, capsys):

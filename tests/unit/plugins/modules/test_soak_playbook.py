@@ -14,6 +14,7 @@ import sys
 import pytest
 import yaml
 
+from ansible_collections.kubeproof.certify.plugins.module_utils import soak_raw
 from ansible_collections.kubeproof.certify.tests.unit.plugins.modules.test_soak_modules import ADDRESSES, SECONDS, FakePrometheus, recordings
 
 __all__ = ["recordings"]
@@ -45,7 +46,9 @@ def test_a_prometheus_serves_in_place_of_watchers(soak, tmp_path):
     settings = {"soak_prometheus": {"url": prometheus.url, "token": "SECRET-7331"}, "soak_prometheus_selector": 'job="etcd"', "soak_seconds": SECONDS}
     status, output = soak("collected", **settings)
     assert status == 0 and "PASS. No leader election in 3" in output and "86400 s are asked for" in output, output
-    assert {path.name for path in (tmp_path / "results/prod/soak/prometheus/etcd").iterdir()} == {"facts.json", "prometheus.gz"}
+    kept = tmp_path / "results/prod/soak/prometheus"
+    assert {path.name for path in (kept / "etcd").iterdir()} == {"facts.json", "prometheus.gz"}
+    assert json.loads((kept / "etcd.json").read_text())["files"] == ["etcd/prometheus.gz"]
     for address in ADDRESSES.values():
         prometheus.since("etcd_server_leader_changes_seen_total", address, 1800, 3)
         prometheus.since("etcd_server_is_leader", address, 1800, int(address.endswith("2")))
@@ -56,6 +59,13 @@ def test_a_prometheus_serves_in_place_of_watchers(soak, tmp_path):
 def test_recordings_that_were_copied_are_read(soak, recordings, tmp_path):
     status, output = soak("collected", soak_recordings=str(tmp_path))
     assert status == 0 and "PASS. No leader election in 1000" in output, output
+    # A copy stays with the facts that were made of it; where they were copied to, nothing is written.
+    kept = tmp_path / "results/prod/soak/copied"
+    assert {path.name for path in (kept / "etcd").iterdir()} == {"facts.json", *(path.name for path in recordings.values())}
+    how = json.loads((kept / "etcd.json").read_text())
+    facts, again = json.loads((kept / "etcd/facts.json").read_text()), soak_raw.again([str(kept / path) for path in how["files"]], how)
+    assert how["of"] == list(recordings) and again == {"cluster": facts["cluster"], "hosts": facts["hosts"], "changed": []}
+    assert {path.name for path in tmp_path.iterdir()} == {"prod", "results", *(path.name for path in recordings.values())}
     recordings["etcd2"].unlink()
     status, output = soak("collected", soak_recordings=str(tmp_path))
     assert status != 0 and "INCONCLUSIVE" in output and "there is no recording of etcd2" in output, output
@@ -115,7 +125,8 @@ def test_a_run_asks_its_prometheus_before_its_load(soak, tmp_path):
     settings = {"soak_prometheus": {"url": prometheus.url}, "soak_prometheus_selector": 'job="etcd"', "certify_run": {"id": "own", "began": 1.8e9},
                 "soak_name": "etcd", "soak_path": str(tmp_path / "raw")}  # fmt: skip
     status, output = soak("shown", playbook=tmp_path / "ready.yml", **settings)
-    assert status == 0 and (tmp_path / "raw/prometheus.gz").exists(), output
+    # These answers are not those that the facts are made of.
+    assert status == 0 and "failed=0" in output and not list(tmp_path.glob("raw*")), output
     for series in prometheus.scrapes.values():
         del series["10.0.0.2:2381"]
     status, output = soak("shown", playbook=tmp_path / "ready.yml", **settings)

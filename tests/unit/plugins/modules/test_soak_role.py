@@ -23,36 +23,48 @@ from ansible_collections.kubeproof.certify.tests.unit.plugins.module_utils.test_
 ROOT = pathlib.Path(__file__).parents[4]
 RUN = "20261122t101828z-0482"
 HOSTS = ["etcd1", "etcd2"]
-# facts.json and recording.gz are what a watcher has; new.gz is what it has when it was just started.
+# facts.json and recording.gz are what a watcher has; new.gz is what it has when it was just started. Actions, since a module has a process of its own.
 WATCH = """\
-import base64, json, os, shutil
-from ansible.module_utils.basic import AnsibleModule
+import json, os, shutil
+from ansible.plugins.action import ActionBase
 
-module = AnsibleModule({name: {"type": kind} for name, kind in {"at": "str", "name": "str", "state": "str", "soak": "dict", "client": "dict",
-                                                                "metrics": "dict", "raw": "str"}.items()})
-place, state = os.path.join(PLACE, module.params["name"], module.params["at"]), module.params["state"]
-path, more = os.path.join(place, "facts.json"), {}
-facts = json.load(open(path)) if os.path.exists(path) else {"state": "absent"}
-if state == "started" and facts["state"] != "running":
-    if facts["state"] == "absent":
-        shutil.copy(os.path.join(PLACE, "new.gz"), os.path.join(place, "recording.gz"))
-    facts = {**module.params["soak"], "state": "running"}
-    json.dump(facts, open(path, "w"))
-    open(os.path.join(place, "started"), "w").write(json.dumps(facts))
-elif state == "absent" and os.path.exists(path):
-    os.unlink(path)
-    facts = {"state": "absent"}
-elif state == "collected" and facts["state"] != "absent":
-    os.makedirs(os.path.dirname(module.params["raw"]), exist_ok=True)
-    shutil.copy(os.path.join(place, "recording.gz"), module.params["raw"])
-shown = {"samples": 1, "bytes": 1, "most": 2, "damage": ""} if "id" in facts else {}
-module.exit_json(facts={**shown, **facts})
+SPEC = {name: {"type": kind} for name, kind in {"at": "str", "name": "str", "state": "str", "soak": "dict", "client": "dict", "metrics": "dict",
+                                                "raw": "str"}.items()}
+
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        dummy, asked = self.validate_argument_spec(SPEC)
+        place, state = os.path.join(PLACE, asked["name"], asked["at"]), asked["state"]
+        path = os.path.join(place, "facts.json")
+        facts = json.load(open(path)) if os.path.exists(path) else {"state": "absent"}
+        if state == "started" and facts["state"] != "running":
+            if facts["state"] == "absent":
+                shutil.copy(os.path.join(PLACE, "new.gz"), os.path.join(place, "recording.gz"))
+            facts = {**asked["soak"], "state": "running"}
+            json.dump(facts, open(path, "w"))
+            open(os.path.join(place, "started"), "w").write(json.dumps(facts))
+        elif state == "absent" and os.path.exists(path):
+            os.unlink(path)
+            facts = {"state": "absent"}
+        elif state == "collected" and facts["state"] != "absent":
+            os.makedirs(os.path.dirname(asked["raw"]), exist_ok=True)
+            shutil.copy(os.path.join(place, "recording.gz"), asked["raw"])
+        shown = {"samples": 1, "bytes": 1, "most": 2, "damage": ""} if "id" in facts else {}
+        return {"facts": {**shown, **facts}}
 """
 INFO = """\
-from ansible.module_utils.basic import AnsibleModule
+from ansible.plugins.action import ActionBase
 
-module = AnsibleModule({name: {"type": "raw"} for name in ("name", "port", "data_dir", "endpoint", "ca", "cert", "key", "host", "tools")})
-module.exit_json(facts={"client": {"url": "https://10.0.0.1:2379"}, "metrics_url": "http://127.0.0.1:2381/metrics", "member_count": 2})
+SPEC = {name: {"type": "raw"} for name in ("name", "port", "data_dir", "endpoint", "ca", "cert", "key", "host", "tools")}
+
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        self.validate_argument_spec(SPEC)
+        return {"facts": {"client": {"url": "https://10.0.0.1:2379"}, "metrics_url": "http://127.0.0.1:2381/metrics", "member_count": 2}}
 """
 WATCHES = re.compile(r"kubeproof\.certify\.soak_watch:\n")
 
@@ -76,9 +88,9 @@ class Hosts:
         for path in (place / "roles/soak/tasks").iterdir():
             text = WATCHES.sub('played_watch:\n    at: "{{ inventory_hostname }}"\n', path.read_text())
             path.write_text(text.replace("kubeproof.certify.etcd_info:", "played_info:"))
-        (place / "library").mkdir()
-        (place / "library/played_watch.py").write_text(WATCH.replace("PLACE", repr(str(place / "hosts"))))
-        (place / "library/played_info.py").write_text(INFO)
+        (place / "action_plugins").mkdir()
+        (place / "action_plugins/played_watch.py").write_text(WATCH.replace("PLACE", repr(str(place / "hosts"))))
+        (place / "action_plugins/played_info.py").write_text(INFO)
         (place / "hosts").mkdir()
         (place / "hosts/new.gz").write_bytes(packed(self.seen(1), ""))
 
@@ -140,12 +152,14 @@ def test_before_the_load_and_after_it(hosts):
     hosts.watcher("lacks", "etcd1", hosts.seen(100, "etcd1"), running)
     for case, host in (("lacks", "etcd2"), ("none", "etcd1"), ("none", "etcd2")):
         (hosts.place / "hosts" / case / host).mkdir(parents=True)
-    for case, facts in (("own", {"id": RUN, "state": "failed"}), ("other", running)):
+    for case, facts in (("own", {"id": RUN, "state": "failed"}), ("other", running), ("broke", {"id": RUN, "state": "failed"})):
         for host in HOSTS:
             hosts.watcher(case, host, hosts.seen(100, host), facts)
     for case in ("none", "lacks"):
         hosts.ask(case, "ready.yml")
-    for case in ("own", "other"):
+    # The other host broke before the recordings were read.
+    hosts.tasks.append({"name": "Prove", "ansible.builtin.set_fact": {"soak_proved": {"broke": {}}}, "when": "inventory_hostname == 'etcd1'"})
+    for case in ("own", "other", "broke"):
         hosts.ask(case, "done.yml")
     output = hosts.play()
     assert {case: output.count(f"<{case}: done>") for case in ("none", "lacks", "own", "other")} == {"none": 2, "lacks": 2, "own": 2, "other": 2}, output
@@ -157,6 +171,8 @@ def test_before_the_load_and_after_it(hosts):
     # However they stand: what was not collected is taken first.
     assert {case: hosts.left(case) for case in ("own", "other")} == {"own": [], "other": HOSTS}
     assert {case: (hosts.place / "raw" / case / "etcd2.gz").exists() for case in ("own", "other")} == {"own": True, "other": False}
+    # What facts were made of stays as it is.
+    assert not (hosts.place / "raw/broke").exists() and [path.name for path in (hosts.place / "raw/broke-after").iterdir()] == ["etcd2.gz"]
 
 
 def test_no_day_is_begun_without_a_host_and_the_guard_leaves_watchers_that_go_when_it_is_done_by_hand(hosts):
