@@ -10,7 +10,7 @@ short_description: Whether etcd has room for a load
 version_added: "0.1.0"
 description: Says of a look at etcd, before a load that writes so much, which share of the quota would be filled then, and why no load may follow.
 author: kubeproof authors (@kubeproof)
-positional: written
+positional: written, looks
 options:
   _input:
     description: What P(kubeproof.certify.etcd_look#filter) returned, empty where nobody looked.
@@ -20,6 +20,11 @@ options:
     description: The bytes that the load adds to the database at most.
     type: int
     required: true
+  looks:
+    description: The looks before this one. An election or a lost member since then is a reason why no load may follow, too.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""

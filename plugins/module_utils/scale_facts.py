@@ -28,8 +28,8 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
 
     `measured`: plan (scale_plan), limits {what: number} that Kubernetes is tested with, and where known info and after (apiserver_info before and
     after), census and left (scale_info before and after hollow nodes), hosts [of the control plane in the inventory], steps {size: {nodes, fill,
-    latency, churn, drain: facts; strangers (scale_info with its nodes); windows: {api, scheduler, manager}}, clusterloader2: {clusterloader: facts,
-    expected, windows}}, etcd {size: etcd_room before it}, identity, clean.
+    latency, churn, drain: facts; strangers (scale_info with its nodes); windows: {api, scheduler, manager}; stopped [why its load was aborted]},
+    clusterloader2: {clusterloader: facts, expected, windows, stopped}}, etcd {size: etcd_room before it}, identity, clean.
     """
     plan, info, census = measured["plan"], _map(measured.get("info")), _map(measured.get("census"))
     facts: Dict[str, Any] = {"plan": {name: plan[name] for name in ("present", "hollow", "pods_per_node", "most")}, "kubelets": plan["hollow"] == "kubemark"}
@@ -38,6 +38,9 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     if plan.get("clusterloader"):
         # At the largest size once more, by another engine.
         steps[CLUSTERLOADER] = _map(_map(measured.get("steps")).get(CLUSTERLOADER))
+    facts.update(_named(steps, "stopped", lambda step: {"why": step["stopped"]} if isinstance(step.get("stopped"), list) else {}, True))
+    # What a part of a load measured is nothing that the size bore.
+    steps = {name: {} if step.get("stopped") else step for name, step in steps.items()}
     instances = list(_map(info.get("instances")))
     facts["sizes"] = {name: {key: size[key] for key in ("nodes", "factor", "hollow", "pods")} for name, size in zip(steps, plan["sizes"])}
     facts.update(_named(steps, "joined", lambda step: _joined(_map(step.get("nodes")))))

@@ -76,7 +76,7 @@ def accounts(names, clusterloader=False):
         {"apiGroups": ["storage.k8s.io"], "resources": ["csinodes"], "verbs": ["update", "patch"], **named},
     ]
     observer = [
-        {"nonResourceURLs": ["/metrics"], "verbs": ["get"]},
+        {"nonResourceURLs": ["/metrics", "/readyz"], "verbs": ["get"]},
         {"apiGroups": [""], "resources": ["nodes/proxy", "nodes/metrics"], "verbs": ["get"]},
     ]
     hosts = [

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from . import scale_objects
 from .cluster import ClusterError
+from .stress_health import MOST_ERRORS
 
 # With fewer a slow API server would make the generator late, which would be taken for its own slowness.
 THREADS = 128
@@ -19,6 +20,8 @@ LONGEST_AGAIN = 8.0
 TRIES = 6
 PATCH = "application/merge-patch+json"
 BACKGROUND = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+# Of fewer answers no share is taken.
+LEAST_ANSWERS = 30
 POLL = 0.5
 ASK_AGAIN = 10.0
 # Who makes others goes first, or they would be made again.
@@ -27,18 +30,20 @@ PATIENT = (0, 429, 500, 502, 503, 504)
 
 
 class Sender:
-    """One phase. `late` is how many seconds after its time the latest request was first sent, `failed` {reason: requests given up}."""
+    """One phase. `late` is how many seconds after its time the latest request was first sent, `failed` {reason: requests given up}; `reason` says when too
+    many of all answers were errors, so that the load has to end."""
 
     def __init__(self, server, options, phase):
         self.server, self.options, self.phase = server, options, phase
         self.late, self.sent, self.throttled, self.failed = 0.0, 0, 0, {}
         self.began = self.ended = 0.0
+        self.answers, self.errors, self._ends = 0, 0, ()
         self._lock, self._stopping = threading.Lock(), threading.Event()
         self._act = {"fill": self._make, "churn": self._scale, "drain": self._delete}[phase]
 
     def run(self, limit, signals):
         """Send everything that is due before `limit`; return when all is answered."""
-        self.began = time.monotonic()
+        self.began, self._ends = time.monotonic(), signals
         with ThreadPoolExecutor(THREADS) as pool:
             for turn in scale_objects.schedule(self.options, self.phase):
                 due = self.began + turn.due
@@ -49,6 +54,17 @@ class Sender:
                     break
                 pool.submit(self._send, turn.group, due)
         self.ended = time.monotonic()
+
+    @property
+    def reason(self):
+        """Return why nothing more may be sent, or None."""
+        if self.answers < LEAST_ANSWERS or self.errors <= MOST_ERRORS * self.answers:
+            return None
+        return f"{self.errors} of {self.answers} answers to the load were errors, limit {MOST_ERRORS:.0%}"
+
+    def _answered(self, error=False):
+        with self._lock:
+            self.answers, self.errors = self.answers + 1, self.errors + error
 
     def _send(self, group, due):
         with self._lock:
@@ -83,13 +99,16 @@ class Sender:
         for number in range(TRIES):
             try:
                 self.server.request(method, path, body, content_type=kind)
+                self._answered()
                 return
             except ClusterError as error:
-                if error.status == 409 and method == "POST" and number or error.status == 404 and method == "DELETE":
+                done = error.status == 409 and method == "POST" and number or error.status == 404 and method == "DELETE"
+                self._answered(not done)
+                if done:
                     return
                 with self._lock:
                     self.throttled += error.status == 429
-                if error.status not in PATIENT or number == TRIES - 1 or self._stopping.is_set():
+                if error.status not in PATIENT or number == TRIES - 1 or self._stopping.is_set() or self._ends:
                     raise
                 time.sleep(max(error.retry_after or 0.0, pause))
                 pause = min(2 * pause, LONGEST_AGAIN)

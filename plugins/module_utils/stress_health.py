@@ -15,9 +15,15 @@ from typing import Any, List, Tuple
 
 from ansible_collections.kubeproof.certify.plugins.module_utils.human import human
 
-# The share of its quota from which on etcd is not written to (design.md).
+# The share of its quota from which on etcd is not written to, and the share of failed requests at which a load is aborted (design.md).
 FULL = 0.8
+MOST_ERRORS = 0.10
 UNKNOWN = "it is not known how full etcd is"
+# What cluster_health takes for the system; who names other namespaces says that all of their pods are.
+NO_SYSTEM = (
+    "no pod of the system is seen: none is in kube-system or a namespace openshift-*, and none has the priority class system-cluster-critical or "
+    "system-node-critical. Name the namespaces of the system in certify_system_namespaces"
+)
 # What a kubelet says of a pod that it ended for want of memory or disk.
 EVICTED = "Evicted"
 
@@ -51,8 +57,11 @@ def hindrance(look: Any, written: float = 0) -> str:
     return f"etcd would have filled {most:.0%} of its quota after the next step, which writes up to {human(written, 'byte')}" if most > FULL else ""
 
 
-def etcd_room(look: Any, written: float) -> dict:
-    """Return what is known of etcd before a load that writes so much: {watched} and then {hindrance, share?, alarms?, missing?}."""
+def etcd_room(look: Any, written: float, looks: Any = ()) -> dict:
+    """Return what is known of etcd before a load that writes so much: {watched} and then {hindrance, share?, alarms?, missing?}.
+
+    `looks` are those before this one, the first and the last of which say what became worse since.
+    """
     look = _map(look)
     why = look.get("error") or ("" if "etcd" in look else None)
     if why is None:
@@ -60,7 +69,9 @@ def etcd_room(look: Any, written: float) -> dict:
     if why:
         return {"watched": True, "hindrance": why, "missing": {name: why for name in ("share", "alarms")}}
     endpoints, quota = _map(look["etcd"].get("endpoints")), look["etcd"].get("quota")
-    found = {"watched": True, "hindrance": hindrance(look, written), "alarms": sorted({text for one in endpoints.values() for text in one.get("errors") or ()})}
+    worse = worsened(looks[0], looks[-1], look)[0] if looks else ""
+    alarms = sorted({text for one in endpoints.values() for text in one.get("errors") or ()})
+    found = {"watched": True, "hindrance": hindrance(look, written) or worse, "alarms": alarms}
     shares = [_share(one, quota, written) for one in endpoints.values()]
     return {**found, **({"share": round(max(shares), 4)} if shares and None not in shares else {"missing": {"share": UNKNOWN}})}
 
@@ -78,7 +89,7 @@ def blind(look: Any) -> str:
         return look["error"]
     if "nodes" in look and not _map(look["nodes"]).get("names"):
         return "no node is seen"
-    return "no pod of the system is seen" if "pods" in look and not look["pods"] else ""
+    return NO_SYSTEM if "pods" in look and not look["pods"] else ""
 
 
 def replaced(before: Any, after: Any) -> List[str]:

@@ -13,6 +13,18 @@ from . import bounds, web
 from .stop import Stop
 
 MISSES = 3
+_RULE_SPEC = {
+    "endpoint": {"type": "dict", "required": True, "options": {**web.ENDPOINT_SPEC, "timeout": {"type": "float", "default": 3.0}}},
+    "metric": {"type": "str"},
+    "value": {"type": "str"},
+    "increase": {"type": "str"},
+    "reason": {"type": "str", "required": True},
+}
+# The option of a module; plugins/doc_fragments/watch.py describes it.
+WATCH_SPEC = {
+    "type": "dict",
+    "options": {"interval": {"type": "float", "default": 1.0}, "rules": {"type": "list", "elements": "dict", "required": True, "options": _RULE_SPEC}},
+}
 CHUNK = 256 * 1024
 LONGEST_LINE = 1024 * 1024
 
@@ -102,6 +114,26 @@ class Watch:
         self.reason = self.reason or reason
 
 
+def watch_of(option):
+    """Return the Watch of a module's option, which watches nothing where it is not given; WatchError when a rule cannot be used."""
+    return Watch(option["rules"], option["interval"]) if option else Watch([])
+
+
+class Ends:
+    """Whether a load has to end: true as soon as a signal came (run.caught), or one of the `watchers` has a `reason`."""
+
+    def __init__(self, signals, watchers):
+        self.signals, self.watchers = signals, watchers
+
+    def __bool__(self):
+        return bool(self.signals) or bool(self.reason)
+
+    @property
+    def reason(self):
+        """Return why the load is aborted, or None."""
+        return next((one.reason for one in self.watchers if one.reason), None)
+
+
 class Source:
     """One endpoint and its rules."""
 
@@ -129,10 +161,13 @@ class Source:
             if error.status is None or not health:
                 raise
             return f"{health[0].reason} ({error})"
-        for metric in sorted(metrics):
-            if not series[metric]:
-                raise web.HttpError(f"it has no metric {metric}")
-        return next(filter(None, (rule.meets(series[rule.metric]) for rule in self.rules if rule.metric)), None)
+        rules = [rule for rule in self.rules if rule.metric]
+        for rule in rules:
+            # A member of etcd that no longer answers takes its series along.
+            gone = sorted(set(rule.first) - set(series[rule.metric])) if series[rule.metric] else [rule.metric]
+            if gone:
+                raise web.HttpError(f"it has no metric {gone[0]}")
+        return next(filter(None, (rule.meets(series[rule.metric]) for rule in rules)), None)
 
 
 def read_metrics(response, metrics):

@@ -12,6 +12,8 @@ version_added: "0.1.0"
 author: "kubeproof authors (@kubeproof)"
 description:
   - The short look between two steps of a stress run. Two of them are compared.
+  - Pods of the system are those of C(kube-system), of namespaces whose names begin with C(openshift-), and in any namespace those of the priority classes
+    C(system-cluster-critical) and C(system-node-critical).
   - Pods of a run of ours are left out, since they come and go.
 options:
   kubeconfig:
@@ -19,10 +21,16 @@ options:
     type: path
     required: true
   namespaces:
-    description: The namespaces whose pods are looked at.
+    description: Namespaces of which every pod is looked at, beside those of the system.
     type: list
     elements: str
-    default: [kube-system]
+    default: []
+  among:
+    description: Where pods of the system are looked for. By default in all namespaces, which a first look does, so that the next ones need only ask where it
+      found some.
+    type: list
+    elements: str
+    default: []
 requirements:
   - kubernetes
 attributes:
@@ -61,26 +69,39 @@ facts:
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster_module, node_reboot, owned
 
+SYSTEM = "kube-system"
+SYSTEM_PREFIX = "openshift-"
+# Kubernetes makes both; a network plug-in in a namespace of its own has one of them.
+SYSTEM_CLASSES = ("system-cluster-critical", "system-node-critical")
 # What a Deployment puts at the end of the names of its ReplicaSets.
 HASH = "pod-template-hash"
 SPEC = {
     "kubeconfig": {"type": "path", "required": True},
-    "namespaces": {"type": "list", "elements": "str", "default": ["kube-system"]},
+    "namespaces": {"type": "list", "elements": "str", "default": []},
+    "among": {"type": "list", "elements": "str", "default": []},
 }
 
 
 def look(server, options):
     """Return {facts} of the cluster; ClusterError when it does not answer."""
-    names, ill, pods = [], [], {}
+    names, ill, pods, named = [], [], {}, set(options["namespaces"])
     for node in server.items("/api/v1/nodes"):
         names.append(node["metadata"]["name"])
         if not apiserver_state.is_ready(node.get("status") or {}):
             ill.append(names[-1])
-    for namespace in sorted(set(options["namespaces"])):
-        for pod in server.items(f"/api/v1/namespaces/{namespace}/pods"):
-            if not owned.is_of(pod, owned.EVERY_RUN):
+    places = sorted(named.union(options["among"])) if options["among"] else []
+    for path in [f"/api/v1/namespaces/{place}/pods" for place in places] or ["/api/v1/pods"]:
+        for pod in server.items(path):
+            namespace = pod["metadata"].get("namespace")
+            if not owned.is_of(pod, owned.EVERY_RUN) and (namespace in named or of_system(pod)):
                 pods[f"{namespace}/{pod['metadata']['name']}"] = about(namespace, pod)
     return {"facts": {"nodes": {"names": sorted(names), "not_ready": sorted(ill)}, "pods": pods}}
+
+
+def of_system(pod):
+    """Return whether a pod is of the system, wherever that lives."""
+    namespace = pod["metadata"].get("namespace") or ""
+    return namespace == SYSTEM or namespace.startswith(SYSTEM_PREFIX) or (pod.get("spec") or {}).get("priorityClassName") in SYSTEM_CLASSES
 
 
 def about(namespace, pod):

@@ -98,6 +98,7 @@ options:
   raw:
     description: Absolute path prefix. C(<raw>.jsonl.gz) gets a line for each pod.
     type: str
+extends_documentation_fragment: [kubeproof.certify.watch]
 attributes:
   check_mode:
     description: Never runs in check mode.
@@ -184,6 +185,11 @@ facts:
     nodes: {worker1: 5, worker2: 5}
     slowest: [{pod: startup-00007, node: worker1, seconds: 1.02, created: 0.02, scheduled: 0.03, sandbox: 0.61, image: 0.62, started: 1.02, ready: 1.02}]
     reasons: []
+aborted:
+  description: An abort condition was met or could not be watched. Nothing that was measured until then is returned.
+  returned: when an abort condition ended the load
+  type: bool
+  sample: true
 """
 
 import gzip
@@ -194,6 +200,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, evidence, files, pod_load, pod_options, pod_rows, pod_watch
 from ansible_collections.kubeproof.certify.plugins.module_utils.pod_options import PodsError
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import caught, signal_name
+from ansible_collections.kubeproof.certify.plugins.module_utils.watch import WATCH_SPEC, Ends, WatchError, watch_of
 
 PRELOAD_RATE = 10.0
 POLL = 0.05
@@ -218,6 +225,7 @@ SPEC = {
     "resources": {"type": "dict", "default": {}},
     "preload": {"type": "bool", "default": False},
     "raw": {"type": "str"},
+    "watch": WATCH_SPEC,
 }
 
 
@@ -337,17 +345,21 @@ def main():
     try:
         options = pod_options.complete(options)
         pod_options.check(options)
-        with caught() as signals:
-            facts, found = measure(cluster.Cluster(options["kubeconfig"], connections=pod_load.CONNECTIONS), options, signals)
-        if options["raw"]:
+        with caught() as signals, watch_of(options["watch"]) as watching:
+            ends = Ends(signals, [watching])
+            facts, found = measure(cluster.Cluster(options["kubeconfig"], connections=pod_load.CONNECTIONS), options, ends)
+        if options["raw"] and not ends.reason:
             path = f"{options['raw']}.jsonl.gz"
             files.write_bytes(path, lines(found))
             beside = {key: value for key, value in facts.items() if key not in pod_rows.OF_ROWS}
             evidence.keep(options["raw"], "pods", [path], preload=options["preload"], beside=beside)
-    except (PodsError, files.DataFileError) as error:
+    except (PodsError, WatchError, files.DataFileError) as error:
         module.fail_json(msg=str(error))
     except cluster.ClusterError as error:
         module.fail_json(msg=f"Cannot measure pods in {options['namespace']}: {error}.")
+    if ends.reason:
+        # Of a part nobody may think that it is the whole.
+        module.fail_json(msg=f"pod_startup was aborted: {ends.reason}", changed=True, aborted=True)
     if signals:
         module.fail_json(msg=f"pod_startup was stopped by {signal_name(signals[0])}; {facts['left']} of its objects are left.", changed=True, facts=facts)
     module.exit_json(changed=True, facts=facts)

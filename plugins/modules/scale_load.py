@@ -17,6 +17,8 @@ description:
   - O(phase=churn) scales each Deployment to between half and one and a half of its size, O(phase=drain) deletes all, in a random order and at the same rate.
     The three are called with the same options.
   - O(state=absent) deletes whatever is left of it, and verifies that it is gone.
+  - A load ends before its time when an abort condition of O(watch) is met, a node that is not hollow is lost (O(nodes_ready)), or more than a tenth of the
+    answers are errors.
   - Runs on the controller.
 options:
   state:
@@ -76,8 +78,13 @@ options:
     description: Seconds after which the phase ends, whatever has been reached.
     type: float
     default: 600
+  nodes_ready:
+    description: How many nodes that are not hollow were Ready before the load. With fewer the load ends; 0 follows none of them.
+    type: int
+    default: 0
 requirements:
   - kubernetes
+extends_documentation_fragment: [kubeproof.certify.watch]
 attributes:
   check_mode:
     description: Never runs in check mode.
@@ -133,6 +140,11 @@ facts:
     most_on_a_node: {description: The most pods on one node., type: int}
     reasons: {description: "Why pods are not ready or requests were refused, as C({reason, count}).", type: list, elements: dict}
   sample: {expected: 80, ready: 80, failed: 0, surplus: 0, unlisted: 0, stale: 0, deployments: 6, services: 3, seconds: 9.1, sending: 7.5, throughput: 8.8}
+aborted:
+  description: An abort condition was met or could not be watched. Nothing that was measured until then is returned.
+  returned: when an abort condition ended the load
+  type: bool
+  sample: true
 left:
   description: How many objects are left.
   returned: O(state=absent)
@@ -147,6 +159,8 @@ import time
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, pod_load, pod_watch, scale_objects, scale_send, scale_track
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import caught, signal_name
+from ansible_collections.kubeproof.certify.plugins.module_utils.scale_real import RealNodes
+from ansible_collections.kubeproof.certify.plugins.module_utils.watch import WATCH_SPEC, Ends, WatchError, watch_of
 
 POLL = 0.1
 BUSY = 0.9
@@ -166,18 +180,22 @@ SPEC = {
     "tolerations": {"type": "list", "elements": "dict", "default": []},
     "seed": {"type": "int", "default": 1},
     "timeout": {"type": "float", "default": 600},
+    "nodes_ready": {"type": "int", "default": 0},
+    "watch": WATCH_SPEC,
 }
 
 
 class Measurement:
     """One phase of a load."""
 
-    def __init__(self, server, options, signals):
-        self.options, self.signals = options, signals
+    def __init__(self, server, options, ends):
+        """`ends`: the watch.Ends of the load, which the sender's errors become part of."""
+        self.options, self.ends = options, ends
         self.groups = scale_objects.layout(options)
         self.wanted = scale_objects.wanted(options, options["phase"])
         self.tracker = scale_track.Tracker(group.name for group in self.groups if group.served)
         self.sender = scale_send.Sender(server, options, options["phase"])
+        ends.watchers.append(self.sender)
         query = {"labelSelector": scale_objects.selector(options)}
         self.followers = []
         for space in options["namespaces"]:
@@ -197,7 +215,7 @@ class Measurement:
             follower.start()
         before = scale_objects.wanted(self.options, {"churn": "fill", "drain": "churn"}.get(self.options["phase"], "drain"))
         self._wait(min(limit, time.monotonic() + 20), lambda: self.tracker.state(before)["ready"] < sum(before.values()))
-        sending = threading.Thread(target=self.sender.run, args=(limit, self.signals), daemon=True)
+        sending = threading.Thread(target=self.sender.run, args=(limit, self.ends), daemon=True)
         self.began = time.monotonic()
         sending.start()
         self._wait(limit, sending.is_alive)
@@ -211,7 +229,7 @@ class Measurement:
         return self
 
     def _wait(self, limit, unfinished):
-        while not self.signals and time.monotonic() < limit and unfinished():
+        while not self.ends and time.monotonic() < limit and unfinished():
             time.sleep(POLL)
 
     def _unfinished(self):
@@ -274,10 +292,16 @@ def main():
             if left:
                 module.fail_json(msg=f"{left} objects of the load are left: {why or 'they stay'}. Delete the namespaces of the run.", left=left)
             module.exit_json(changed=True, left=0)
-        with caught() as signals:
-            facts = Measurement(server, options, signals).run().facts()
+        with caught() as signals, watch_of(options["watch"]) as watching, RealNodes(server, options["nodes_ready"]) as nodes:
+            ends = Ends(signals, [watching, nodes])
+            facts = {} if ends else Measurement(server, options, ends).run().facts()
+    except WatchError as error:
+        module.fail_json(msg=str(error))
     except cluster.ClusterError as error:
         module.fail_json(msg=f"The load cannot be put on the hollow nodes: {error}.")
+    if ends.reason:
+        # Of a part nobody may think that it is the whole.
+        module.fail_json(msg=f"scale_load was aborted: {ends.reason}", changed=True, aborted=True)
     if signals:
         module.fail_json(msg=f"scale_load was stopped by {signal_name(signals[0])}.", changed=True, facts=facts)
     module.exit_json(changed=True, facts=facts)

@@ -72,8 +72,13 @@ options:
     description: Seconds in which all nodes have to be Ready, or gone.
     type: float
     default: 180
+  nodes_ready:
+    description: How many nodes that are not hollow were Ready before the load. With fewer the load ends; 0 follows none of them.
+    type: int
+    default: 0
 requirements:
   - kubernetes
+extends_documentation_fragment: [kubeproof.certify.watch]
 attributes:
   check_mode:
     description: Never runs in check mode.
@@ -104,6 +109,11 @@ facts:
     seconds: {description: From the request until the last one was Ready., type: float}
     joined: {description: Distribution from the request to Ready., type: dict}
   sample: {asked: 20, ready: 20, seconds: 14.2, joined: {count: 20, p50: 9.1, p90: 12.8, p95: 13.9, p99: 14.2, max: 14.2}}
+aborted:
+  description: An abort condition was met or could not be watched. Nothing that was measured until then is returned.
+  returned: when an abort condition ended the load
+  type: bool
+  sample: true
 left:
   description: How many Jobs, pods, nodes and leases are left.
   returned: O(state=absent)
@@ -117,6 +127,8 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, owned, pod_rows, pod_watch, scale_hollow
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import caught, signal_name
+from ansible_collections.kubeproof.certify.plugins.module_utils.scale_real import RealNodes
+from ansible_collections.kubeproof.certify.plugins.module_utils.watch import WATCH_SPEC, Ends, WatchError, watch_of
 
 NODES = "/api/v1/nodes"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
@@ -139,6 +151,8 @@ SPEC = {
     "tolerations": {"type": "list", "elements": "dict", "default": []},
     "deadline": {"type": "int", "default": 3600},
     "timeout": {"type": "float", "default": 180},
+    "nodes_ready": {"type": "int", "default": 0},
+    "watch": WATCH_SPEC,
 }
 
 
@@ -149,8 +163,9 @@ class NodesError(Exception):
 class Hollow:
     """The hollow nodes of a run."""
 
-    def __init__(self, server, options, signals):
-        self.server, self.options, self.signals = server, options, signals
+    def __init__(self, server, options, ends):
+        """`ends`: the watch.Ends, or nothing, of what is waited for."""
+        self.server, self.options, self.ends = server, options, ends
         self.core = f"/api/v1/namespaces/{options['namespace']}"
         self.jobs = f"/apis/batch/v1/namespaces/{options['namespace']}/jobs"
         self.selector = owned.selector(options["run_id"])
@@ -159,23 +174,37 @@ class Hollow:
     def add(self):
         """Start the nodes and wait; return the facts. NodesError names the first one that is not Ready."""
         names = {f"{self.options['prefix']}-{index}" for index in range(self.options["count"])}
+        if self.ends:
+            raise self.ended()
         began = time.monotonic()
         follower = pod_watch.Follower(self.server, NODES, {"labelSelector": self.selector}, self.see)
         follower.start()
         try:
             if self.options["kind"] == "kwok":
                 with ThreadPoolExecutor(THREADS) as pool:
-                    list(pool.map(lambda index: self.server.request("POST", NODES, scale_hollow.node(self.options, index)), range(self.options["count"])))
-            self.server.request("POST", self.jobs, scale_hollow.job(self.options))
+                    list(pool.map(self.make, range(self.options["count"])))
+            if not self.ends:
+                self.server.request("POST", self.jobs, scale_hollow.job(self.options))
             self.wait(lambda: not names <= set(self.ready), began + self.options["timeout"])
         finally:
             follower.stop()
-        if self.signals:
-            raise NodesError(f"scale_nodes was stopped by {signal_name(self.signals[0])}.")
+        if self.ends:
+            raise self.ended()
         times = [self.ready[name] - began for name in names if name in self.ready]
         if len(times) < len(names):
             raise NodesError(f"{len(times)} of {len(names)} hollow nodes are Ready after {self.options['timeout']:g} s: {self.why()}.")
         return {"asked": len(names), "ready": len(times), "seconds": round(max(times), 3), "joined": pod_rows.distribution(times)}
+
+    def make(self, index):
+        """Make one of kwok's nodes, unless there are to be no more."""
+        if not self.ends:
+            self.server.request("POST", NODES, scale_hollow.node(self.options, index))
+
+    def ended(self):
+        """Return the error of what was ended before its time."""
+        if self.ends.reason:
+            return NodesError(f"scale_nodes was aborted: {self.ends.reason}")
+        return NodesError(f"scale_nodes was stopped by {signal_name(self.ends.signals[0])}.")
 
     def see(self, kind, item, now):
         """Take an event of the watch for nodes."""
@@ -186,7 +215,7 @@ class Hollow:
             self.ready.setdefault(name, now)
 
     def wait(self, unfinished, limit):
-        while unfinished() and not self.signals and time.monotonic() < limit:
+        while unfinished() and not self.ends and time.monotonic() < limit:
             time.sleep(POLL)
 
     def why(self):
@@ -254,11 +283,15 @@ def main():
     if options["state"] == "present" and not options["image"]:
         module.fail_json(msg=f"image is empty: name an image with {options['kind']}.")
     try:
-        with caught() as signals:
-            hollow = Hollow(cluster.Cluster(options["kubeconfig"], connections=2 * THREADS), options, signals)
+        server = cluster.Cluster(options["kubeconfig"], connections=2 * THREADS)
+        with caught() as signals, watch_of(options["watch"]) as watching, RealNodes(server, options["nodes_ready"]) as nodes:
+            ends = Ends(signals, [watching, nodes])
+            hollow = Hollow(server, options, ends)
             answer = {"facts": hollow.add()} if options["state"] == "present" else hollow.remove()
+    except WatchError as error:
+        module.fail_json(msg=str(error))
     except NodesError as error:
-        module.fail_json(msg=str(error), changed=True)
+        module.fail_json(msg=str(error), changed=True, **({"aborted": True} if ends.reason else {}))
     except cluster.ClusterError as error:
         module.fail_json(msg=f"Hollow nodes cannot be {'added' if options['state'] == 'present' else 'removed'}: {error}.")
     module.exit_json(changed=True, **answer)

@@ -58,66 +58,12 @@ options:
         cleanup can end exactly this one.
     type: path
     required: true
-  watch:
-    description: Abort conditions, read once before the tool starts and then in each interval.
-    type: dict
-    suboptions:
-      interval:
-        description: Seconds between two readings of an endpoint.
-        type: float
-        default: 1.0
-      rules:
-        description:
-          - A rule with O(watch.rules[].metric) needs O(watch.rules[].value) or O(watch.rules[].increase). A rule without asks
-            that the URL answers 200, as etcd's C(/health) does unless an alarm is active.
-          - Three failed readings of an endpoint in a row abort the run as well.
-        type: list
-        elements: dict
-        required: true
-        suboptions:
-          endpoint:
-            description: What is read.
-            type: dict
-            required: true
-            suboptions:
-              url:
-                description: The URL.
-                type: str
-                required: true
-              ca:
-                description: File with the certificates that sign the server's; the system's when it is not given.
-                type: path
-              cert:
-                description: File with the client certificate.
-                type: path
-              key:
-                description: File with the client certificate's key.
-                type: path
-              token:
-                description: Bearer token.
-                type: str
-              timeout:
-                description: Seconds to wait for an answer.
-                type: float
-                default: 3.0
-          metric:
-            description: Name of a metric. Each of its series is judged.
-            type: str
-          value:
-            description: Abort when the value meets this bound, an operator and a number such as V(> 400000000).
-            type: str
-          increase:
-            description: Abort when the increase since the first reading meets this bound, such as V(> 0), or when the counter falls.
-            type: str
-          reason:
-            description: Why the run is aborted when the condition is met. The value seen is added.
-            type: str
-            required: true
   raw:
     description:
       - Path prefix on the controller. C(<raw>.stdout), C(<raw>.stderr) (unless it is empty) and C(<raw>.json) (command, exit code,
         time) are written.
     type: str
+extends_documentation_fragment: [kubeproof.certify.watch]
 attributes:
   check_mode:
     description: Never runs the tool in check mode.
@@ -206,19 +152,11 @@ import zlib
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubeproof.certify.plugins.module_utils import parsers
 from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError
-from ansible_collections.kubeproof.certify.plugins.module_utils.web import ENDPOINT_SPEC
 from ansible_collections.kubeproof.certify.plugins.module_utils.parsers.common import ParseError
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import RunError, run, signal_name
-from ansible_collections.kubeproof.certify.plugins.module_utils.watch import Watch, WatchError
+from ansible_collections.kubeproof.certify.plugins.module_utils.watch import WATCH_SPEC, WatchError, watch_of
 
 STDERR_TAIL = 2000
-RULE_SPEC = {
-    "endpoint": {"type": "dict", "required": True, "options": {**ENDPOINT_SPEC, "timeout": {"type": "float", "default": 3.0}}},
-    "metric": {"type": "str"},
-    "value": {"type": "str"},
-    "increase": {"type": "str"},
-    "reason": {"type": "str", "required": True},
-}
 SPEC = {
     "argv": {"type": "list", "elements": "str", "required": True},
     "timeout": {"type": "float", "required": True},
@@ -228,13 +166,7 @@ SPEC = {
     "environment": {"type": "dict", "default": {}},
     "chdir": {"type": "path"},
     "run_dir": {"type": "path", "required": True},
-    "watch": {
-        "type": "dict",
-        "options": {
-            "interval": {"type": "float", "default": 1.0},
-            "rules": {"type": "list", "elements": "dict", "required": True, "options": RULE_SPEC},
-        },
-    },
+    "watch": WATCH_SPEC,
     "raw": {"type": "str"},
 }
 
@@ -244,8 +176,7 @@ def execute(options):
     argv = options["argv"]
     check_result(options["parser"], options["result"])
     environment = {key: str(value) for key, value in options["environment"].items()}
-    watch = options["watch"] or {"rules": [], "interval": 1.0}
-    with Watch(watch["rules"], watch["interval"]) as watching:
+    with watch_of(options["watch"]) as watching:
         outcome = run(argv, options["timeout"], environment, options["chdir"], options["run_dir"], watching)
     result = {"aborted": True} if outcome.aborted else {}
     if outcome.rc is not None:

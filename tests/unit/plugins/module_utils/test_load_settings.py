@@ -48,6 +48,7 @@ OF_THE_RUN = {
     "certify_kubeconfig", "certify_tools_image", "certify_results", "certify_accept", "certify_valid_days", "certify_sign", "certify_sign_key",
     "certify_sign_passphrase_file", "certify_baseline", "certify_regression", "certify_prometheus_access", "certify_resume", "certify_join_days",
     "certify_continue", "certify_clean_timeout", "certify_budget", "certify_reboot_command", "certify_reboot_emptydir", "certify_reboot_timeout",
+    "certify_system_namespaces",
 }  # fmt: skip
 
 

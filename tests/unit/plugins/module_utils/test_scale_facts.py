@@ -73,6 +73,7 @@ def step(nodes=20):
             "scheduler": {"cp1": {**window, "sli": numbers(), "attempts": {"scheduled": numbers()}, "pending": {"active": queue, "backoff": queue}}},
             "manager": {"cp1": {**window, "waits": {"deployment": numbers(), "other": numbers()}, "depth": {"deployment": queue}}},
         },
+        "stopped": [],
     }
 
 
@@ -159,6 +160,9 @@ BROKEN = [
     (lambda one: one["etcd"].update({"43 nodes": room(share=0.81)}), "scale_etcd_share"),
     (lambda one: one["etcd"].update({"43 nodes": room(alarms=["NOSPACE of member 11"])}), "scale_etcd_alarms"),
     (lambda one: one["etcd"].update({"43 nodes": {"watched": True, "missing": {"share": "no route"}}}), "scale_etcd_share"),
+    (lambda one: one["steps"]["23 nodes"].update(stopped=["scale_load was aborted: etcd"]), "scale_stopped"),
+    (lambda one: one["steps"]["43 nodes"].pop("stopped"), "scale_stopped"),
+    (lambda one: one["steps"].pop("43 nodes"), "scale_stopped"),
     (lambda one: one["after"]["nodes"].update(count=5), "scale_nodes_left"),
     (lambda one: one["after"]["nodes"].update(ready=2), "scale_nodes_lost"),
     (lambda one: one.update(after={}), "scale_instances_lost"),
@@ -185,6 +189,19 @@ def test_the_size_at_which_others_came_is_named():
     assert (one["result"], one["entry"], one["value"]) == ("FAIL", "23 nodes", 3)
 
 
+def test_a_size_that_was_stopped_is_named_and_nothing_else_of_it_is_judged():
+    """What was measured until then is good, and of a part: it is neither a pass nor what the size bore."""
+    document, why = measured(), "scale_load was aborted: etcd has filled more than 80% of its quota of 2 GiB (apiserver_storage_size_bytes is 1717986919)"
+    document["steps"]["43 nodes"]["stopped"] = [why]
+    found = findings(document)
+    one = found["scale_stopped"]
+    assert (one["result"], one["entry"], one["value"]) == ("FAIL", "43 nodes", [why]) and "grow by less" in one["fix"]
+    asked = ("scale_mutating_p99", "scale_errors", "scale_unready", "scale_start_p99", "scale_backlog", "scale_hollow", "scale_strangers")
+    assert {found[name]["result"] for name in asked} == {"INCONCLUSIVE"} and all("43 nodes" in found[name]["reason"] for name in asked)
+    facts = scale_facts.cluster_facts(document)
+    assert "43 nodes" not in facts["storage"] and not any("43 nodes" in name for name in facts["generator"]) and facts["unready"]["23 nodes"]
+
+
 def test_the_gate_asks_of_etcd_what_is_known_before_the_first_size():
     document = {**measured(), "steps": {}, "etcd": {"23 nodes": room()}}
     assert {findings(document)[name]["result"] for name in ("scale_etcd_share", "scale_etcd_alarms")} == {"PASS"}
@@ -199,7 +216,7 @@ def test_the_gate_asks_of_etcd_what_is_known_before_the_first_size():
 def test_clusterloader2_is_one_more_size():
     latency = {"pod_startup": {"p50": 0.9, "p90": 1.0, "p99": 7.0}}
     seen = {"failed": 0, "failures": [], "tests": 8, "pod_startup_latency": latency, "scheduling_throughput": {"max": 5.0}}
-    other = {"clusterloader": seen, "expected": 500, "windows": step()["windows"]}
+    other = {"clusterloader": seen, "expected": 500, "windows": step()["windows"], "stopped": []}
     document = measured(plan=plan(scale_engine="clusterloader2"))
     document["steps"]["clusterloader2"] = other
     document["etcd"]["clusterloader2"] = room()

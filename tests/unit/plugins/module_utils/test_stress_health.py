@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kubeproof.certify.plugins.module_utils.stress_health import etcd_look, etcd_room, hindrance, replaced, unread, worsened
+from ansible_collections.kubeproof.certify.plugins.module_utils.stress_health import (
+    NO_SYSTEM, blind, etcd_look, etcd_room, hindrance, replaced, unread, worsened,
+)  # fmt: skip
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,12 +89,16 @@ def test_what_is_lost_stays_lost_until_it_is_as_at_first(lost, back, said):
     [
         ({"nodes": {"names": [], "not_ready": []}, "pods": {}}, "no node is seen"),
         ({**cluster(), "nodes": {}}, "no node is seen"),
-        ({**cluster(), "pods": {}}, "no pod of the system is seen"),
+        ({**cluster(), "pods": {}}, NO_SYSTEM),
         ({**cluster(), "error": "it was not asked"}, "it was not asked"),
     ],
 )
 def test_who_sees_nothing_has_not_looked(look, why):
     assert unread(cluster(), look) == unread(look, cluster()) == f"the health could not be read: {why}"
+
+
+def test_where_no_pod_of_the_system_is_seen_it_says_what_to_set():
+    assert blind({**cluster(), "pods": {}}).endswith("Name the namespaces of the system in certify_system_namespaces")
 
 
 def test_a_look_at_an_empty_cluster_blames_nothing():
@@ -187,7 +193,23 @@ def test_whether_there_is_room_for_a_load(look, found):
 
 
 def test_where_nobody_looks_at_etcd_it_says_so():
-    assert etcd_room({}, 500) == etcd_room(None, 500) == {"watched": False}
+    assert etcd_room({}, 500) == etcd_room(None, 500) == etcd_room({}, 500, [{}]) == {"watched": False}
+
+
+@pytest.mark.parametrize(
+    ("looks", "now", "why"),
+    [
+        ([[GOOD] * 3], [GOOD] * 3, ""),
+        ([[GOOD] * 3], [GOOD, GOOD, member(raft_term=5)], "etcd elected a leader"),
+        # An election is over once it was named; a member that is lost stays lost.
+        ([[GOOD] * 3, [member(raft_term=5)] * 3], [member(raft_term=5)] * 3, ""),
+        ([[GOOD] * 3, [GOOD, GOOD, DEAD]], [GOOD, GOOD, DEAD], "1 of 3 members of etcd do not answer"),
+        # Who is full is not written to, whatever else became worse.
+        ([[GOOD] * 3], [GOOD, DEAD, member(db_size=900)], "etcd has filled 90% of its quota"),
+    ],
+)
+def test_what_became_worse_since_the_looks_before_is_no_room_either(looks, now, why):
+    assert etcd_room(etcd_look(seen(*now)), 0, [etcd_look(seen(*one)) for one in looks])["hindrance"] == why
 
 
 def both(*, events):

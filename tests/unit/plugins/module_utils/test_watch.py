@@ -69,6 +69,12 @@ def wait_for_reason(watching, seconds=5):
         ),
         (['e{code="200"} 9', 'e{code="200"} 9\ne{code="500"} 7'], {"metric": "e", "increase": "> 5"}, 'stop (e{code="500"} rose by 7 to 7, limit > 5)'),
         ([f"{SIZE} 1", "other 1"], {"metric": SIZE, "value": "> 5"}, f"cannot watch URL: it has no metric {SIZE}"),
+        # A member of etcd whose series is gone is no member that is small.
+        (
+            [f'{SIZE}{{m="0"}} 1\n{SIZE}{{m="1"}} 1', f'{SIZE}{{m="0"}} 1'],
+            {"metric": SIZE, "value": "> 5"},
+            f'cannot watch URL: it has no metric {SIZE}{{m="1"}}',
+        ),
         ([f"{SIZE} 1", f"{SIZE}_more 9\n{SIZE} NaN"], {"metric": SIZE, "value": "> 5"}, f"cannot watch URL: {SIZE} is 'NaN', not a number"),
     ],
 )
@@ -102,6 +108,25 @@ def test_three_failures_in_a_row_are_a_reason_two_are_not(server):
         assert watching.reason is None
         server.answers["/m"] = [bad]
         assert wait_for_reason(watching).startswith(f"cannot watch {server.url}/m: {server.url}/m answered 500")
+
+
+class Seen:
+    def __init__(self, reason=None):
+        self.reason = reason
+
+
+@pytest.mark.parametrize(
+    ("signals", "reasons", "ends", "why"),
+    [([], [], False, None), ([], [None, None], False, None), ([15], [None], True, None), ([], [None, "etcd is full"], True, "etcd is full")],
+)
+def test_what_ends_a_load(signals, reasons, ends, why):
+    found = watch.Ends(signals, [Seen(reason) for reason in reasons])
+    assert (bool(found), found.reason) == (ends, why)
+
+
+def test_who_is_given_nothing_watches_nothing():
+    with watch.watch_of(None) as watching:
+        assert watching.sources == [] and watching.reason is None
 
 
 def test_nothing_listens():

@@ -19,6 +19,7 @@ RAN = [{"restartCount": 2, "lastState": KILLED}, {"restartCount": 1, "lastState"
 
 def pod(name, owner=None, state=None, spec=None, **metadata):
     owners = [{"kind": owner[0], "name": owner[1], "controller": True}] if owner else []
+    metadata.setdefault("namespace", "kube-system")
     return {"metadata": {"name": name, "uid": f"uid-{name}", "ownerReferences": owners, **metadata}, "spec": spec or {}, "status": state or {}}
 
 
@@ -32,8 +33,19 @@ PODS = [
     # A load of ours comes and goes.
     pod("g", ("Job", "load"), labels={"app.kubernetes.io/managed-by": "kubeproof", "kubeproof.io/run": "20261121t040000z-1a2b"}),
 ]
+def critical(name, namespace, of="system-node-critical"):
+    return pod(name, state={**READY, "phase": "Running"}, spec={"priorityClassName": of}, namespace=namespace)
+
+
+# Where the system of other distributions lives, and pods of the users of a cluster.
+ELSEWHERE = [
+    critical("calico-node", "calico-system"), critical("flannel", "kube-flannel"), critical("own", "shop", "system-cluster-critical"),
+    critical("etcd-cp1", "openshift-etcd", "openshift-user-critical"), pod("console", namespace="openshift-console"),
+]  # fmt: skip
+USERS = [critical("web", "shop", "high"), pod("app", namespace="my-openshift-app"), pod("rancher", namespace="cattle-system")]
 ANSWERS = {
     "GET /api/v1/nodes": {"items": [{"metadata": {"name": "w1"}, "status": READY}, {"metadata": {"name": "w2"}, "status": {}}]},
+    "GET /api/v1/pods": {"items": PODS + ELSEWHERE + USERS},
     "GET /api/v1/namespaces/kube-system/pods": {"items": PODS},
     "GET /api/v1/namespaces/traefik/pods": {"items": []},
 }
@@ -49,7 +61,7 @@ def call(url, capsys, tmp_path, **more):
 
 def test_looks_at_nodes_and_pods(capsys, tmp_path):
     with FakeCluster(ANSWERS) as api:
-        found = call(api.url, capsys, tmp_path, namespaces=["traefik", "kube-system"])["facts"]
+        found = call(api.url, capsys, tmp_path, namespaces=["traefik"], among=["kube-system"])["facts"]
     assert found["nodes"] == {"names": ["w1", "w2"], "not_ready": ["w2"]}
     assert found["pods"] == {
         "kube-system/a": {"uid": "uid-a", "phase": "Running", "restarts": 3, "reason": "OOMKilled", "ready": True, "owner": "Deployment kube-system/coredns"},
@@ -59,6 +71,22 @@ def test_looks_at_nodes_and_pods(capsys, tmp_path):
         "kube-system/e": {"uid": "uid-e", "phase": "Succeeded", "restarts": 0},
         "kube-system/f": {"uid": "uid-f", "phase": "Failed", "restarts": 3, "reason": "Evicted", "ready": False, "owner": "StatefulSet kube-system/db"},
     }
+
+
+def seen(api, capsys, tmp_path, **more):
+    return sorted(call(api.url, capsys, tmp_path, **more)["facts"]["pods"])
+
+
+def test_pods_of_the_system_are_known_wherever_they_live(capsys, tmp_path):
+    """By their priority class, or by a namespace that is the system's; with a name of the inventory also where both are another's."""
+    system = sorted(f"{one['metadata']['namespace']}/{one['metadata']['name']}" for one in PODS[:-1] + ELSEWHERE)
+    with FakeCluster({**ANSWERS, "GET /api/v1/namespaces/shop/pods": {"items": [*USERS[:1], ELSEWHERE[2]]}}) as api:
+        assert seen(api, capsys, tmp_path) == system
+        assert seen(api, capsys, tmp_path, namespaces=["cattle-system"]) == sorted([*system, "cattle-system/rancher"])
+        # A later look need not read the whole cluster, and finds no others there.
+        assert seen(api, capsys, tmp_path, among=["shop"]) == ["shop/own"]
+    with FakeCluster({**ANSWERS, "GET /api/v1/pods": {"items": USERS}}) as api:
+        assert seen(api, capsys, tmp_path) == []
 
 
 def test_what_may_not_be_read_is_no_health(capsys, tmp_path):

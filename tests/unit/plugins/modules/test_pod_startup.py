@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
 import signal
 import threading
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import pod_load, pod_watch, report_verify_raw
+from ansible_collections.kubeproof.certify.plugins.modules import pod_startup
 from ansible_collections.kubeproof.certify.tests.unit.plugins.cluster_fake import status
 from ansible_collections.kubeproof.certify.tests.unit.plugins.pods_fake import EVENTS, NAMESPACE, PODS, PRESENT, Api, caller, terms_of
 
@@ -273,6 +276,16 @@ def test_a_signal_ends_it_and_everything_is_deleted(call, api, number):
     answer = call(count=50, rate=20, timeout=60)
     assert answer["failed"] is True and answer["msg"] == f"pod_startup was stopped by {number.name}; 0 of its objects are left."
     assert answer["facts"]["created"] < 50 and answer["facts"]["left"] == 0 and signal.getsignal(number) is before
+
+
+def test_a_rule_that_is_met_ends_it_and_nothing_of_it_is_kept(call, api, tmp_path, monkeypatch):
+    """Of a part nobody may think that it is the whole; what was made is deleted as always."""
+    watching = SimpleNamespace(reason=None)
+    monkeypatch.setattr(pod_startup, "watch_of", lambda option: contextlib.nullcontext(watching))
+    api.on_create = lambda number, index: setattr(watching, "reason", "etcd is full")
+    answer = call(count=500, rate=50, timeout=60, raw=str(tmp_path / "raw/pods"), watch={"rules": []})
+    assert answer["aborted"] and answer["msg"] == "pod_startup was aborted: etcd is full" and "facts" not in answer and not (tmp_path / "raw").exists()
+    assert len([asked for asked in api.asked if asked.method == "POST"]) < 500
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import threading
 import time
 
 import pytest
+from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import owned, scale_hollow, scale_objects, scale_send
 from ansible_collections.kubeproof.certify.plugins.module_utils.cluster import ClusterError
+from ansible_collections.kubeproof.certify.plugins.module_utils.watch import Ends
 from ansible_collections.kubeproof.certify.plugins.modules import scale_info, scale_load, scale_nodes
 
 RUN = "20261121t040000z-1a2b"
@@ -112,6 +116,79 @@ def test_what_is_gone_is_deleted():
     assert send(Played(DELETE=[refused(404)] * 5), "drain").failed == {}
 
 
+def test_a_load_of_errors_ends_itself(monkeypatch):
+    """What is refused for good, too: with an alarm of etcd every write is."""
+    monkeypatch.setattr(scale_send, "LEAST_ANSWERS", 5)
+    server = Played(POST=[refused(403)] * 1000)
+    sender = scale_send.Sender(server, {**OPTIONS, "groups": [5] * 200, "rate": 500}, "fill")
+    sender.run(time.monotonic() + 30, Ends([], [sender]))
+    assert sender.reason == f"{sender.errors} of {sender.answers} answers to the load were errors, limit 10%" and sender.sent < 200
+
+
+def test_few_errors_and_few_answers_end_nothing():
+    few = send(Played(POST=[refused(403)] * 1000), groups=[5] * 10)
+    assert few.answers < scale_send.LEAST_ANSWERS and few.reason is None
+    # What a lost answer had made is no error, and neither is what is gone already.
+    gone = send(Played(DELETE=[refused(404)] * 1000), "drain", groups=[5] * 40)
+    assert (gone.answers, gone.errors, gone.reason) == (60, 0, None)
+    some = send(Played(POST=[refused(429)] * 3), groups=[5] * 40)
+    assert (some.answers, some.errors, some.reason) == (63, 3, None)
+
+
+class Full:
+    reason = "etcd is full"
+
+
+def run_load(monkeypatch, capsys, server, **options):
+    """Return what scale_load answers."""
+    monkeypatch.setattr(scale_load.cluster, "Cluster", lambda *dummy, **more: server)
+    with patch_module_args({"kubeconfig": "/k", **OPTIONS, "timeout": 5, **options}), pytest.raises(SystemExit):
+        scale_load.main()
+    return json.loads(capsys.readouterr().out)
+
+
+class Quiet(Played):
+    """An API where nothing ever happens."""
+
+    def request(self, method, path, body=None, query=None, **more):
+        super().request(method, path, body, query, **more)
+        return {"items": [], "metadata": {"resourceVersion": "1"}}
+
+    def watch(self, dummy, seconds, **more):
+        time.sleep(0.05)
+        return iter(())
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_load_that_is_aborted_says_why_and_measured_nothing(monkeypatch, capsys, before):
+    """Whether the rule is met before the load or meanwhile: there are no facts that anybody could take for the whole."""
+    server, watching = Quiet(), Full()
+    watching.reason = Full.reason if before else None
+    if not before:
+        threading.Timer(0.3, setattr, (watching, "reason", Full.reason)).start()
+    monkeypatch.setattr(scale_load, "watch_of", lambda option: contextlib.nullcontext(watching))
+    answer = run_load(monkeypatch, capsys, server, watch={"rules": []})
+    assert answer["failed"] and answer["aborted"] and answer["msg"] == "scale_load was aborted: etcd is full" and "facts" not in answer
+    assert bool([path for method, path in server.asked if method == "POST"]) is not before
+
+
+def test_a_load_ends_where_too_many_answers_are_errors(monkeypatch, capsys):
+    class Refusing(Quiet):
+        def request(self, method, path, body=None, query=None, **more):
+            if method == "POST":
+                raise refused(403)
+            return super().request(method, path, body, query, **more)
+
+    monkeypatch.setattr(scale_send, "LEAST_ANSWERS", 5)
+    answer = run_load(monkeypatch, capsys, Refusing(), groups=[5] * 20)
+    assert answer["aborted"] and "answers to the load were errors, limit 10%" in answer["msg"] and "facts" not in answer
+
+
+def test_a_load_ends_where_a_real_node_is_lost(monkeypatch, capsys):
+    answer = run_load(monkeypatch, capsys, Quiet(), nodes_ready=3)
+    assert answer["aborted"] and answer["msg"] == "scale_load was aborted: only 0 of 3 real nodes are Ready" and "facts" not in answer
+
+
 def test_scaling_is_a_patch_of_each():
     server = Played()
     send(server, "churn")
@@ -171,6 +248,31 @@ def test_the_reason_is_the_end_of_the_log():
     core = "/api/v1/namespaces/home/pods"
     server = Played({core: [pod], f"{core}/hollow-1-0-a/log": "I1121 fine\nF1121 cannot open /etc/passwd\nI1121 bye"})
     assert scale_nodes.Hollow(server, HOLLOW, []).why() == "hollow-1-0-a: kubelet ended with 255: F1121 cannot open /etc/passwd"
+
+
+def test_nodes_are_not_added_where_a_rule_is_met_and_not_waited_for(monkeypatch):
+    server, ends = Quiet(), Ends([], [Full()])
+    with pytest.raises(scale_nodes.NodesError, match="scale_nodes was aborted: etcd is full"):
+        scale_nodes.Hollow(server, HOLLOW, ends).add()
+    assert server.asked == []
+    monkeypatch.setattr(Full, "reason", None)
+    threading.Timer(0.2, setattr, (Full, "reason", "etcd is full")).start()
+    with pytest.raises(scale_nodes.NodesError, match="scale_nodes was aborted: etcd is full"):
+        scale_nodes.Hollow(server, {**HOLLOW, "timeout": 30, "image": "i", "resources": {}, "tolerations": [], "deadline": 60}, ends).add()
+
+
+def test_no_more_of_kwoks_nodes_are_made_where_a_rule_is_met():
+    class Slow(Quiet):
+        def request(self, method, path, body=None, query=None, **more):
+            full.reason = "etcd is full" if method == "POST" else full.reason
+            return super().request(method, path, body, query, **more)
+
+    full = Full()
+    full.reason, server = None, Slow()
+    with pytest.raises(scale_nodes.NodesError, match="etcd is full"):
+        scale_nodes.Hollow(server, {**HOLLOW, "kind": "kwok", "count": 500}, Ends([], [full])).add()
+    made = [path for method, path in server.asked if method == "POST"]
+    assert 0 < len(made) <= scale_nodes.THREADS and not [path for path in made if path.endswith("/jobs")]
 
 
 def test_removal_ends_the_jobs_before_the_nodes_and_their_leases():
