@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import re
 
@@ -30,8 +31,9 @@ BESIDE = "tuning"
 LAYER_TASKS = ("plan", "before", "load", "after", "clean")
 
 
+@functools.lru_cache(maxsize=None)
 def load(path):
-    """Return the YAML document in a file below the checkout."""
+    """Return the YAML document in a file below the checkout; it is read once, and nobody changes it."""
     return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
 
 

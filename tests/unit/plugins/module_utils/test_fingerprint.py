@@ -180,7 +180,7 @@ def test_how_it_reads():
 @pytest.mark.parametrize("missing", ["", "nodes", "pods"])
 def test_what_may_not_be_read_is_left_out(tmp_path, missing):
     forbidden = (403, status(403, "Forbidden", "no right"))
-    answers = {"GET /api/v1/nodes": lambda asked: forbidden if missing == "nodes" else table("v1.36.3") if asked.query == {"includeObject": "None"} else {},
+    answers = {"GET /api/v1/nodes": lambda asked: forbidden if missing == "nodes" else table("v1.36.3") if asked.query.get("includeObject") == "None" else {},
                "GET /api/v1/namespaces/kube-system/pods": forbidden if missing == "pods" else {"items": [server("a", "--v=2")]}}  # fmt: skip
     with FakeCluster(answers) as api:
         found = cluster_info.configuration(api.kubeconfig(tmp_path / "kubeconfig"))

@@ -97,20 +97,27 @@ def test_one_selector_does_not_choose_the_members_of_several_clusters(soak):
     assert "etcd: PASS" in output and "Write prometheus_selector" not in output, output
 
 
+def ready(name, **own):
+    """Return a task that asks as the layer etcd asks before its load, and then says that `name` is ready, or stopped."""
+    role = {"name": "Ask", "ansible.builtin.include_role": {"name": "kubeproof.certify.soak", "tasks_from": "ready.yml"}, "vars": {"soak_name": "etcd", **own}}
+    told = [{"name": "Tell", "ansible.builtin.debug": {"msg": f"{name}: {text}"}, "run_once": True} for text in ("ready", "stopped")]
+    return {"name": "Try", "block": [role, told[0]], "rescue": [told[1]]}
+
+
+def written(path, *tasks):
+    """Return the path of a playbook with these tasks."""
+    path.write_text(yaml.safe_dump([{"name": "Certify", "hosts": "etcd", "gather_facts": False, "tasks": list(tasks)}]))
+    return path
+
+
 def test_a_run_stops_before_its_load_where_the_recordings_are_not_its_own(soak, recordings, tmp_path):
-    """As the layer etcd asks before the load: with the cluster that it is, and how old the recordings may be."""
-
-    def ready(cluster, days):
-        own = {"soak_name": "etcd", "soak_path": str(tmp_path), "soak_cluster_id": cluster, "certify_join_days": days}
-        role = {"name": "Ask", "ansible.builtin.include_role": {"name": "kubeproof.certify.soak", "tasks_from": "ready.yml"}, "vars": own}
-        told = [{"name": "Tell", "ansible.builtin.debug": {"msg": f"{cluster} {days}: {text}"}, "run_once": True} for text in ("ready", "stopped")]
-        return {"name": "Try", "block": [role, told[0]], "rescue": [told[1]]}
-
-    tasks = [ready("c", 7), ready("d", 7), ready("c", 1)]
-    (tmp_path / "ready.yml").write_text(yaml.safe_dump([{"name": "Certify", "hosts": "etcd", "gather_facts": False, "tasks": tasks}]))
+    """With the cluster that it is, and how old the recordings may be."""
+    cases = [("c", 7), ("d", 7), ("c", 1)]
+    tasks = [ready(f"{cluster} {days}", soak_path=str(tmp_path), soak_cluster_id=cluster, certify_join_days=days) for cluster, days in cases]
     # They ended 1000 s after 1.8e9.
     run = {"id": "own", "began": 1.8e9 + 1000 + 2 * 86400}
-    status, output = soak("shown", playbook=tmp_path / "ready.yml", soak_recordings=str(tmp_path), certify_run=run, soak_seconds=1000)
+    playbook = written(tmp_path / "ready.yml", *tasks)
+    status, output = soak("shown", playbook=playbook, soak_recordings=str(tmp_path), certify_run=run, soak_seconds=1000)
     assert status == 0 and all(text in output for text in ("c 7: ready", "d 7: stopped", "c 1: stopped")), output
     assert "etcd: the recording of etcd1 is of the etcd cluster c, and this one is d; remove it" in output
     assert "etcd: the recording of etcd1 ended 2027-01-15T08:16:40Z" in output and output.count("remove it with") >= 2
@@ -118,19 +125,18 @@ def test_a_run_stops_before_its_load_where_the_recordings_are_not_its_own(soak, 
 
 def test_a_run_asks_its_prometheus_before_its_load(soak, tmp_path):
     """A selector that knows no member is found after a second, and not after a day."""
-    prometheus = FakePrometheus()
-    prometheus.seconds = 600
-    role = {"name": "Ask", "ansible.builtin.include_role": {"name": "kubeproof.certify.soak", "tasks_from": "ready.yml"}}
-    (tmp_path / "ready.yml").write_text(yaml.safe_dump([{"name": "Certify", "hosts": "etcd", "gather_facts": False, "tasks": [role]}]))
-    settings = {"soak_prometheus": {"url": prometheus.url}, "soak_prometheus_selector": 'job="etcd"', "certify_run": {"id": "own", "began": 1.8e9},
-                "soak_name": "etcd", "soak_path": str(tmp_path / "raw")}  # fmt: skip
-    status, output = soak("shown", playbook=tmp_path / "ready.yml", **settings)
-    # These answers are not those that the facts are made of.
-    assert status == 0 and "failed=0" in output and not list(tmp_path.glob("raw*")), output
-    for series in prometheus.scrapes.values():
+    served = {"whole": FakePrometheus(), "lacking": FakePrometheus()}
+    for prometheus in served.values():
+        prometheus.seconds = 600
+    for series in served["lacking"].scrapes.values():
         del series["10.0.0.2:2381"]
-    status, output = soak("shown", playbook=tmp_path / "ready.yml", **settings)
-    assert status != 0 and "there is no recording of etcd2. Correct soak_prometheus_selector" in " ".join(output.split()), output
+    playbook = written(tmp_path / "ready.yml", *(ready(name, soak_prometheus={"url": one.url}) for name, one in served.items()))
+    settings = {"soak_prometheus_selector": 'job="etcd"', "certify_run": {"id": "own", "began": 1.8e9}, "soak_path": str(tmp_path / "raw")}
+    status, output = soak("shown", playbook=playbook, **settings)
+    assert status == 0 and "whole: ready" in output and "lacking: stopped" in output and "failed=0" in output, output
+    assert "there is no recording of etcd2. Correct soak_prometheus_selector" in " ".join(output.split()), output
+    # These answers are not those that the facts are made of.
+    assert not list(tmp_path.glob("raw*"))
 
 
 def test_the_manifest_is_written_and_watchers_are_refused_without_hosts(soak, tmp_path):

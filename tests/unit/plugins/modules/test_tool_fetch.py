@@ -501,10 +501,12 @@ def test_one_failure_hides_no_other_tool(server, fetch, places):
 
 # Interruptions and two at once -----------------------------------------------------------------------------------------------
 
+# A background job of a shell ignores SIGINT, and so would what it starts.
 ALONE = """
-import json, sys
+import json, signal, sys
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.kubeproof.certify.plugins.modules import tool_fetch
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with patch_module_args(json.loads(sys.argv[1])):
     tool_fetch.main()
 """
