@@ -20,6 +20,7 @@ import math
 import operator
 import os
 import re
+import stat
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,12 @@ CHECK_PERF = ["", "s", "m", "l", "xl"]
 PAIR = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 # The image of a member of etcd, as kubeadm names it.
 ETCD_IMAGE = re.compile(r"etcd:v?(\d+\.\d+\.\d+)(?:-[^/:@]+)?(?:@.*)?$")
+# What kubectl does not tell of what a certificate stands on, and who does.
+UNSEEN = {
+    "etcd": "the version of etcd ({}), which the cluster does not tell",
+    "hosts": "the number of hosts in the inventory ({}); playbooks/verify.yml with verify_live does it",
+    "configuration": "the configuration of hosts and cluster ({}); playbooks/verify.yml with verify_live and verify_audit does it",
+}
 # A signature, as module_utils/signature.py has it.
 SUFFIXES = {"minisign": ".minisig", "gpg": ".asc"}
 MINISIGN_KEY = re.compile(r"RW[0-9A-Za-z+/]{54}")
@@ -69,10 +76,10 @@ def read(path):
         if path == "-":
             data = sys.stdin.buffer.read(LARGEST_FILE + 1)
         else:
-            with open(path, "rb") as stream:
+            with open(path, "rb", opener=_opened) as stream:
                 data = stream.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise Unusable(f"cannot be read: {error.strerror or error}") from error
+        raise Unusable(f"cannot be read: {error.strerror or error}{'' if error.errno else '; - reads standard input'}") from error
     if len(data) > LARGEST_FILE:
         raise Unusable(f"is larger than {LARGEST_FILE} bytes")
     return data
@@ -130,6 +137,10 @@ def check(certificate):
     strangers = set(by_layer) - set(certificate["layer_verdicts"]) - {OWN}
     if strangers:
         raise Unusable(f"is damaged: it has findings of {', '.join(sorted(strangers))[:200]} without a verdict")
+    for layer, record in certificate["layer_verdicts"].items():
+        # Whoever assembles one makes an error INCONCLUSIVE at least.
+        if isinstance(record, dict) and record.get("error") and record.get("verdict") in ("PASS", "CONDITIONAL"):
+            raise Unusable(f"is damaged: the layer {layer} is {record['verdict']} and ended with an error: {str(record['error'])[:300]}")
     for layer in chosen:
         record = certificate["layer_verdicts"].get(layer)
         own = _worst(by_layer.get(layer, []))
@@ -141,7 +152,26 @@ def check(certificate):
         raise Unusable("is damaged: its layers and what it says of them differ")
     if certificate["state"] not in ("finished", "interrupted") or (certificate["state"] == "interrupted" and verdict in ("PASS", "CONDITIONAL")):
         raise Unusable("is damaged: its state and its verdict contradict each other")
+    for item in certificate["checklist"] + certificate["slas"]:
+        _item(item, certificate["findings"])
     return verdict
+
+
+def _item(item, findings):
+    """Unusable where an item of the checklist is filled with another result than the worst of its checks has; a joined one is filled by one run."""
+    asked = item.get("checks") if isinstance(item, dict) else None
+    if not isinstance(asked, list) or not all(isinstance(one, str) for one in asked):
+        raise Unusable("is damaged: an item of its checklist or of its SLAs names no checks")
+    if item.get("status") != "filled":
+        return
+    known = {}
+    for finding in findings:
+        if finding["id"] in asked and finding["judged"] and ("run" not in item or finding.get("run") == item["run"]):
+            known.setdefault(finding["id"], []).append(finding["result"])
+    found = {result for one in asked for result in known.get(one, ["INCONCLUSIVE"])}
+    own = next((result for result in RESULTS if result in found), None)
+    if item.get("result") != own:
+        raise Unusable(f"is damaged: the item {str(item.get('title'))[:200]!r} is filled with {item.get('result')!r}, and its findings say {own}")
 
 
 def _worst(results):
@@ -245,7 +275,12 @@ def void(certificate, kubeconfig):
             raise Unusable(f"cannot be compared with the cluster: it does not say which {key} it stands on (--live)")
         if told[key] != value or _kind(told[key]) is not _kind(value):
             raise Unusable(f"is void: {key} was {told[key]!r} and is {value!r}; certify again (--live)")
-    return [f"not compared: the version of etcd ({told['etcd']}), which the cluster does not tell (--live)"] if "etcd" in told and not etcd else []
+    return [f"not compared: {_unseen(key, told[key])} (--live)" for key in sorted(told) if key not in now]
+
+
+def _unseen(key, value):
+    text = str(value)[:300]
+    return UNSEEN[key].format(text) if key in UNSEEN else f"{key} ({text}), which this gate does not know"
 
 
 def _etcd(kubeconfig):
@@ -318,6 +353,15 @@ def loads(certificate):
     return less, more
 
 
+def items(certificate):
+    """Return a sentence for each item of the checklist or of the SLAs that is not the default's; they decide nothing, and whoever reads it has to know."""
+    rows = certificate.get("checklist_changes", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row.get("id"), str) and _are_told(row) for row in rows):
+        raise Unusable("is damaged: it does not say how its checklist was changed")
+    shown = [(row.get("list"), row["id"], (row["value"] or "left out")[:300], (row["default"] or "not there")[:300]) for row in rows]
+    return [f"{name} changed: {identifier} is {value}, by default {default}" for name, identifier, value, default in shown]
+
+
 def _are_told(row):
     return all(key in row and (row[key] is None or isinstance(row[key], str)) for key in ("value", "default"))
 
@@ -361,6 +405,10 @@ def lacking(certificate, profile, allow_partial, less):
     scales = [place[key] for place in (certificate, certificate["run"]) for key in ("time_scale", "scale") if key in place]
     if any(scale != 1 or isinstance(scale, bool) for scale in scales):
         found.append("it is scaled: the run was shortened")
+    # Only these profiles fill it.
+    if not certificate["checklist"] and certificate["profile"] in ("load", "soak") and not allow_partial:
+        gone = [row["default"][:300] for row in certificate.get("checklist_changes", []) if row.get("list") == "checklist" and row["default"]]
+        found.append(f"its checklist is empty{', without ' + '; '.join(gone) if gone else ''} (--allow-partial)")
     plain = certificate["profile"].upper() + (", JOINED" if _joined(certificate) else "")
     if certificate["heading"] != plain and not (certificate["partial"] and certificate["heading"] == f"{plain}, PARTIAL: {', '.join(certificate['layers'])}"):
         found.append(f"its heading is {certificate['heading'][:200]!r}, not {plain}")
@@ -408,10 +456,19 @@ def _public_key(public_key):
     raise Unsigned(f"{public_key} is no public key of minisign or gpg")
 
 
+def _opened(path, flags):
+    """Open a plain file, as the opener of `open`; OSError for anything else, since a pipe could be waited on for ever."""
+    number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError("it is no plain file")
+    return number
+
+
 def _small(path, what):
     """Return the content of a small file; Unsigned where it cannot be read."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=_opened) as stream:
             content = stream.read(LARGEST_KEY + 1)
     except (OSError, ValueError) as error:
         raise Unsigned(f"the {what} {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
@@ -465,10 +522,10 @@ def decide(certificate, options, now):
         return EXIT["FAIL"], [f"FAIL, and no longer {verdict}:"] + unwaived
     less, more = loads(certificate)
     cut = less if good and not options.allow_changed_load else []
-    changed = [f"load changed: {said}" for said in less + more if said not in cut] + granted(certificate)
+    changed = [f"load changed: {said}" for said in less + more if said not in cut] + items(certificate) + granted(certificate)
     missing = lacking(certificate, options.profile, options.allow_partial, cut) if good else []
     if missing:
-        return LACKING, [f"{verdict}, but it proves less than was asked for:"] + missing + changed
+        return LACKING, [f"{verdict}, but it proves less than was asked for:"] + missing + changed + unseen
     open_items = [str(item.get("title")) for item in certificate["checklist"] if isinstance(item, dict) and item.get("status") != "filled"]
     sentences = [verdict] + [str(certificate.get("message", ""))] + [f"checklist, not filled: {title}" for title in open_items]
     sentences += changed + unseen
@@ -496,7 +553,7 @@ def parser():
     parsed.add_argument("--max-age", metavar="DAYS", type=days, default=90.0, help="refuse what was finished earlier (90)")
     parsed.add_argument("--profile", choices=("smoke", "load", "stress", "soak"), default="load", help="the profile that is wanted (load)")
     parsed.add_argument("--allow-conditional", action="store_true", help="exit 0 for CONDITIONAL too")
-    parsed.add_argument("--allow-partial", action="store_true", help="accept a run of fewer than all six layers")
+    parsed.add_argument("--allow-partial", action="store_true", help="accept a run of fewer than all six layers, or an empty checklist")
     parsed.add_argument("--allow-changed-load", action="store_true", help="accept a load that <layer>_load made less than the default")
     return parsed
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build a cluster with Kubespray, and hand it over only when it is certified:
 #
-#     after-kubespray.sh <directory of Kubespray> <its inventory, such as inventory/prod/hosts.yaml>
+#     after-kubespray.sh <directory of Kubespray> <its inventory, such as inventory/prod/hosts.yaml or inventory/prod>
 #
 # Kubespray has a virtual environment of its own in venv/, since it pins another Ansible. In its inventory, group_vars/all/certify.yml holds what
 # inventories/example of this collection shows, and kubeconfig_localhost: true has Kubespray leave a kubeconfig in artifacts/. The groups are the same.
@@ -9,7 +9,9 @@ set -euo pipefail
 
 kubespray=$(realpath "$1")
 inventory=$(realpath "$2")
-home=$(dirname "$inventory")
+# Its directory, which names the cluster.
+home=$inventory
+[ -d "$home" ] || home=$(dirname "$home")
 kubeconfig=${KUBEPROOF_KUBECONFIG:-$home/artifacts/admin.conf}
 gate=${KUBEPROOF_GATE:-$HOME/.ansible/collections/ansible_collections/kubeproof/certify/scripts/kubeproof_gate.py}
 results=${KUBEPROOF_RESULTS:-$PWD/results}

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any, Dict, Optional
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+from ansible_collections.kubeproof.certify.plugins.plugin_utils.progress_terminal import in_columns, speaks_unicode
 
 
 class ActionModule(ActionBase):
@@ -18,8 +22,10 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp: Optional[str] = None, task_vars: Optional[dict] = None) -> Dict[str, Any]:
-        """Print the text, then report that nothing changed."""
+        """Print the text, without a UTF-8 locale in ASCII, then report that nothing changed."""
         super().run(tmp, task_vars)
         dummy, arguments = self.validate_argument_spec({"text": {"type": "str", "required": True}})
-        Display().display(arguments["text"])
+        # A worker's own standard output is none; Display hands the text to the process that has one.
+        unicode = speaks_unicode(os.environ, getattr(sys.__stdout__, "encoding", None))
+        Display().display(in_columns(arguments["text"], unicode))
         return {"changed": False}

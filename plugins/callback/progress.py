@@ -18,7 +18,8 @@ description:
     minutes says that the run goes on.
   - What goes wrong is shown whole. A failure that the run goes on from is a line with its hosts and its message; one that ends it is shown as
     Ansible shows it. Warnings and deprecations are Ansible's own, and what C(no_log) hides stays hidden.
-  - Colours and their absence (E(NO_COLOR), E(ANSIBLE_NOCOLOR), no terminal) are Ansible's own. Without a UTF-8 locale only ASCII is written.
+  - Colours and their absence (E(NO_COLOR), E(ANSIBLE_NOCOLOR), no terminal) are Ansible's own. Without a UTF-8 locale only ASCII is written,
+    as of all that M(kubeproof.certify.show) prints.
   - With C(-v) or C(--step), and for plays that are no part of a certification, the output is that of P(ansible.builtin.default#callback).
 requirements:
   - set as stdout callback, C(stdout_callback = kubeproof.certify.progress) below C([defaults]) of ansible.cfg

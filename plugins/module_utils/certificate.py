@@ -38,7 +38,7 @@ def certificate(
     load_seconds, time_scale, command, resumed [{at, kept {layer: when}}], hosts {group: [names]}, tools {host: {tool: {version, path, source}}} where known.
     `plan`: layers [chosen]; beside [what is read beside them, such as tuning]; checklist and slas {id: {title, layer, checks, profiles?}},
     changes [...], capacity {name: value}, expected {layer: [{name, value, source, text}]}, waivers {id: {reason, owner, expires}},
-    not_applicable {id: reason}, loads [{layer, setting, default, value}], inventory, where there are any.
+    not_applicable {id: reason}, loads [{layer, setting, default, value}], checklist_changes [{list, id, value, default}], inventory, where there are any.
     `findings_by_layer`: {layer: [finding]}; a chosen layer that is missing, damaged or has nothing judged is INCONCLUSIVE.
     `records`: {layer: {seconds?, load_seconds?, error?}}; a layer with an error is at best INCONCLUSIVE.
     CertificateError if run or plan lack a key.
@@ -123,6 +123,7 @@ def _assemble(run: Mapping, plan: Mapping, findings_by_layer: Mapping, records: 
         "capacity": plan.get("capacity", {}),
         **_expected(plan),
         **({"loads": loads} if loads else {}),
+        **({"checklist_changes": list(plan["checklist_changes"])} if plan.get("checklist_changes") else {}),
         "waivers": checks.waiver_states(findings, waivers),
         "not_applicable": _not_applicable(plan.get("not_applicable", {}), findings),
         "findings": findings,

@@ -99,6 +99,29 @@ def threshold_changes(checks: Mapping, settings: Any) -> List[dict]:
     ]
 
 
+def checklist_changes(given: Mapping, usual: Mapping) -> List[dict]:
+    """Return [{list, id, value, default}] of the items that are not those of the role's default; null is what is not there.
+
+    Both are {checklist: {id: {title, layer, checks, profiles?}}, slas: …}; value and default are texts with all that an item says. The order is no change.
+    """
+    found = []
+    for name in ("checklist", "slas"):
+        items = [require_map(one.get(name) or {}, f"certify_{name}") for one in (plain(given), plain(usual))]
+        for identifier in dict.fromkeys([*items[1], *items[0]]):
+            value, default = (_item(one[identifier]) if identifier in one else None for one in items)
+            found += [{"list": name, "id": str(identifier), "value": value, "default": default}] if value != default else []
+    return found
+
+
+def _item(item: Any) -> str:
+    """Return what an item says; one that cannot be used, which is refused where it is to be filled, is shown as it is."""
+    if not isinstance(item, dict) or not isinstance(item.get("checks"), list):
+        return bounds.show(item)
+    only = item.get("profiles") or []
+    filled = f"; only in {' or '.join(map(str, only)) if isinstance(only, list) else bounds.show(only)}" if only else ""
+    return f"{item.get('title')} ({item.get('layer')}: {', '.join(map(str, item['checks']))}{filled})"
+
+
 def effective(check: Mapping, identifier: str, settings: Mapping, tier: Any = None) -> bounds.Effective:
     """Return the bounds of a check under these settings."""
     capacity = (settings.get("capacity") or {}).get(check.get("capacity"))

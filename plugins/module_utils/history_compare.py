@@ -23,7 +23,7 @@ from . import bounds, fingerprint
 from .certificate_parts import TUNING, is_setting
 from .checks import DECIDING, RESULTS
 from .history_runs import HistoryError, size, summary, unlike, unmeasured
-from .report_words import by_check, parsed
+from .report_words import by_check, number, parsed
 
 SHARE = 0.2
 # Earlier runs; how many interquartile ranges are far out; the least share of their median that matters.
@@ -34,6 +34,8 @@ MODES = {"warn": "CONDITIONAL", "fail": "FAIL"}
 EXACT_UNITS = (None, "", "count")
 # How many names one sentence holds.
 NAMED = 10
+# What of a finding is sorted, looked up and put into words.
+KINDS = {"id": str, "layer": str, "title": str, "host": str, "reason": str, "judged": bool, "unit": (str, type(None)), "entry": (str, type(None))}
 
 
 def compare(before: Mapping, after: Mapping, earlier: Sequence[Mapping] = ()) -> Dict[str, Any]:
@@ -48,7 +50,8 @@ def compare(before: Mapping, after: Mapping, earlier: Sequence[Mapping] = ()) ->
     missing = unmeasured(summary(before), after)
     common = [layer for layer in after["layers"] if layer not in missing]
     first, second = (by_check(row for row in one["findings"] if row["layer"] in common) for one in (before, after))
-    rows = [_row(_worst(first[name]), _worst(second[name]), _former(name, earlier)) for name in second if name in first]
+    former = _former(earlier)
+    rows = [_row(_worst(first[name]), _worst(second[name]), former.get(name, [])) for name in second if name in first]
     new = [name for name in second if _is_new(first.get(name), _worst(second[name]))]
     # What nothing is known of before is neither changed nor unchanged.
     rows = [row for row in rows if row["regression"] or row["change"] is not None or (row["judged"] and row["id"] not in new)]
@@ -66,6 +69,20 @@ def compare(before: Mapping, after: Mapping, earlier: Sequence[Mapping] = ()) ->
         "attribution": _attribution(settings, others, _prints(before, after)),
         "others": others,
     }
+
+
+def wrong(certificate: Mapping) -> str:
+    """Return what of a certificate that can be listed cannot be compared, since no run writes it so; "" where nothing is."""
+    for row in certificate["findings"]:
+        odd = [key for key, kind in KINDS.items() if not isinstance(row.get(key), kind)]
+        if odd:
+            return f"{', '.join(odd)} of its finding {row['id']!r} is of another type than a run writes"
+    try:
+        _settings(certificate, certificate)
+        _others(certificate, certificate)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        return f"what else it says is not what a run writes ({type(error).__name__}: {error})"
+    return ""
 
 
 def require_comparable(before: Mapping, after: Mapping) -> None:
@@ -97,8 +114,13 @@ def _is_new(before: Optional[Sequence[Mapping]], after: Mapping) -> bool:
     return bool(after["judged"]) and after["value"] is not None and former["value"] is None and former["result"] != "NOT_APPLICABLE"
 
 
-def _former(name: str, earlier: Sequence[Mapping]) -> List[float]:
-    return [one["values"][name][0] for one in earlier if name in one["values"]]
+def _former(earlier: Sequence[Mapping]) -> Dict[str, List[float]]:
+    """Return {check: its numbers} of the runs that have one."""
+    found: Dict[str, List[float]] = {}
+    for one in earlier:
+        for name, (measured, dummy) in one["values"].items():
+            found.setdefault(name, []).append(measured)
+    return found
 
 
 def _row(before: Mapping, after: Mapping, former: Sequence[float]) -> Dict[str, Any]:
@@ -154,7 +176,7 @@ def _noise(before: Mapping, after: Mapping, sizes: tuple, former: Sequence[float
     if len(former) >= ENOUGH:
         outside = _far(sizes[1], former)
         return outside, f"{'far outside' if outside else 'not far outside'} of what {len(former)} earlier runs measured"
-    if all(isinstance(one["value"], list) for one in (before, after)):
+    if all(_is_range(one["value"]) for one in (before, after)):
         apart = _apart(before["value"], after["value"]) and (not sizes[0] or abs(sizes[1] - sizes[0]) > SHARE * abs(sizes[0]))
         return apart, f"ranges of a histogram, {'apart' if apart else 'not apart'} by a bucket and more than {SHARE:.0%}"
     beyond = not sizes[0] or abs(sizes[1] - sizes[0]) > SHARE * abs(sizes[0])
@@ -165,6 +187,11 @@ def _far(value: float, former: Sequence[float]) -> bool:
     """Say whether a value lies far outside of former ones."""
     low, median, high = statistics.quantiles(former, n=4, method="inclusive")
     return not low - FAR * (high - low) <= value <= high + FAR * (high - low) and abs(value - median) > LEAST * abs(median)
+
+
+def _is_range(value: Any) -> bool:
+    """Say whether this is [low, high] of a histogram, whose high end may be open."""
+    return isinstance(value, list) and len(value) == 2 and number(value[0], True) is not None and (value[1] is None or number(value[1], True) is not None)
 
 
 def _apart(first: Sequence, second: Sequence) -> bool:

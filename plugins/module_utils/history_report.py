@@ -24,7 +24,7 @@ def report(top: str, after: Optional[str] = None, before: Optional[str] = None, 
     found, skipped = history_runs.runs(top, keep)
     if after:
         new = _chosen(top, after)
-        certificate = history_runs.load(new)
+        certificate = _load(new)
         _require_cluster(certificate, uid)
     else:
         new, certificate = _newest(found, skipped, top, uid)
@@ -40,7 +40,7 @@ def _report(certificate: Mapping, found: List[dict], skipped: List[dict], new: s
     """Return the report of a run against another, or against the one before it."""
     own, foreign = _own(found, certificate["cluster"].get("uid"))
     skipped, passed = skipped + foreign, []
-    former = history_runs.load(old) if old else None
+    former = _load(old) if old else None
     if former is None:
         former, passed = _before(own, certificate, skipped)
     same = [one for one in history_runs.finished(own, certificate) if one["started"] < certificate["run"]["started"]]
@@ -70,7 +70,7 @@ def findings(certificate: Mapping, top: str, baseline: str, mode: str) -> List[d
 def baseline_problem(run: Mapping, layers: Sequence[str], top: str, baseline: str) -> str:
     """Return why a run that is planned could not be compared with its baseline, "" where it can: hours of load must not end in that."""
     try:
-        before = history_runs.summary(history_runs.load(_chosen(top, baseline)))
+        before = history_runs.summary(_load(_chosen(top, baseline)))
     except HistoryError as error:
         return f"certify_baseline: {error}"
     cluster = run["cluster"]
@@ -101,6 +101,16 @@ def _chosen(top: str, name: str) -> str:
     raise HistoryError(f"There is no run {name} in {top}, nor is it the path of one. Name one of its directories.")
 
 
+def _load(directory: str) -> Dict[str, Any]:
+    """Return the certificate of a run that is going to be compared; HistoryError says why it cannot be."""
+    certificate = history_runs.load(directory)
+    reason = history_compare.wrong(certificate)
+    if reason:
+        path = os.path.join(directory, history_runs.CERTIFICATE)
+        raise HistoryError(f"{path} is damaged: {reason}. Restore it from a copy, or move its directory out of the results.")
+    return certificate
+
+
 def _newest(found: List[dict], skipped: List[dict], top: str, uid: Optional[str]) -> Tuple[str, Dict[str, Any]]:
     """Return (directory, certificate) of the newest run that ended and is whole; those that are not are skipped."""
     ended = [one for one in found if one["state"] == "finished" and (not uid or one["uid"] == uid)]
@@ -127,7 +137,7 @@ def _before(own: List[dict], certificate: Mapping, skipped: List[dict]) -> Tuple
 def _whole(one: dict, found: List[dict], skipped: List[dict]) -> Optional[Dict[str, Any]]:
     """Return the certificate of a run that was listed; None where it is damaged, which makes it one that is skipped."""
     try:
-        return history_runs.load(one["path"])
+        return _load(one["path"])
     except HistoryError as error:
         found.remove(one)
         skipped.append({"path": one["path"], "reason": cut(error, 300)})

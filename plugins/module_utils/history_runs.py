@@ -5,22 +5,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import re
 from collections.abc import Mapping
 from typing import Any, Dict, List, Optional, Tuple
 
+from . import history_kept
 from .certificate_parts import digest
-from .files import DataFileError, read_json, write_text
+from .files import DataFileError, read_json
+from .history_kept import CERTIFICATE
 from .report_words import ReportError, by_check, cut, number, require
 
-CERTIFICATE = "certificate.json"
-KEPT = ".history.json"
 # What is of ours beside the runs: recordings of the soak's watchers, audits, and certificates that were joined from runs.
 NO_RUN = re.compile(r"soak|audit-[0-9tz]+|[0-9tz]+-join")
-SCHEMA = 2
+# A time as a run writes it: texts are sorted, and compared with one another.
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+# A number that is drawn, sorted or compared.
+MOST = 1e300
 # What a summary holds.
 SUMMARY = {"id": str, "started": str, "profile": str, "scale": (int, float), "layers": list, "measured": list, "heading": str, "state": str, "verdict": str,
            "name": (str, type(None)), "uid": (str, type(None)), "values": dict}  # fmt: skip
@@ -69,7 +70,7 @@ def _read(directory: str) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise HistoryError(f"{path} is damaged ({type(error).__name__}: {error}).") from error
     if not _is_summary(made):
-        raise HistoryError(f"{path} is damaged: its time scale, its cluster or its layers are of another type than a run writes.")
+        raise HistoryError(f"{path} is damaged: its id, times, time scale, cluster, layers or values are not what a run writes.")
     return certificate, made
 
 
@@ -79,15 +80,17 @@ def _is_summary(found: Any) -> bool:
         isinstance(found, dict)
         and set(found) == set(SUMMARY)
         and all(isinstance(found[key], kind) for key, kind in SUMMARY.items())
-        and all(isinstance(layer, str) for layer in found["layers"])
-        and all(isinstance(identifier, str) for identifier in found["values"])
-        and all(map(_is_number, found["values"].values()))
+        and bool(TIME.fullmatch(found["started"]))
+        and not isinstance(found["scale"], bool)
+        and abs(found["scale"]) < MOST
+        and all(isinstance(layer, str) for key in ("layers", "measured") for layer in found[key])
+        and all(isinstance(identifier, str) and _is_number(measured) for identifier, measured in found["values"].items())
     )
 
 
 def _is_number(found: Any) -> bool:
     """Say whether this is [number, whether it is judged] as `size` returns numbers."""
-    return isinstance(found, list) and len(found) == 2 and isinstance(found[0], float) and abs(found[0]) < 1e300 and isinstance(found[1], bool)
+    return isinstance(found, list) and len(found) == 2 and isinstance(found[0], float) and isinstance(found[1], bool) and -MOST < found[0] < MOST
 
 
 def summary(certificate: Mapping) -> Dict[str, Any]:
@@ -103,7 +106,7 @@ def summary(certificate: Mapping) -> Dict[str, Any]:
         if seen is not None:
             values[identifier] = [seen, bool(rows[0]["judged"])]
     seen_of = {row["layer"] for row in certificate["findings"] if row["judged"] and row["value"] is not None}
-    return {"id": str(run["id"]), "started": str(run["started"]), "profile": certificate["profile"], "scale": run.get("time_scale", 1),
+    return {"id": run["id"], "started": run["started"], "profile": certificate["profile"], "scale": run.get("time_scale", 1),
             "layers": list(certificate["layers"]), "measured": [layer for layer in certificate["layers"] if layer in seen_of],
             "heading": certificate["heading"], "state": certificate["state"], "verdict": certificate["verdict"],
             "name": cluster.get("name"), "uid": cluster.get("uid"), "values": values}  # fmt: skip
@@ -118,7 +121,7 @@ def size(value: Any) -> Optional[float]:
 def runs(top: str, keep: bool = True) -> Tuple[List[dict], List[dict]]:
     """Return ([summary with `path`, the oldest first], [{path, reason}]) of the directories below `top`; what cannot be read is never fatal.
 
-    Unless `keep` is false, summaries are kept in a file below `top`, so that a thousand runs need not be read again for each question.
+    A certificate is read where no summary of it is kept that can be believed (history_kept). Unless `keep` is false, its summary is kept then.
     """
     found: List[dict] = []
     skipped: List[dict] = []
@@ -126,57 +129,37 @@ def runs(top: str, keep: bool = True) -> Tuple[List[dict], List[dict]]:
         names = sorted(name for name in os.listdir(top) if not name.startswith("."))
     except OSError as error:
         raise HistoryError(f"Cannot read {top}: {error.strerror}. Name the directory of a cluster's runs.") from error
-    known, seen = _kept(top), {}
+    known, rows = history_kept.rows(top), {}
     for name in names:
         path = os.path.join(top, name)
-        if not os.path.isdir(path) or NO_RUN.fullmatch(name):
+        if NO_RUN.fullmatch(name) or not os.path.isdir(path):
             continue
-        mark = _mark(os.path.join(path, CERTIFICATE))
         try:
-            row = known[name] if mark and name in known and known[name]["mark"] == mark else _row(mark, _read(path)[1])
+            made, row = _summary(path, known.get(name))
         except HistoryError as error:
             skipped.append({"path": path, "reason": cut(error, 300)})
             continue
-        seen[name] = row
-        found.append({**row["summary"], "path": path})
-    if keep and seen != known:
-        # Who may only read the results does without.
-        with contextlib.suppress(DataFileError):
-            write_text(os.path.join(top, KEPT), json.dumps({"schema": SCHEMA, "runs": seen}))
+        found.append({**made, "path": path})
+        if row:
+            rows[name] = row
+    if keep and rows != known:
+        history_kept.write_rows(top, rows)
     return sorted(found, key=lambda one: (one["started"], one["id"])), skipped
 
 
-def _mark(path: str) -> Optional[List[int]]:
-    """Return what tells a file from the one that was read before; None when it cannot be looked at.
-
-    Not its number: a copy of the results, or a file system that numbers anew, would be read as a whole for nothing.
-    """
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _kept(top: str) -> Dict[str, Any]:
-    """Return the rows that were kept, {name: {mark, summary, digest}}, but for those that are not as they were written: these are read anew."""
-    try:
-        kept = read_json(os.path.join(top, KEPT))
-    except DataFileError:
-        return {}
-    rows = kept.get("runs") if isinstance(kept, dict) and kept.get("schema") == SCHEMA else None
-    return {name: row for name, row in rows.items() if _is_kept(row)} if isinstance(rows, dict) else {}
-
-
-def _row(mark: Optional[List[int]], made: Dict[str, Any]) -> Dict[str, Any]:
-    row = {"mark": mark, "summary": made}
-    return {**row, "digest": digest(row)}
-
-
-def _is_kept(row: Any) -> bool:
-    with contextlib.suppress(ValueError):
-        return isinstance(row, dict) and row.get("digest") == digest(row)
-    return False
+def _summary(directory: str, known: Any) -> Tuple[Dict[str, Any], Optional[Dict[str, str]]]:
+    """Return (the summary of a run, its row of .history.json, None where it needs none); HistoryError says why there is none."""
+    seen = history_kept.look(directory)
+    if not seen:
+        return _read(directory)[1], None
+    made = history_kept.beside(directory, seen)
+    if _is_summary(made):
+        return made, None
+    made = history_kept.of_row(known, seen)
+    if _is_summary(made):
+        return made, known
+    made = _read(directory)[1]
+    return made, history_kept.row(seen, made)
 
 
 def finished(found: List[dict], certificate: Mapping) -> List[dict]:

@@ -160,6 +160,8 @@ def join(run: Mapping, members: Sequence[Member], left_out: Sequence[Member] = (
         "capacity": newest.certificate["capacity"],
         **_expected(chosen, base, layers),
         **_loads(chosen),
+        # Whose items these are.
+        **{key: value for key, value in newest.certificate.items() if key == "checklist_changes"},
         "waivers": checks.waiver_states(findings, waivers),
         "not_applicable": _not_applicable(members, findings),
         "findings": findings,

@@ -23,8 +23,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import monitorin
 from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_dashboards import dashboards
 from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_proof import certificate_proof, proof
 from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_queries import MonitoringError, facts_of, fits, require_layer
-from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_rules import certificate_groups, groups
-from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_scrape import configuration
+from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_rules import CERTIFICATES, certificate_groups, groups
+from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_scrape import JOBS, configuration
 from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_watch import watch
 
 HEAD = "# Made by kubeproof.certify.monitoring out of the checks of the certificate; what is changed here is lost with the next run.\n"
@@ -52,19 +52,21 @@ def bundle(layers: Mapping, certificate: Mapping, checks: Mapping, settings: Any
         raise MonitoringError(f"monitoring_selectors has no {', '.join(lacking)}; write the label matchers of that job.")
     rules = {name: found for name, found in groups(watched, layers, options["selectors"], options["window"]).items() if found}
     boards = dashboards(watched, layers, options["selectors"], facts, require_layer("certificate", certificate))
-    files = {f"rules/{NAME}-{name}.yml": _yaml({"groups": found}) for name, found in rules.items()}
-    files[f"rules/{NAME}-certificate.yml"] = _yaml({"groups": certificate_groups()})
+    files = {}
     for name in rules:
         jobs = {job: options["selectors"][job] for job in layers[name].get("jobs", [])}
         files[f"tests/{NAME}-{name}.test.yml"] = _yaml(proof([one for one in watched if one.layer == name], name, jobs, f"../rules/{NAME}-{name}.yml"))
-    files[f"tests/{NAME}-certificate.test.yml"] = _yaml(certificate_proof(f"../rules/{NAME}-certificate.yml"))
+    scraping = configuration(options["scrape"]) if options["scrape"] is not None else None
+    scraped = bool(scraping) and any(job["job_name"] == JOBS[CERTIFICATES] for job in scraping["scrape_configs"])
+    rules[CERTIFICATES] = certificate_groups(scraped)
+    files[f"tests/{NAME}-{CERTIFICATES}.test.yml"] = _yaml(certificate_proof(f"../rules/{NAME}-{CERTIFICATES}.yml", scraped))
+    files.update({f"rules/{NAME}-{name}.yml": _yaml({"groups": found}) for name, found in rules.items()})
     files.update({f"dashboards/{NAME}-{name}.json": json.dumps(board, indent=1) + "\n" for name, board in boards.items()})
     files["not-monitored.yml"] = _yaml(left)
     files["access.yml"] = HEAD + "---\n" + "---\n".join(_dump(one) for one in access(options["namespace"]))
-    if options["scrape"] is not None:
-        files["prometheus.yml"] = _yaml(configuration(options["scrape"]))
-    every = {**rules, "certificate": certificate_groups()}
-    return {"files": files, "groups": every, "dashboards": boards, "watched": [one.identifier for one in watched], "left": left}
+    if scraping:
+        files["prometheus.yml"] = _yaml(scraping)
+    return {"files": files, "groups": rules, "dashboards": boards, "watched": [one.identifier for one in watched], "left": left}
 
 
 def access(namespace: str) -> List[dict]:

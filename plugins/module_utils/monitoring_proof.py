@@ -95,17 +95,27 @@ def _missing(watched: Sequence, layer: str, jobs: Mapping) -> List[dict]:
     scraped = {job: labels for job, labels in ((job, matching(selector)) for job, selector in jobs.items()) if labels}
     missing = {job: _rule_alert(rules.target(layer, job, selector, True)) for job, selector in jobs.items()}
     gone = [_rule_alert(rules.unmeasured(one)) for one in checked]
-    nothing = [
+    few = [_rule_alert(rules.few(one)) for one in watched if one.least]
+    unmeasured = [
         {"eval_time": "59m", "alertname": rules.UNMEASURED, "exp_alerts": []},
         {"eval_time": "60m", "alertname": rules.UNMEASURED, "exp_alerts": gone},
+        {"eval_time": "59m", "alertname": rules.FEW, "exp_alerts": []},
+        {"eval_time": "60m", "alertname": rules.FEW, "exp_alerts": few},
+    ]
+    nothing = [
+        *unmeasured,
         {"eval_time": "14m", "alertname": rules.MISSING, "exp_alerts": []},
         {"eval_time": "15m", "alertname": rules.MISSING, "exp_alerts": list(missing.values())},
     ]
     there = [{"series": rules.series(one.identifier), "values": "1x61"} for one in checked]
+    there += [{"series": rules.series(one.identifier) + ":samples", "values": f"{one.least}x61"} for one in watched if one.least]
+    odd = [{"series": rules.series(one.identifier), "values": "NaN+0x61"} for one in checked]
+    odd += [{"series": rules.series(one.identifier) + ":samples", "values": f"{one.least - 1}x61"} for one in watched if one.least]
     there += [_given("up", {**labels, "instance": name}, value, 1000) for labels in scraped.values() for name, value in (("on", 1), ("off", 0))]
     down = [_down(layer, job, labels, jobs[job]) for job, labels in scraped.items()]
     present = [
         {"eval_time": "60m", "alertname": rules.UNMEASURED, "exp_alerts": []},
+        {"eval_time": "60m", "alertname": rules.FEW, "exp_alerts": []},
         {"eval_time": "16m", "alertname": rules.MISSING, "exp_alerts": [one for job, one in missing.items() if job not in scraped]},
         {"eval_time": "4m", "alertname": rules.DOWN, "exp_alerts": []},
         {"eval_time": "5m", "alertname": rules.DOWN, "exp_alerts": down},
@@ -115,6 +125,7 @@ def _missing(watched: Sequence, layer: str, jobs: Mapping) -> List[dict]:
     there = [one for one in there if one["series"].partition(":")[2] not in own]
     return [
         {"name": "nothing is there", "interval": "1m", "input_series": [], "alert_rule_test": nothing},
+        {"name": "nothing happens", "interval": "1m", "input_series": odd, "alert_rule_test": unmeasured},
         {"name": "all is there", "interval": "1m", "input_series": there, "alert_rule_test": present},
     ]
 
@@ -127,8 +138,8 @@ def _down(layer: str, job: str, labels: Mapping, selector: str) -> dict:
 
 def _rule_alert(rule: Mapping) -> dict:
     """Return the alert that a rule without a series of its own fires; absent() hands on what the selector says with =."""
-    inside = re.search(r"absent\((?:kubeproof:\w+|up\{(.*)\})\)", rule["expr"])
-    labels = dict(EQUAL.findall(inside.group(1) or "")) if inside else {}
+    inside = re.search(r"absent\(up\{(.*)\}\)", rule["expr"])
+    labels = dict(EQUAL.findall(inside.group(1))) if inside else {}
     return {"exp_labels": {**labels, **rule["labels"]}, "exp_annotations": dict(rule["annotations"])}
 
 
@@ -153,10 +164,14 @@ CERTIFICATES = {
 }
 
 
-def certificate_proof(rule_file: str) -> Dict[str, Any]:
-    """Return a file of tests for the alerts about certificates: of the cluster prod all fires, of the cluster lab nothing."""
-    tests = []
-    for rule in rules.certificate_groups()[0]["rules"]:
+def certificate_proof(rule_file: str, scraped: bool) -> Dict[str, Any]:
+    """Return a file of tests for the alerts about certificates: of the cluster prod all fires, of the cluster lab nothing. `scraped`: as for the rules."""
+    tests = _no_certificate()
+    if scraped:
+        tests += _missing([], rules.CERTIFICATES, {rules.CERTIFICATES: rules.OF_CERTIFICATES})
+    for rule in rules.certificate_groups(scraped)[0]["rules"]:
+        if rule["alert"] == rules.GONE:
+            continue
         name, bad, good = CERTIFICATES[rule["alert"]]
         labels = {"cluster": "prod", "profile": "load"}
         given = [
@@ -170,3 +185,13 @@ def certificate_proof(rule_file: str) -> Dict[str, Any]:
         ]
         tests.append({"name": rule["alert"], "interval": "1m", "input_series": given, "alert_rule_test": moments})
     return {"rule_files": [rule_file], "evaluation_interval": "1m", "tests": tests}
+
+
+def _no_certificate() -> List[dict]:
+    """Return tests of the alert that there is no certificate; one of any cluster is one."""
+    there = {"series": 'kubeproof_certificate_verdict{cluster="prod",verdict="PASS"}', "values": "1x61"}
+    found = []
+    for name, given, expected in (("no certificate is there", [], [_rule_alert(rules.gone())]), ("a certificate is there", [there], [])):
+        moments = [{"eval_time": "59m", "alertname": rules.GONE, "exp_alerts": []}, {"eval_time": "60m", "alertname": rules.GONE, "exp_alerts": expected}]
+        found.append({"name": name, "interval": "1m", "input_series": given, "alert_rule_test": moments})
+    return found

@@ -6,6 +6,7 @@
 An entry of `checks` is a query, a sentence that says why there is none, or a list of both, of which the first that fits is taken. A query is
 {expr} as it is, or {quantile, metric, job, by, where} of a histogram; beside them
     samples, least   how many observations stand behind it, and how many it needs; a histogram has them by itself, the check has the number
+    window           the time that its rates are taken over, where so few happen that monitoring_window would hardly ever hold enough of them
     for              how long an alert waits
     when             {kubernetes: ">= 1.34", etcd: …, ingress: name or names, exporter: name}; all must fit
     sparse           why its series may be missing in a healthy cluster
@@ -18,7 +19,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Dict, List, NamedTuple, Optional
 
-QUERY_KEYS = {"expr", "samples", "least", "quantile", "metric", "job", "by", "where", "for", "when", "sparse", "note"}
+QUERY_KEYS = {"expr", "samples", "least", "quantile", "metric", "job", "by", "where", "window", "for", "when", "sparse", "note"}
 PANEL_KEYS = {"title", "kind", "unit", "targets", "when", "sparse", "width", "mappings"}
 TARGET_KEYS = {"expr", "legend", "when", "format"}
 LAYER_KEYS = {"title", "jobs", "words", "when", "checks", "panels"}
@@ -41,7 +42,7 @@ class MonitoringError(Exception):
 
 
 class Query(NamedTuple):
-    """A query with $words still in it. `samples` and `sparse` are "" where there are none, `least` is None where the check decides."""
+    """A query with $words still in it. `samples`, `sparse` and `window` are "" where there are none, `least` is None where the check decides."""
 
     expr: str
     samples: str = ""
@@ -50,6 +51,7 @@ class Query(NamedTuple):
     interpolated: bool = False
     sparse: str = ""
     note: str = ""
+    window: str = ""
 
 
 def version_of(text: str, name: str) -> tuple:
@@ -103,10 +105,10 @@ def query_of(identifier: str, entry: Any, facts: Mapping) -> Any:
 
 
 def _query(identifier: str, entry: Mapping) -> Query:
-    wait = entry.get("for", "0s")
-    if wait != "0s" and not DURATION.fullmatch(str(wait)):
-        raise MonitoringError(f"{identifier}: for is {wait!r}; write a time such as 10m.")
-    same = {"least": entry.get("least"), "wait": wait, "sparse": entry.get("sparse", ""), "note": entry.get("note", "")}
+    for key in ("for", "window"):
+        if key in entry and (key, entry[key]) != ("for", "0s") and not DURATION.fullmatch(str(entry[key])):
+            raise MonitoringError(f"{identifier}: {key} is {entry[key]!r}; write a time such as 10m.")
+    same = {"least": entry.get("least"), "wait": entry.get("for", "0s"), **{key: entry.get(key, "") for key in ("sparse", "note", "window")}}
     if "expr" in entry:
         return Query(entry["expr"], entry.get("samples", ""), **same)
     try:

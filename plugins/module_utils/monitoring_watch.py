@@ -14,7 +14,11 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.monitoring_queri
 SEVERITIES = {"target": "warning", "critical": "critical"}
 # What PromQL says where a bound is missed.
 MISSED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
-CONFIGURATION = "It is read from the configuration, which playbooks/audit.yml reads again."
+# Why nothing is known of all checks of a layer.
+WITHOUT = {
+    "tuning": "It is read from the configuration, which playbooks/audit.yml reads again.",
+    "scale": "Only a run of playbooks/scale.yml, in which the cluster grows, shows it.",
+}
 UNKNOWN = "No query is known for it."
 TIERLESS = "Its bounds depend on the class; choose one in certify_tiers ({layer}: {tiers})."
 
@@ -69,7 +73,7 @@ def _look(identifier: str, layer: str, check: Mapping, document: Any, settings: 
     if identifier in settings["not_applicable"]:
         return f"certify_not_applicable: {settings['not_applicable'][identifier]}"
     if document is None:
-        return CONFIGURATION
+        return WITHOUT.get(layer, UNKNOWN)
     entry = document["checks"].get(identifier, UNKNOWN) if fits(document.get("when"), facts) else UNKNOWN
     query = query_of(identifier, entry, facts)
     if isinstance(query, str):

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from .human import human
 from .report_markup import Html, join, table, tag
-from .report_svg import bounds_in, ends_of, pairs, percentiles, svg
+from .report_svg import NOT_MEASURED, bounds_in, ends_of, pairs, percentiles, svg
 from .report_words import cut, number
 
 TALL = 44
@@ -25,6 +25,7 @@ LEGEND_RAMP = (
     "From left to right what was offered, upwards what was carried; on the dashed line all of it was. "
     "● was held, ✕ was not, ○ is not known. The upright line is the breaking point."
 )
+LEGEND_GAP = " A dashed box with ? was not measured."
 LEGEND_TIME = "A bar is the range of the histogram that the P99 of this stretch of time lies in. Dashed: target; solid: critical."
 
 
@@ -103,33 +104,69 @@ def _mark(place: Tuple[str, str], held: Any) -> Html:
 
 def over_time(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mapping]) -> Html:
     """Return for each host the range of a percentile over the time of a soak, all on one axis, with the bounds of the check that judges it."""
-    known = {id(row): [one for one in row.get("points") or [] if _is_point(one)] for row in rows}
-    rows = [row for row in rows if len(known[id(row)]) > 1]
-    if not rows:
+    placed = {id(row): [one for one in row.get("points") or [] if isinstance(one, Mapping) and number(one.get("at"), True) is not None] for row in rows}
+    known = {key: [one for one in points if ends_of(one.get("p99")) is not None] for key, points in placed.items()}
+    if not any(known.values()):
         return Html("")
     every = number(data.get("every"), True) or 1.0
-    last = max(float(points[-1]["at"]) for points in known.values() if points) + every
+    last = max(float(points[-1]["at"]) for points in placed.values() if points) + every
     tops = [float(ends_of(one["p99"])[1]) for points in known.values() for one in points]
     bounds = _judged(data, findings, tops)
     high = ROOM * max([*tops, *(one for one in bounds.values() if one <= 2 * max(tops))]) or 1.0
     drawn = []
     for row in rows:
         points = known[id(row)]
+        missing = [one for one in placed[id(row)] if ends_of(one.get("p99")) is None]
         shapes = [_level_line(name, one, high) for name, one in bounds.items() if one <= high]
+        shapes += [shape for begin, end in (_stretches(missing, every) if placed[id(row)] else [(0.0, last)]) for shape in _gap(begin / last, end / last)]
         for one in points:
             low, top = ends_of(one["p99"])
             place = f"{100 * (float(one['at']) + every / 2) / last:.2f}%"
             shapes.append(tag("line", class_="range", x1=place, x2=place, y1=_level(float(low), 0.0, high), y2=_level(float(top), 0.0, high)))
-        worst = max(points, key=lambda one: ends_of(one["p99"])[1])
-        said = f"{len(points)} stretches of {human(every, 's')}; the worst, after {human(worst['at'], 's')}: {human(worst['p99'], 's')}"
-        drawn += [tag("span", row.get("name"), class_="name"), svg(shapes, said, TALL), tag("span", f"worst {human(worst['p99'], 's')}", class_="end")]
+        end = tag("span", *_end(points, missing), class_="end")
+        drawn += [tag("span", row.get("name"), class_="name"), svg(shapes, _said(points, missing, every), TALL), end]
     said_of = "".join(f" The {name} is {human(one, 's')}." for name, one in bounds.items())
-    text = f"{LEGEND_TIME}{said_of} Each stretch is {human(every, 's')}; the whole is {human(last, 's')}."
+    has_gap = any(len(points) < max(1, len(placed[key])) for key, points in known.items())
+    text = f"{LEGEND_TIME}{LEGEND_GAP if has_gap else ''}{said_of} Each stretch is {human(every, 's')}; the whole is {human(last, 's')}."
     return join([tag("h3", data.get("title")), tag("p", text, class_="legend"), tag("div", *drawn, class_="rows tall")])
 
 
-def _is_point(one: Any) -> bool:
-    return isinstance(one, Mapping) and number(one.get("at"), True) is not None and ends_of(one.get("p99")) is not None
+def _said(points: Sequence[Mapping], missing: Sequence[Mapping], every: float) -> str:
+    """Return what is drawn of a host in words: how many stretches of how many, and the worst."""
+    count = f"{len(points)} of {len(points) + len(missing)}" if missing else f"{len(points)}"
+    said = f"{count} stretches of {human(every, 's')}"
+    if not points:
+        return f"{said}: {NOT_MEASURED}"
+    worst = _worst(points)
+    return f"{said}; the worst, after {human(worst['at'], 's')}: {human(worst['p99'], 's')}"
+
+
+def _end(points: Sequence[Mapping], missing: Sequence[Mapping]) -> List[Any]:
+    """Return what stands beside a host: its worst, and how many of its stretches were measured."""
+    seen = f"worst {human(_worst(points)['p99'], 's')}" if points else NOT_MEASURED
+    count = tag("span", f"{len(points)} of {len(points) + len(missing)} measured", class_="note soft") if missing else ""
+    return [seen, count]
+
+
+def _worst(points: Sequence[Mapping]) -> Mapping:
+    return max(points, key=lambda one: ends_of(one["p99"])[1])
+
+
+def _stretches(missing: Sequence[Mapping], every: float) -> List[Tuple[float, float]]:
+    """Return (from, to) of stretches of time that follow each other, as one."""
+    found: List[Tuple[float, float]] = []
+    for at in sorted(float(one["at"]) for one in missing):
+        if found and at - found[-1][1] < every / 2:
+            found[-1] = found[-1][0], at + every
+        else:
+            found.append((at, at + every))
+    return found
+
+
+def _gap(begin: float, end: float) -> List[Html]:
+    """Return the box of what was not measured, between two shares of the whole time."""
+    box = tag("rect", class_="gap", x=f"{100 * begin:.2f}%", width=f"{100 * (end - begin):.2f}%", y=3, height=TALL - 6)
+    return [box, tag("text", "?", class_="missing", x=f"{50 * (begin + end):.2f}%", y=TALL // 2 + 5, text_anchor="middle")]
 
 
 def _judged(data: Mapping, findings: Sequence[Mapping], tops: Iterable) -> Dict[str, float]:

@@ -21,6 +21,8 @@ TUNING = "tuning"
 FINDING_HEADS = ["Result", "Check", "Measured", "Target", "Critical", "Margin", "Samples", "Against its bounds", "Worst at"]
 MOST_HASHES = 5000
 MOST_PLACES = 50
+# Every host may have a reason of its own.
+MOST_REASONS = 200
 # From this many on, checks that were not measured for one reason are one line.
 ALIKE = 3
 
@@ -152,13 +154,13 @@ def _open(certificate: Mapping) -> Html:
 
 def _alike(certificate: Mapping) -> Dict[str, str]:
     """Return {check: reason} of those that were not measured for a reason that many have: it is told once."""
-    several = [(reason, rows) for reason, rows in words.unmeasured(certificate).items() if len(rows) > ALIKE]
-    return {row["id"]: reason for reason, rows in several for row in rows if row.get("value") is None}
+    found = {row["id"]: words.cut(row["reason"]) or words.NO_REASON for row in words.one_reason(certificate["findings"]) if row.get("value") is None}
+    several = Counter(found.values())
+    return {identifier: reason for identifier, reason in found.items() if several[reason] > ALIKE}
 
 
 def _card(rows: Sequence[Mapping]) -> Html:
     first = rows[0]
-    same = sum(row["result"] == first["result"] for row in rows)
     number = [("Measured", words.value(first)), ("Target", words.bound(first, "target")), ("Critical", words.bound(first, "critical")),
               ("Margin", words.margin_text(first)), ("Samples", words.samples(first)), ("At", words.place(first, rows))]  # fmt: skip
     return tag(
@@ -166,8 +168,8 @@ def _card(rows: Sequence[Mapping]) -> Html:
         tag("h3", badge(first["result"]), " ", f"{first['layer']}: {first['title']}"),
         tag("div", *(tag("span", f"{name} ", tag("b", text)) for name, text in number if text not in ("", "-")), class_="numbers"),
         svg.strip(rows),
-        tag("p", f"{same} of {len(rows)} are {words.word(first['result'])}.") if len(rows) > 1 else "",
-        tag("p", first["reason"]) if first["reason"] else "",
+        tag("p", f"All {len(rows)} are {words.word(first['result'])}.") if len(rows) > 1 and len(words.counts(rows)) == 1 else "",
+        *(tag("p", said) for said in words.told(rows)),
         *(tag("p", f"Could be explained by {text}.") for text in words.explained(first)),
         tag("p", tag("b", "Fix: "), first["fix"], class_="fix") if first.get("fix") else "",
         code(first["write"]) if first.get("write") else "",
@@ -180,7 +182,7 @@ def _row(rows: Sequence[Mapping]) -> List[Any]:
     first = rows[0]
     many = f" (worst of {len(rows)})" if len(rows) > 1 else ""
     changed = f"Bounds: {first['bounds']}." if first.get("bounds", "default") != "default" else ""
-    note = f"{first['reason']} {changed}".strip()
+    note = " ".join(filter(None, ("; ".join(words.told(rows)), changed)))
     return [
         badge(first["result"], small=True),
         join([first["title"], tag("span", first["id"], class_="id"), tag("span", note, class_="note") if note else ""]),
@@ -205,13 +207,20 @@ def _layer(certificate: Mapping, layer: str) -> Html:
     plots = [curves.plot(plot, own) for plot in certificate.get("plots") or [] if isinstance(plot, Mapping) and plot.get("layer") == layer]
     parts = [
         table(FINDING_HEADS, judged, "findings"),
-        *(tag("p", badge("INCONCLUSIVE", small=True), f" {number} checks: {reason}") for reason, number in Counter(alike.values()).items()),
+        *(tag("p", badge("INCONCLUSIVE", small=True), f" {number} checks{_at(alike, reason, groups)}: {reason}") for reason, number in
+          Counter(alike.values()).items()),
         tag("p", svg.LEGEND, class_="legend") if judged else "",
         tag("p", words.PROOF_LEGEND, class_="legend") if any(one.get("proof") for one in own) else "",
         *plots,
         tag("details", tag("summary", f"{len(aside)} more, indicative: not part of the verdict"), table(FINDING_HEADS, aside, "findings")) if aside else "",
     ]
     return _section(title, _name(certificate, layer), *(parts if own else [tag("p", "It has no finding.")]))
+
+
+def _at(alike: Mapping, reason: str, groups: Mapping) -> str:
+    """Return at which hosts checks that are told as one were not measured."""
+    rows = [row for identifier, own in alike.items() if own == reason for row in groups[identifier]]
+    return words.hosts([row for row in rows if row["result"] == "INCONCLUSIVE"], rows)
 
 
 def _tuning(certificate: Mapping, layer: str) -> Html:
@@ -250,17 +259,31 @@ def _fix(fix: Mapping, rows: Sequence[Mapping]) -> Html:
 
 
 def _unmeasured(certificate: Mapping) -> Html:
-    rows = [[", ".join(dict.fromkeys(f"{row['layer']}: {row['title']}" for row in found)), reason] for reason, found in words.unmeasured(certificate).items()]
-    titles = {rows[0]["id"]: f"{rows[0]['layer']}: {rows[0]['title']}" for rows in words.by_check(certificate["findings"]).values()}
+    groups = words.by_check(certificate["findings"])
+    every = words.unmeasured(certificate)
+    rows = [[_titles(found, groups), reason] for reason, found in list(every.items())[:MOST_REASONS]]
+    more = f"and {len(every) - MOST_REASONS} more reasons: see certificate.json" if len(every) > MOST_REASONS else ""
+    titles = {rows[0]["id"]: f"{rows[0]['layer']}: {rows[0]['title']}" for rows in groups.values()}
     stated = [[titles.get(row.get("id"), row.get("id")), row.get("reason")] for row in certificate["not_applicable"]]
-    absent = [[f"{rows[0]['layer']}: {rows[0]['title']}", rows[0]["reason"]] for rows in words.by_check(certificate["findings"]).values()
-              if not rows[0]["judged"] and rows[0]["result"] == "INCONCLUSIVE" and rows[0].get("value") is None]  # fmt: skip
+    aside = words.by_check(row for row in certificate["findings"] if not row["judged"] and row["result"] == "INCONCLUSIVE" and row.get("value") is None)
+    absent = [[_titles(found, groups), "; ".join(words.told(found))] for found in aside.values()]
     fold = [
         tag("details", tag("summary", f"{len(body)} {text}"), table(["Check", "Reason"], body)) if body else ""
         for body, text in ((absent, "that would only have informed"), (stated, "not applicable, by stated reason"))
     ]
     shown = table(["Checks", "Reason"], rows) or tag("p", "Everything that was to be judged was measured.")
-    return _section("What was not measured, and why", "unmeasured", shown, *fold)
+    return _section("What was not measured, and why", "unmeasured", shown, tag("p", more) if more else "", *fold)
+
+
+def _titles(found: Sequence[Mapping], groups: Mapping) -> str:
+    """Return the checks of findings that were not measured for one reason; of those with several findings how many, and where."""
+    shown = []
+    for identifier, rows in words.by_check(found).items():
+        among = groups[identifier]
+        where = words.places(rows, among)
+        many = words.share(rows, among) if len(among) > 1 else ""
+        shown.append(f"{rows[0]['layer']}: {rows[0]['title']}" + (f", {many}" if many else "") + (f" ({where})" if where else ""))
+    return "; ".join(dict.fromkeys(shown))
 
 
 def _exceptions(certificate: Mapping) -> Html:
@@ -271,6 +294,7 @@ def _exceptions(certificate: Mapping) -> Html:
     declared = [[name, human(size)] for name, size in sorted(certificate["capacity"].items())]
     expected = [[row["layer"], row["name"], human(row["value"]), row["source"], row.get("text", "")] for row in certificate.get("expected") or []]
     loads = [[row["layer"], row["setting"], human(row["value"]), human(row["default"])] for row in certificate.get("loads") or []]
+    items = [[row["list"], row["id"], row["value"] or "left out", row["default"] or "not there"] for row in certificate.get("checklist_changes") or []]
     parts = [
         join([tag("h3", "Changed bounds"), table(["Check", "Bound", "From", "To", "Direction", "Reason"], changes)]) if changes else "",
         join([tag("h3", "Waivers"), table(["Check", "State", "Owner", "Expires", "Reason"], waivers)]) if waivers else "",
@@ -278,6 +302,7 @@ def _exceptions(certificate: Mapping) -> Html:
         join([tag("h3", "Expected capacity, by which the load was sized"), table(["Layer", "Name", "Value", "From", "What it is"], expected)])
         if expected else "",
         join([tag("h3", "Load that is not the default"), table(["Layer", "Setting", "Value", "Default"], loads)]) if loads else "",
+        join([tag("h3", "Checklist and SLAs that are not the default"), table(["List", "Item", "Value", "Default"], items)]) if items else "",
     ]
     return _section("What was changed, waived and declared", "exceptions", join(parts) or tag("p", "Nothing: every bound is the default."))
 

@@ -152,6 +152,8 @@ svg{display:block;overflow:visible}
 .rows.tall{row-gap:.8rem}.rows svg{min-width:0}.rows .end{font-variant-numeric:tabular-nums;white-space:nowrap}
 .matrix td{text-align:center;white-space:nowrap;border:1px solid var(--line);padding:.35rem .5rem}
 .matrix th{border:1px solid var(--line);padding:.3rem .5rem}
+.matrix .missed{color:var(--inc);background:var(--inc-b)}
+.gap{fill:var(--inc-b);stroke:var(--inc);stroke-width:1;stroke-dasharray:3 3}.missing{fill:var(--inc);font-size:14px;font-weight:800}
 .matrix .worst{outline:2px solid var(--ink);outline-offset:-3px;font-weight:650}
 .legend{font-size:.82rem;color:var(--soft)}
 .hash{font:11px/1.5 ui-monospace,Menlo,Consolas,monospace}

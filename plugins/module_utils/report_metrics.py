@@ -48,6 +48,8 @@ def render(certificate: Mapping) -> str:
         ("kubeproof_run_duration_seconds", "gauge", "seconds", "How long the run took.", _number(same, certificate["run"].get("seconds"))),
         ("kubeproof_run_load_seconds", "gauge", "seconds", "How long it loaded the cluster.", _number(same, certificate["run"].get("load_seconds"))),
         ("kubeproof_check_result", "gauge", "", "1 for the worst result of a judged check.", _results(certificate, same)),
+        ("kubeproof_check_unmeasured", "gauge", "", "Findings of a judged check that were not measured or not decided, where there are any.",
+         _unmeasured(certificate, same)),
         *_values(certificate, same),
     ]  # fmt: skip
     lines = [line for family in families for line in _family(*family)]
@@ -101,6 +103,12 @@ def _results(certificate: Mapping, same: Mapping) -> List[Tuple]:
     groups = words.by_check(certificate["findings"])
     return [({**same, "layer": rows[0]["layer"], "check": identifier, "result": rows[0]["result"]}, 1)
             for identifier, rows in sorted(groups.items()) if rows[0]["judged"]]  # fmt: skip
+
+
+def _unmeasured(certificate: Mapping, same: Mapping) -> List[Tuple]:
+    """Return how many places of each judged check are INCONCLUSIVE: a FAIL elsewhere is its result, and hides them."""
+    groups = words.by_check(row for rows in words.unmeasured(certificate).values() for row in rows)
+    return [({**same, "layer": rows[0]["layer"], "check": identifier}, len(rows)) for identifier, rows in sorted(groups.items())]
 
 
 def _values(certificate: Mapping, same: Mapping) -> Iterable[Tuple]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -12,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Dict, List, Optional
 
-from . import fingerprint, history_report, report_plots
+from . import fingerprint, history_kept, history_report, history_runs, report_plots
 from .certificate_parts import digest, is_setting
 from .files import DataFileError, read_json, write_json
 
@@ -23,7 +24,7 @@ CHECKS = "checks.json"
 PARTS = ("run.json", CHECKS, "done", "facts", "findings", "inputs", "raw")
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 CHUNK = 1 << 20
-KEYS = ("hashes", "plots", "fingerprint", "valid_until", "voided_by", "digest")
+KEYS = ("hashes", "history", "plots", "fingerprint", "valid_until", "voided_by", "digest")
 
 
 def paths(directory: str) -> List[str]:
@@ -70,6 +71,9 @@ def sealed(certificate: Mapping, found: Mapping, plots: list, valid_days: float,
     """
     plain = {key: value for key, value in certificate.items() if key not in KEYS}
     plain.update(hashes=dict(found), voided_by=_voided_by(certificate, print_of or {}))
+    kept = listed(certificate)
+    if kept:
+        plain["history"] = history_kept.sum_of(kept)
     if print_of:
         plain["fingerprint"] = dict(print_of)
     if plots:
@@ -83,6 +87,13 @@ def sealed(certificate: Mapping, found: Mapping, plots: list, valid_days: float,
         plain["valid_until"] = (begin + datetime.timedelta(days=valid_days)).strftime(TIME)
     plain["digest"] = digest(plain)
     return plain
+
+
+def listed(certificate: Mapping) -> str:
+    """Return what a list of runs says of a certificate, as it is kept; "" where nothing can be said."""
+    with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return history_kept.text_of(history_runs.summary(certificate))
+    return ""
 
 
 def _voided_by(certificate: Mapping, print_of: Mapping) -> Dict[str, Any]:
@@ -118,6 +129,9 @@ def seal(directory: str, valid_days: float) -> Dict[str, Any]:
     except (TypeError, ValueError, AttributeError) as error:
         raise DataFileError(f"{path} cannot be sealed ({error}). Certify again.") from error
     write_json(path, certificate)
+    # Without it the certificate is read for each list of runs, which takes longer and says the same.
+    with contextlib.suppress(DataFileError):
+        history_kept.leave(directory, listed(certificate))
     return certificate
 
 

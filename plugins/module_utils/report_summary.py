@@ -37,6 +37,7 @@ def render(certificate: Mapping) -> str:
         _open(certificate),
         _checklist(certificate),
         _changed(certificate),
+        _items(certificate),
     ]
     text = "\n\n".join(part for part in parts if part) + "\n"
     # Cut between lines, so that no row of a table is left half.
@@ -77,26 +78,40 @@ def _layers(certificate: Mapping) -> str:
 
 
 def _open(certificate: Mapping) -> str:
-    """Return what is beyond target, the worst first, and what to do; what was not measured for one reason is one row."""
-    rows, told = [], set()
-    alike = words.unmeasured(certificate)
-    for found in words.by_check(certificate["findings"]).values():
-        first = found[0]
-        if not first["judged"] or first["result"] not in words.OPEN:
-            continue
-        reason = words.cut(first["reason"])
-        group = alike.get(reason, []) if first["result"] == "INCONCLUSIVE" and first["value"] is None else []
-        if len(group) > 1:
-            if reason not in told:
-                rows.append([_mark("INCONCLUSIVE"), f"{len(group)} checks", "-", "-", md(reason)])
-            told.add(reason)
-            continue
-        wanted = words.bound(first, "critical" if first["result"] == "FAIL" and first["critical"] else "target" if first["target"] else "critical")
-        place = words.place(first, found)
-        where = f" at {md(place)}" if place else ""
-        rows.append([_mark(first["result"]), f"{md(first['layer'])}: {md(first['title'])}{where}", md(words.value(first)), md(wanted),
-                     md(first.get("fix") or first["reason"])])  # fmt: skip
-    return _titled("Beyond target", ["Result", "Check", "Measured", "Wanted", "What to do"], rows)
+    """Return what is beyond target, the worst first, and what to do; what was not measured for one reason is one row, also beside what FAILs."""
+    groups = words.by_check(certificate["findings"])
+    found = {result: [] for result in words.OPEN}
+    for rows in groups.values():
+        first = rows[0]
+        if first["judged"] and first["result"] in words.OPEN and first["result"] != "INCONCLUSIVE":
+            wanted = words.bound(first, "critical" if first["result"] == "FAIL" and first["critical"] else "target" if first["target"] else "critical")
+            found[first["result"]].append(_beyond(rows[:1], rows, wanted, first.get("fix") or first["reason"]))
+    for reason, rows in words.unmeasured(certificate).items():
+        found["INCONCLUSIVE"] += _unmeasured(reason, rows, groups)
+    heads = ["Result", "Check", "Measured", "Wanted", "What to do"]
+    return _titled("Beyond target", heads, [row for result in words.OPEN for row in found[result]])
+
+
+def _beyond(rows: Sequence[Mapping], among: Sequence[Mapping], wanted: str, what: Any) -> List[str]:
+    """Return the row of findings of one check, of which the first is told."""
+    first, place = rows[0], words.places(rows, among)
+    where = f" at {md(place)}" if place else ""
+    return [_mark(first["result"]), f"{md(first['layer'])}: {md(first['title'])}{where}", md(words.value(first)), md(wanted), md(what)]
+
+
+def _unmeasured(reason: str, rows: Sequence[Mapping], groups: Mapping) -> List[List[str]]:
+    """Return the rows of what was not measured, or not decided, for one reason: one for many checks without any value."""
+    checks = words.by_check(rows)
+    if len(checks) > 1 and all(row["value"] is None for row in rows):
+        where = words.hosts(rows, [row for identifier in checks for row in groups[identifier]])
+        return [[_mark("INCONCLUSIVE"), md(f"{len(checks)} checks{where}"), "-", "-", md(reason)]]
+    found = []
+    for identifier, own in checks.items():
+        first, among = own[0], groups[identifier]
+        count = f"{words.share(own, among)}: " if len(own) < len(among) else ""
+        what = reason if first["value"] is None else first.get("fix") or reason
+        found.append(_beyond(own, among, words.bound(first, "target" if first["target"] else "critical"), f"{count}{what}"))
+    return found
 
 
 def _checklist(certificate: Mapping) -> str:
@@ -117,3 +132,9 @@ def _changed(certificate: Mapping) -> str:
     rows += [[f"waiver {md(row['state'])}", md(row["id"]), f"{md(row['owner'])}, until {md(row['expires'])}: {md(row['reason'])}"]
              for row in certificate["waivers"]]  # fmt: skip
     return _titled("Changed bounds and waivers", ["What", "Check", "How, and why"], rows)
+
+
+def _items(certificate: Mapping) -> str:
+    rows = [[md(f"{row['list']} {row['id']}"), md(row["value"] or "left out"), md(row["default"] or "not there")]
+            for row in certificate.get("checklist_changes") or ()]  # fmt: skip
+    return _titled("Checklist and SLAs that are not the default", ["Item", "Value", "Default"], rows)

@@ -25,6 +25,8 @@ LEGEND = (
     "How to read: ● PASS, ◆ CONDITIONAL PASS, ✕ FAIL, ○ not decided; a bar is a range of a histogram. "
     "T (dashed) is the target, C is critical, and the shaded side is beyond it."
 )
+LEGEND_PAIRS = "A · is a pair that was not to be measured."
+NOT_MEASURED = "not measured"
 LEGEND_ROWS = "● is P99, the bar reaches from the median to the largest one seen, | is P90. T and C are the bounds of the check that judges this number."
 
 
@@ -66,7 +68,9 @@ def strip(findings: Sequence[Mapping]) -> Html:
     for ends, result in ranges:
         shapes.setdefault((*(round(float(place(end)[:-1]) * 2) for end in ends), result), (ends, result))
     drawn += [_value(place, ends, result) for ends, result in reversed(shapes.values())]
+    missing = sum(finding.get("value") is None for finding in findings)
     said = f"{len(ranges)} value{'s' if len(ranges) > 1 else ''}; worst {human(findings[0].get('value'), findings[0].get('unit'))}"
+    said += f"; {missing} {NOT_MEASURED}" if missing else ""
     bound = "; ".join(f"{name} {human(findings[0][name], findings[0].get('unit'))}" for name in limits)
     return svg(drawn, f"{said}; {bound}")
 
@@ -149,33 +153,59 @@ def bounds_in(finding: Optional[Mapping]) -> Dict[str, float]:
 
 
 def pairs(data: Mapping, rows: Sequence[Mapping], findings: Sequence[Mapping]) -> Html:
-    """Return the node-pair matrix, or the worst pairs where there are too many nodes."""
-    rows = [row for row in rows if number(row.get("value"), True) is not None]
-    if not rows:
-        return Html("")
+    """Return the node-pair matrix, or the worst pairs where there are too many nodes; what has no number stands there as not measured."""
     more_is_better, unit = bool(data.get("more_is_better")), data.get("unit")
-    ordered = sorted(rows, key=lambda row: (row["value"] if more_is_better else -row["value"], str(row.get("from")), str(row.get("to"))))
-    worst = ordered[0]
-    names = sorted({cut(row.get(end)) for row in rows for end in ("from", "to")})
-    seen = f"{cut(worst.get('from'))} to {cut(worst.get('to'))}, {human(worst['value'], unit)}"
-    text = f"{'Less' if more_is_better else 'More'} is worse; the worst pair is outlined: {seen}."
-    head = join([tag("h3", data.get("title")), tag("p", text, class_="legend")])
+    known = [row for row in rows if number(row.get("value"), True) is not None]
+    ordered = sorted(known, key=lambda row: (row["value"] if more_is_better else -row["value"], str(row.get("from")), str(row.get("to"))))
+    missing = [row for row in rows if number(row.get("value"), True) is None]
+    own = data.get("nodes") if isinstance(data.get("nodes"), list) else []
+    paired = {cut(row.get(end)) for row in rows for end in ("from", "to")}
+    alone = sorted({cut(name) for name in own} - paired)
+    names = sorted([*paired, *alone])
+    text = f"{len(missing)} of {len(rows)} pairs were {NOT_MEASURED}." if missing else ""
+    if ordered:
+        seen = f"{cut(ordered[0].get('from'))} to {cut(ordered[0].get('to'))}, {human(ordered[0]['value'], unit)}"
+        text = f"{'Less' if more_is_better else 'More'} is worse; the worst pair is outlined: {seen}. {text}".strip()
+    text += f" No pair has {', '.join(alone)}, which {'were' if len(alone) > 1 else 'was'} to take part." if alone else ""
+    head = [tag("h3", data.get("title")), tag("p", f"{text} {LEGEND_PAIRS}" if len(names) <= MOST_NODES else text, class_="legend")]
     if len(names) > MOST_NODES:
-        shown = [[row.get("from"), row.get("to"), human(row["value"], unit)] for row in ordered[:MOST_PAIRS]]
-        return join([head, tag("p", f"{len(rows)} pairs; the worst {len(shown)}:"), table(["From", "To", "Measured"], shown)])
+        return join([*head, *_listed(ordered, missing, unit)])
+    # A node of no pair is not measured with any other.
+    return join([*head, _matrix([*missing, *({"from": name, "to": name} for name in alone), *ordered], names, unit)])
+
+
+def _listed(ordered: Sequence[Mapping], missing: Sequence[Mapping], unit: Any) -> List[Html]:
+    """Return the worst pairs, and those that were not measured."""
+    groups = ((ordered, f"{len(ordered)} pairs; the worst {len(ordered[:MOST_PAIRS])}:"), (missing, f"{len(missing)} pairs {NOT_MEASURED}:"))
+    shown: List[Html] = []
+    for rows, text in groups:
+        body = [[row.get("from"), row.get("to"), human(row["value"], unit) if rows is ordered else NOT_MEASURED] for row in rows[:MOST_PAIRS]]
+        shown += [tag("p", text), table(["From", "To", "Measured"], body)] if body else []
+    rest = len(missing) - MOST_PAIRS
+    shown += [tag("p", f"and {rest} more {NOT_MEASURED}: see facts/")] if rest > 0 else []
+    return shown
+
+
+def _matrix(rows: Sequence[Mapping], names: Sequence[str], unit: Any) -> Html:
+    """Return the matrix of rows of which the worst that was measured is the first with a number."""
+    worst = next((row for row in rows if number(row.get("value"), True) is not None), None)
     cells: Dict[tuple, Mapping] = {}
-    for row in ordered:
+    for row in rows:
         cells.setdefault((cut(row.get("from")), cut(row.get("to"))), row)
     body = []
     for first in names:
         own = [cells.get((first, second)) for second in names]
         body.append(tag("tr", tag("th", first, scope="row"), *(_cell(row, row is worst, unit) for row in own)))
     top = tag("tr", tag("th", "from \\ to", scope="col"), *(tag("th", name, scope="col") for name in names))
-    return join([head, tag("div", tag("table", tag("thead", top), tag("tbody", *body), class_="matrix"), class_="scroll")])
+    return tag("div", tag("table", tag("thead", top), tag("tbody", *body), class_="matrix"), class_="scroll")
 
 
 def _cell(row: Optional[Mapping], is_worst: bool, unit: Any) -> Html:
-    return tag("td", human(row["value"], unit) if row else "·", class_="worst" if is_worst else None)
+    if row is None:
+        return tag("td", "·")
+    if number(row.get("value"), True) is None:
+        return tag("td", f"? {NOT_MEASURED}", class_="missed")
+    return tag("td", human(row["value"], unit), class_="worst" if is_worst else None)
 
 
 def tally(counted: Mapping) -> Html:

@@ -19,7 +19,7 @@ else:
     IMPORT_ERROR = None
 
 from .human import cell
-from .report_words import PROOF_LEGEND, samples
+from .report_words import PROOF_LEGEND, hosts, one_reason, samples, told
 from .tuning_page import groups
 
 
@@ -43,6 +43,9 @@ def environment(templates: str):
             "kubeproof.certify.human": cell,
             "kubeproof.certify.tuning_groups": groups,
             "samples": samples,
+            "told": told,
+            "one_reason": one_reason,
+            "hosts": hosts,
             "difference": difference,
             "regex_replace": lambda text, pattern, new: re.sub(pattern, new, text),
             "zip": lambda *lists: list(zip(*lists)),

@@ -39,7 +39,7 @@ JUDGED = ("id", "layer", "scope", "host", "entry", "value", "unit", "target", "c
 # What only the end of a run knew.
 AT_THE_END = ("finished", "seconds", "load_seconds", "command")
 # What the seal says that follows from the run.
-SEALED = ("fingerprint", "voided_by", "valid_until")
+SEALED = ("fingerprint", "voided_by", "history", "valid_until")
 # Seconds by which the beginning, the end and how long it took may differ: the first two are whole, and none is taken at one moment with another.
 APART = 5
 HASHED = ("Of the others, and of what no tool printed (answers of the Kubernetes API, and what hosts say of themselves, kept as they came), only the hashes "
@@ -157,7 +157,8 @@ def _valid(made: Verification, directory: str, certificate: Mapping, run: Mappin
         made.note("The run did not record certify_valid_days, so until when it is valid was not computed again.")
     again = _plain(report_seal.sealed(certificate, {}, [], days or 0, report_seal.fingerprint_of(directory, facts)))
     for key in SEALED if known else SEALED[:-1]:
-        if certificate.get(key) != again.get(key):
+        # One that was sealed before there was this key does not have it.
+        if certificate.get(key) != again.get(key) and (key in certificate or key != "history"):
             different = report_verify_raw.different(certificate.get(key), again.get(key))
             made.differ(f"certificate.json: {key} is not what follows from run.json and the facts{different}")
 

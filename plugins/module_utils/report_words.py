@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Dict, List, Optional
 
 from . import bounds, time_scale
@@ -25,6 +25,10 @@ FORM = {"heading": str, "verdict": str, "state": str, "message": str, "profile":
         "waivers": list, "not_applicable": list, "findings": list}  # fmt: skip
 OF_FINDING = ("id", "layer", "title", "scope", "host", "value", "target", "critical", "result", "judged", "reason")
 LONGEST = 2000
+# So many places, and so many reasons of one check, are told; all are in certificate.json.
+MOST_PLACES = 5
+MOST_REASONS = 3
+NO_REASON = "No reason was recorded."
 
 
 class ReportError(Exception):
@@ -213,9 +217,64 @@ def counts(rows: Iterable) -> Dict[str, int]:
 
 
 def unmeasured(certificate: Mapping) -> Dict[str, List[Mapping]]:
-    """Return {reason: the worst findings of the checks that were to be judged and were not measured}."""
+    """Return {reason: the findings that were to be judged and were not measured, or not decided}, also those of a check that FAILs elsewhere."""
     found: Dict[str, List[Mapping]] = {}
-    for rows in by_check(certificate["findings"]).values():
-        if rows[0]["judged"] and rows[0]["result"] == "INCONCLUSIVE":
-            found.setdefault(cut(rows[0]["reason"]) or "No reason was recorded.", []).append(rows[0])
+    for finding in certificate["findings"]:
+        if finding["judged"] and finding["result"] == "INCONCLUSIVE":
+            found.setdefault(cut(finding["reason"]) or NO_REASON, []).append(finding)
     return found
+
+
+def one_reason(findings: Iterable) -> List[Mapping]:
+    """Return the worst findings of the judged checks that are INCONCLUSIVE for one reason: nothing is lost where many of them are told as one."""
+    found = []
+    for rows in by_check(findings).values():
+        reasons = {cut(row["reason"]) for row in rows if row["result"] == "INCONCLUSIVE"}
+        if rows[0]["judged"] and rows[0]["result"] == "INCONCLUSIVE" and len(reasons) == 1:
+            found.append(rows[0])
+    return found
+
+
+def places(rows: Sequence[Mapping], among: Sequence[Mapping]) -> str:
+    """Return where findings of a check were seen, such as `etcd2, etcd3 and 7 more`, or ""."""
+    named = list(dict.fromkeys(filter(None, (place(row, among) for row in rows[:MOST_PLACES]))))
+    more = len(rows) - MOST_PLACES
+    return ", ".join(named) + (f" and {more} more" if named and more > 0 else "")
+
+
+def hosts(rows: Sequence[Mapping], among: Sequence[Mapping]) -> str:
+    """Return at which hosts findings of several checks were seen, such as ` at etcd2, etcd3`; "" where they are all that there are of these checks."""
+    named = list(dict.fromkeys(cut(row.get("host") or "") for row in rows if row.get("scope") == "host"))
+    more = len(named) - MOST_PLACES
+    shown = ", ".join(named[:MOST_PLACES]) + (f" and {more} more" if more > 0 else "")
+    return f" at {shown}" if shown and len(rows) < len(among) else ""
+
+
+def share(rows: Sequence[Mapping], among: Sequence[Mapping]) -> str:
+    """Return how many of a check's findings were not measured, or not decided, such as `3 of 4 not measured`."""
+    return f"{len(rows)} of {len(among)} {'not measured' if rows[0].get('value') is None else 'not decided'}"
+
+
+def gaps(rows: Sequence[Mapping]) -> List[List[Mapping]]:
+    """Return those findings of a check that are INCONCLUSIVE, the ones for the same reason together."""
+    found: Dict[tuple, List[Mapping]] = {}
+    for row in rows:
+        if row["result"] == "INCONCLUSIVE":
+            found.setdefault((row.get("value") is None, cut(row["reason"])), []).append(row)
+    return list(found.values())
+
+
+def told(rows: Sequence[Mapping]) -> List[str]:
+    """Return what is to be said of the findings of a check: the reason of the worst, and what was not measured, whatever is worse; how many, and where."""
+    first, whole, missing = rows[0], len(rows), gaps(rows)
+    said = []
+    if first["result"] != "INCONCLUSIVE":
+        same = sum(row["result"] == first["result"] for row in rows)
+        count = f"{same} of {whole} {word(first['result'])}" if same < whole and (first["reason"] or missing) else ""
+        said.append(": ".join(filter(None, (count, cut(first["reason"])))))
+    for group in missing[:MOST_REASONS]:
+        where = places(group, rows)
+        count = f"{share(group, rows)}{f' ({where})' if where else ''}" if len(group) < whole else ""
+        said.append(": ".join(filter(None, (count, cut(group[0]["reason"])))))
+    rest = sum(len(group) for group in missing[MOST_REASONS:])
+    return [one for one in said if one] + ([f"{rest} of {whole} not measured or not decided, for other reasons: see certificate.json"] if rest else [])

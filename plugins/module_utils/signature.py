@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import subprocess
 import tempfile
 
@@ -76,10 +77,19 @@ def _public_key(public_key):
     raise Unsigned(f"{public_key} is no public key of minisign or gpg")
 
 
+def _opened(path, flags):
+    """Open a plain file, as the opener of `open`; OSError for anything else, since a pipe could be waited on for ever."""
+    number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError("it is no plain file")
+    return number
+
+
 def _small(path, what):
     """Return the content of a small file; Unsigned where it cannot be read."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=_opened) as stream:
             content = stream.read(LARGEST_KEY + 1)
     except (OSError, ValueError) as error:
         raise Unsigned(f"the {what} {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error

@@ -177,12 +177,16 @@ class Member:
         return trend([(one["at"], one[key]) for one in samples if number(one.get(key))])
 
     def _fsync(self):
-        """Return WAL fsyncs as {worst_hour: the summary of the hour with the highest P99, every: s, over_time: [{at, count, p99}]}, or None."""
+        """Return WAL fsyncs as {worst_hour: the summary of the hour with the highest P99, every: s, stretches, over_time: [{at, count, p99}]}, or None.
+
+        `stretches`: how many of this length were planned. Those without a count are not in `over_time`.
+        """
         worst = max((one for dummy, one in self._stretches(HOUR)), key=_badness, default=None)
         if worst is None:
             return None
         every = HOUR if self.seconds >= STRETCHES * HOUR else max(self.seconds / STRETCHES, self.interval)
-        return {"worst_hour": worst, "every": round(every, 3), "over_time": [{"at": round(at, 3), **one} for at, one in self._stretches(every)]}
+        over_time = [{"at": round(at, 3), **one} for at, one in self._stretches(every)]
+        return {"worst_hour": worst, "every": round(every, 3), "stretches": int(self._last(every)) + 1, "over_time": over_time}
 
     def _stretches(self, length):
         """Return [(its beginning, {count, p99})] of stretches of time of this length in which fsyncs were counted."""
@@ -195,12 +199,15 @@ class Member:
                 if not isinstance(counts, list) or not all(number(one) for one in counts):
                     continue
                 if earlier is not None:
-                    # What is left after the last whole stretch belongs to it.
-                    stretch = min(sample["at"], max(length, self.seconds) - length) // length
+                    stretch = min(sample["at"] // length, self._last(length))
                     stretches.setdefault(stretch, []).append((earlier, counts))
                 earlier = counts
         found = [(stretch * length, self._summary(pairs, bounds)) for stretch, pairs in sorted(stretches.items())]
         return [(at, one) for at, one in found if one]
+
+    def _last(self, length):
+        """Return the number of the last stretch of this length; what is left after the last whole one belongs to it."""
+        return (max(length, self.seconds) - length) // length
 
     @staticmethod
     def _summary(pairs, bounds):

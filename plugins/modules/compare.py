@@ -14,7 +14,8 @@ description:
   - Settings that changed between the two runs are listed beside, and what else is different, such as versions and flags.
     One setting is what a change can be attributed to where nothing else changed, several are not.
   - A directory that is damaged, or of another cluster, is named and skipped. The two runs that are compared have to be as they were sealed.
-  - Writes C(comparison.json) beside the certificate of the newer run, and C(.history.json) beside the runs, which may be deleted at any time.
+  - Writes C(comparison.json) beside the certificate of the newer run, and C(.history.json) beside the runs where certificates had to
+    be read since no C(history.json) beside them stands for them; it may be deleted at any time.
   - Measures nothing. Runs on the controller.
 author: kubeproof authors (@kubeproof)
 options:

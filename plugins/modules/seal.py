@@ -11,7 +11,8 @@ short_description: Seal the certificate of a run
 version_added: "0.1.0"
 description:
   - Adds to C(certificate.json) the SHA-256 of all that the run left (C(hashes)), until when it is valid (C(valid_until)), what voids it (C(voided_by)),
-    what is drawn of its facts (C(plots)), and a C(digest) over the whole.
+    what is drawn of its facts (C(plots)), the SHA-256 of what a list of runs says of it (C(history)), and a C(digest) over the whole.
+  - Leaves what a list of runs says of it beside it, in C(history.json).
   - The digest tells a damaged certificate from a whole one; it does not prove who made it. For that, sign the file.
   - Runs on the controller.
 author: kubeproof authors (@kubeproof)

@@ -13,6 +13,7 @@ author: kubeproof authors (@kubeproof)
 description:
   - Prints a text on the terminal, one line for each of its lines, without the quotes and escapes of a task's result.
   - The text is not part of the result.
+  - Without a UTF-8 locale only ASCII is written.
 options:
   text:
     description: The text.

@@ -76,6 +76,20 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+directory:
+  description: The run that was verified.
+  returned: success
+  type: str
+verdict:
+  description: What its certificate says; that it follows from the run makes no FAIL better.
+  returned: success
+  type: str
+  sample: PASS
+valid_until:
+  description: Until when the certificate is valid; null of a run that did not end.
+  returned: success
+  type: str
+  sample: "2027-02-19T05:00:00Z"
 problems:
   description: A sentence for each difference.
   returned: always
@@ -207,7 +221,7 @@ def main():
     if made["problems"]:
         kind = "The certificate cannot be relied on: " if made["valid"] else "The certificate does not follow from what the run left: "
         module.fail_json(msg=kind + " ".join(made["problems"]), **told)
-    module.exit_json(changed=False, **told)
+    module.exit_json(changed=False, directory=directory, verdict=certificate["verdict"], valid_until=certificate.get("valid_until"), **told)
 
 
 if __name__ == "__main__":

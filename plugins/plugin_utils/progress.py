@@ -260,22 +260,44 @@ def _misses(layer: str, record: Mapping) -> List[Line]:
     everything = [one for one in record.get("findings") or [] if isinstance(one, Mapping)]
     found, among = [one for one in everything if one.get("judged") and one.get("result") in words.OPEN], words.by_check(everything)
     found.sort(key=lambda one: RESULTS.index(one["result"]))
-    unmeasured: Dict[str, List[Mapping]] = {}
+    unmeasured: Dict[str, Dict[Any, List[Mapping]]] = {}
     lines = []
-    for rows in words.by_check(found).values():
-        first = rows[0]
-        if first["result"] == "INCONCLUSIVE" and first.get("value") is None:
-            unmeasured.setdefault(str(first.get("reason")), []).append(first)
-            continue
-        bounds = [f"{key} {words.bound(first, key)}" for key in ("target", "critical") if first.get(key) is not None]
-        where = ", ".join(filter(None, [words.place(first, among[first["id"]]), f"{len(rows)} such" if len(rows) > 1 else ""]))
-        said = ", ".join([words.value(first), *bounds]) + (f" ({where})" if where else "")
-        lines.append(Line(layer, f"  {words.word(first['result'])} {clean(first['title'])}: {said}", TONES[first["result"]]))
-    for reason, rows in unmeasured.items():
-        titles = [f"{len(rows)} checks"] if len(rows) > ALIKE else [clean(row["title"]) for row in rows]
-        lines += [Line(layer, f"  not measured {title}: {words.cut(reason)}", ATTENTION) for title in titles]
+    for identifier, rows in words.by_check(found).items():
+        measured = []
+        for row in rows:
+            if row["result"] == "INCONCLUSIVE" and row.get("value") is None:
+                unmeasured.setdefault(str(row.get("reason")), {}).setdefault(identifier, []).append(row)
+            elif not measured or row["result"] in (measured[0]["result"], "INCONCLUSIVE"):
+                measured.append(row)
+        # What is not decided at one place is told beside what FAILs at another.
+        alike = [[row for row in measured if row["result"] == result] for result in dict.fromkeys(row["result"] for row in measured)]
+        lines += [_miss(layer, same, among[identifier]) for same in alike]
+    for reason, checks in unmeasured.items():
+        lines += [Line(layer, f"  {text}: {words.cut(reason)}", ATTENTION) for text in _nothing(checks, among)]
     more = len(lines) - MOST_CHECKS
     return lines[:MOST_CHECKS] + ([Line(layer, f"  and {more} more: see the certificate", ATTENTION)] if more > 0 else [])
+
+
+def _miss(layer: str, rows: Sequence[Mapping], among: Sequence[Mapping]) -> Line:
+    """Return the line of findings of a check with the same result, of which the first is told."""
+    first = rows[0]
+    bounds = [f"{key} {words.bound(first, key)}" for key in ("target", "critical") if first.get(key) is not None]
+    where = ", ".join(filter(None, [words.place(first, among), f"{len(rows)} such" if len(rows) > 1 else ""]))
+    said = ", ".join([words.value(first), *bounds]) + (f" ({where})" if where else "")
+    return Line(layer, f"  {words.word(first['result'])} {clean(first['title'])}: {said}", TONES[first["result"]])
+
+
+def _nothing(checks: Mapping, among: Mapping) -> List[str]:
+    """Return what to say of checks {id: the findings that were not measured for one reason}; in one for many of them."""
+    if len(checks) > ALIKE:
+        rows = [row for own in checks.values() for row in own]
+        return [f"not measured {len(checks)} checks{words.hosts(rows, [row for identifier in checks for row in among[identifier]])}"]
+    said = []
+    for identifier, rows in checks.items():
+        whole, where = among[identifier], words.places(rows, among[identifier])
+        count = words.share(rows, whole) if len(rows) < len(whole) else "not measured"
+        said.append(f"{count} {clean(rows[0]['title'])}" + (f" ({where})" if where and len(rows) < len(whole) else ""))
+    return said
 
 
 def summary(facts: Mapping) -> List[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 import threading
 import time
@@ -21,6 +22,8 @@ NARROW = 60
 BAR = 12
 # What the page and the terminal show otherwise, for a terminal without Unicode.
 PLAIN = str.maketrans({"µ": "u", "…": "...", "→": "->", "–": "-", "—": "-", "×": "x", "≥": ">=", "≤": "<=", "━": "=", "─": "-"})
+# A text that was cut, with two characters before: three dots have room there.
+CUT = re.compile("..…")
 CLEAR = "\r\033[K"
 
 
@@ -37,6 +40,11 @@ def plain(text: str, unicode: bool) -> str:
     return text if unicode else text.translate(PLAIN).encode("ascii", "replace").decode("ascii")
 
 
+def in_columns(text: str, unicode: bool) -> str:
+    """Return the text in the characters that there are; what was cut to fit its column takes no more columns than before."""
+    return text if unicode else plain(CUT.sub("...", text), False)
+
+
 def written(line: Line, moment: float, width: Optional[int], unicode: bool) -> str:
     """Return a line as it is written. With a width, at a terminal, it is folded and has the local time; without one it is whole, with the day in UTC."""
     label = plain(line.label, unicode)
@@ -51,7 +59,8 @@ def written(line: Line, moment: float, width: Optional[int], unicode: bool) -> s
 
 def status(parts: Sequence[str], share: Optional[float], width: int, unicode: bool) -> str:
     """Return the line that moves, in less than `width` columns: what has no room is left out, the task's name is cut."""
-    place, what, took, run = parts
+    # Three dots or an arrow take more columns than what they stand for.
+    place, what, took, run = (plain(part, unicode) for part in parts)
     room = width - 1
     drawn = ""
     if share is not None and width >= NARROW:
@@ -63,7 +72,7 @@ def status(parts: Sequence[str], share: Optional[float], width: int, unicode: bo
             break
     what = fit(what, min(cells(what), max(1, room - fixed)))
     text = fit(f"{drawn}{place} {what}{''.join('  ' + end for end in ends)}", room).rstrip()
-    return text if unicode else plain(text, False)[:room]
+    return text if unicode else in_columns(text, False)[:room]
 
 
 class Terminal:

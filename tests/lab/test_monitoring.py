@@ -195,7 +195,7 @@ def test_every_query_gives_what_its_check_means(place):
 
 
 WORD = re.compile(r"\$(\w+)")
-RULE = re.compile(r"histogram_quantile\(([0-9.]+), sum by \((.*)\) \(rate\((\w+)_bucket\{(.*)\}\[10m\]\)\)\)")
+RULE = re.compile(r"histogram_quantile\(([0-9.]+), sum by \((.*)\) \(rate\((\w+)_bucket\{(.*)\}\[\w+\]\)\)\)")
 MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
 
 

@@ -18,6 +18,7 @@ import sys
 import pytest
 import yaml
 
+from ansible_collections.kubeproof.certify.plugins.filter.cluster_name import cluster_name
 from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -35,6 +36,34 @@ LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)")
 def test_links_lead_somewhere(page):
     text = re.sub(r"`[^`]*`", "", page.read_text(encoding="utf-8"))
     assert [link for link in LINK.findall(text) if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_table_is_cut_in_two(page):
+    """A row that follows no head is shown as it is written."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    begins = [number for number, line in enumerate(lines) if line.startswith("|") and not (number and lines[number - 1].startswith("|"))]
+    assert [lines[number] for number in begins if not re.fullmatch(r"\|[ :|-]+\|", lines[number + 1] if number + 1 < len(lines) else "")] == []
+
+
+def test_the_index_names_a_page_once():
+    rows = [line for line in (DOCS / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    links = [link for row in rows for link in LINK.findall(row)]
+    assert sorted(links) == sorted(set(links))
+
+
+def test_a_program_is_called_as_it_can_be_called():
+    """It is not executable: neither git nor the tarball of a collection has to keep that."""
+    for page in PAGES:
+        for line in page.read_text(encoding="utf-8").splitlines():
+            assert not re.search(r"(?<!python3 )(?<![\w./])(?:scripts/)?kubeproof_gate\.py (?:-|results|\w+\.json)", line), line
+
+
+def test_who_adds_a_format_is_told_of_the_registry():
+    row = next(line for line in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines() if line.startswith("| a report format |"))
+    words = ("plugins/module_utils/report_<name>.py", "`report_formats.py`", "roles/report/templates", "`report_formats` of the role")
+    for text in (row, (DOCS / "adding.md").read_text(encoding="utf-8")):
+        assert [word for word in words if word not in text] == []
 
 
 def test_every_page_is_in_the_index():
@@ -237,6 +266,36 @@ def test_github(place, found, status):
     assert not list(temporary.glob("*.key")) and not (temporary / "kubeconfig").exists()
     if found is not None:
         assert (place.path / "summary").read_text() == "summary\n"
+
+
+# Where a pipeline is told to find the inventory, and what a run made of it is called.
+PLACES = {"gitlab-ci.yml": r"KUBEPROOF_INVENTORY: (\S+)", "github-actions.yml": r"INVENTORY: (\S+)"}
+
+
+@pytest.mark.parametrize("name", sorted(PLACES))
+def test_a_pipeline_finds_the_runs_of_its_inventory(tmp_path, monkeypatch, name):
+    """Its inventory is a copy of the example; test_cluster_name.py looks where a run of that is written."""
+    inventory = tmp_path / re.search(PLACES[name], (PIPELINES / name).read_text(encoding="utf-8")).group(1)
+    shutil.copytree(ROOT / "inventories" / "example", inventory)
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "results" / cluster_name([str(inventory)]) / "20261121t020000z-1a2b" / "certificate.json"
+    run.parent.mkdir(parents=True)
+    run.write_text("{}", encoding="utf-8")
+    looked = re.search(r'results/(\S*certificate\.json)', (PIPELINES / name).read_text(encoding="utf-8")).group(1)
+    assert list((tmp_path / "results").glob(looked)) == [run] and inventory.name == "prod"
+
+
+@pytest.mark.parametrize("given", ["prod", "prod/", "prod/hosts.yaml"])
+def test_after_kubespray_finds_the_runs_of_its_inventory(place, given):
+    """Kubespray takes a directory as well as the file in it."""
+    place.made({})
+    (place.path / "kubespray" / "venv").mkdir(parents=True)
+    (place.path / "kubespray" / "venv" / "bin").symlink_to(place.played / "bin")
+    shutil.copytree(ROOT / "inventories" / "example", place.path / "prod")
+    (place.path / "prod" / "hosts.yml").rename(place.path / "prod" / "hosts.yaml")
+    done, said = place.run(f"{shlex.quote(str(PIPELINES / 'after-kubespray.sh'))} kubespray {given}", KUBEPROOF_GATE=str(GATE))
+    assert done == 0 and cluster_name([str(place.path / given)]) == "prod", said
+    assert f"certify_kubeconfig={place.path}/prod/artifacts/admin.conf" in place.called()
 
 
 @pytest.mark.parametrize(("found", "status"), ENDS)

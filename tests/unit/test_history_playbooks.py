@@ -87,6 +87,8 @@ def test_verify_reads_the_checks_that_a_run_records():
 def test_verify_takes_the_newest_run_and_fails_on_any_difference(results):
     status, said = play("verify", results)
     assert status == 0 and "VERIFIED: the certificate follows from what the run left." in said, said
+    # Nobody named it, and a FAIL can follow from its run as well.
+    assert f"{results}/prod/run9: INCONCLUSIVE, without an end, so valid for no time" in said, said
     path = results / "prod" / "run9" / "run.json"
     path.write_text(path.read_text(encoding="utf-8").replace("bastion", "another"), encoding="utf-8")
     status, said = play("verify", results, "-e", f"verify_directory={path.parent}")

@@ -13,7 +13,7 @@ import re
 import pytest
 import yaml
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import monitoring_bundle
+from ansible_collections.kubeproof.certify.plugins.module_utils import monitoring_bundle, monitoring_rules, monitoring_watch
 from ansible_collections.kubeproof.certify.plugins.module_utils.bounds import BOUND_KEYS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -42,9 +42,14 @@ def made(**cluster):
     return _made(json.dumps({**CLUSTERS[-1], **cluster}))
 
 
+# A Prometheus that scrapes the textfile collector with the certificates.
+SCRAPE = {"api": {}, "targets": {"certificate": {"bastion": "10.0.0.5"}}, "tls": {}, "interval": "15s", "ingress": "", "found": None,
+          "namespaces": {"dns": "kube-system"}, "ports": {}, "rule_files": [], "labels": {}}  # fmt: skip
+
+
 @functools.lru_cache(maxsize=None)
 def _made(cluster):
-    options = {**json.loads(cluster), "window": "10m", "selectors": SELECTORS, "scrape": None, "namespace": "monitoring"}
+    options = {"scrape": None, **json.loads(cluster), "window": "10m", "selectors": SELECTORS, "namespace": "monitoring"}
     return monitoring_bundle.bundle(LAYERS, load(FILES / "certificate.yml"), CHECKS, {"tiers": {"ingress": "small"}}, options)
 
 
@@ -59,6 +64,7 @@ def test_every_cluster_gets_rules_and_dashboards(cluster):
     bounded = {name for part in CHECKS.values() for name, check in part.items() if {*BOUND_KEYS, "capacity"} & set(check)}
     assert {*found["watched"], *found["left"]} == bounded and not set(found["watched"]) & set(found["left"])
     assert all(len(reason) > 15 and reason.endswith((".", ")")) for reason in found["left"].values())
+    assert [name for name, reason in found["left"].items() if reason == monitoring_watch.UNKNOWN] == []
     text = json.dumps(list(found["files"].values()))
     assert [name for name in NO_METRICS if re.search(rf"\b{name}(_bucket|_count|_sum)?\b", text)] == []
 
@@ -77,14 +83,51 @@ def test_names_follow_the_version():
     assert "dns_cache_hit_ratio" in made(kubernetes="1.31.14")["watched"] and "dns_cache_hit_ratio" in made(kubernetes="1.32.0")["left"]
 
 
-def test_every_alert_has_a_test_of_its_own():
-    found = made()
+def test_what_is_left_out_as_a_whole_has_the_reason_of_its_layer():
+    left = made()["left"]
+    assert "configuration" in left["tuning_etcd_quota"] and "scale.yml" in left["scale_stopped"]
+
+
+@pytest.mark.parametrize("scrape", [None, SCRAPE], ids=["alone", "scraped"])
+def test_every_alert_has_a_test_of_its_own(scrape):
+    found = made(scrape=scrape)
     rules = {rule["alert"] for groups in found["groups"].values() for group in groups for rule in group["rules"] if "alert" in rule}
     tested = set()
     for name, text in found["files"].items():
         if name.startswith("tests/"):
             tested |= {moment["alertname"] for case in yaml.load(text, Loader=LOADER)["tests"] for moment in case["alert_rule_test"]}
     assert rules - tested == set() and len(rules) > 45
+
+
+@pytest.mark.parametrize(("scrape", "targets"), [(None, []), ({**SCRAPE, "targets": {}}, []), (SCRAPE, ["KubeproofTargetDown", "KubeproofTargetMissing"])])
+def test_a_certificate_that_is_gone_is_an_alert(scrape, targets):
+    """And so is an exporter that has it, where we know of one."""
+    groups = made(scrape=scrape)["groups"]["certificate"]
+    rules = {rule["alert"]: rule for group in groups for rule in group["rules"]}
+    gone = rules["KubeproofCertificateMissing"]
+    assert (gone["expr"], gone["for"], gone["labels"]["severity"]) == ("absent(kubeproof_certificate_verdict)", "1h", "warning")
+    assert [name for name in rules if name.startswith("KubeproofTarget")] == targets
+    if targets:
+        assert [rules[name]["expr"] for name in targets] == ['up{job="kubeproof"} == 0', 'absent(up{job="kubeproof"})']
+        cases = yaml.load(made(scrape=scrape)["files"]["tests/kubeproof-certificate.test.yml"], Loader=LOADER)["tests"]
+        fired = {moment["alertname"] for case in cases for moment in case["alert_rule_test"] if moment["exp_alerts"]}
+        assert fired == set(rules)
+
+
+def test_what_hardly_happens_is_counted_for_longer():
+    """A P99 needs 299 pods, which a quiet cluster does not start in ten minutes."""
+    rules = {rule["record"]: rule["expr"] for group in made()["groups"]["apiserver"] for rule in group["rules"] if "record" in rule}
+    for name in ("apiserver_pod_start_cached_p99", "apiserver_pod_start_pull_p99", "apiserver_scheduling_p95"):
+        assert all("[6h]" in rules[one] and "[10m]" not in rules[one] for one in (f"kubeproof:{name}", f"kubeproof:{name}:samples"))
+    assert "[10m]" in rules["kubeproof:apiserver_latency_p95"]
+
+
+def test_silence_is_told():
+    """Every check that can be silent for want of samples has an alert that says so, also where its series may well be missing."""
+    for groups in made()["groups"].values():
+        rules = [rule for group in groups for rule in group["rules"]]
+        needs = {rule["labels"]["check"] for rule in rules if ":samples >=" in rule["expr"] and rule.get("alert") != monitoring_rules.FEW}
+        assert {rule["labels"]["check"] for rule in rules if rule.get("alert") == monitoring_rules.FEW} == needs
 
 
 def test_dashboards_have_names_of_their_own():

@@ -17,7 +17,7 @@ import sys
 import pytest
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import certificate as subject
-from ansible_collections.kubeproof.certify.plugins.module_utils import report_html, report_text
+from ansible_collections.kubeproof.certify.plugins.module_utils import report_html, report_summary, report_text
 from ansible_collections.kubeproof.certify.plugins.module_utils.human import cells
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -112,6 +112,22 @@ def test_a_load_that_is_not_the_default_is_shown(text):
         assert max(map(cells, made["txt"].split("\n"))) <= WIDTH and HOSTILE not in made["md"] + made["html"]
 
 
+@pytest.mark.parametrize("text", ["DNS P99 (dns: dns_latency_p99)", HOSTILE])
+def test_a_checklist_that_is_not_the_default_is_shown(text):
+    rows = [{"list": "checklist", "id": "dns_latency", "value": None, "default": text}, {"list": "slas", "id": text[:9], "value": text, "default": None}]
+    certificate = {**load(CASES[0]), "checklist_changes": rows}
+    made = {"txt": render("txt", certificate), "md": render("md", certificate), "html": report_html.render(certificate),
+            "summary": report_summary.render(certificate)}  # fmt: skip
+    if text == HOSTILE:
+        assert max(map(cells, made["txt"].split("\n"))) <= WIDTH and not any(HOSTILE in page for name, page in made.items() if name != "txt")
+        return
+    assert f"checklist    dns_latency: left out, by default {text}" in made["txt"] and f"slas         DNS P99 (: {text}, by default not there" in made["txt"]
+    for name in ("md", "html", "summary"):
+        assert "Checklist and SLAs that are not the default" in made[name] and "left out" in made[name] and "not there" in made[name]
+        assert "Checklist and SLAs that are not the default" not in {"md": lambda one: render("md", one), "html": report_html.render,
+                                                                     "summary": report_summary.render}[name](load(CASES[0]))  # fmt: skip
+
+
 def test_a_whole_run_in_which_all_is_good_fits_a_screen():
     run = {"id": "r", "started": "2026-11-21T03:49:15Z", "user": "ops", "controller": "bastion", "version": "0.1.0", "profile": "load",
            "cluster": {"name": "lab"}, "hosts": {"etcd": ["a"], "kube_control_plane": ["a"], "kube_node": ["b"]}}  # fmt: skip
@@ -157,12 +173,13 @@ def test_what_could_explain_a_number_is_beside_it(name):
     assert "Could be explained by etcd: fdatasync P99 is 31 ms at etcd2." in " ".join(render(name, certificate).split())
 
 
-def play(directory, *options):
+def play(directory, *options, locale="C"):
     """Run the playbook from the checkout, as a user does."""
     inventory = directory / "hosts"
     inventory.write_text("localhost ansible_connection=local ansible_python_interpreter=" + sys.executable, encoding="utf-8")
     command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), "playbooks/report.yml", "-i", str(inventory), *options]
-    environment = {**os.environ, "ANSIBLE_LOCAL_TEMP": str(directory / "tmp"), "ANSIBLE_NOCOLOR": "1"}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LC_")}
+    environment.update(ANSIBLE_LOCAL_TEMP=str(directory / "tmp"), ANSIBLE_NOCOLOR="1", LANG=locale)
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
@@ -171,7 +188,7 @@ def test_the_playbook_renders_the_newest_run_and_shows_it_as_it_is(tmp_path):
     for run in ("20261121t000000z-smoke", "20261120t000000z-smoke"):
         (tmp_path / "lab" / run).mkdir(parents=True)
         shutil.copy(FIXTURES / f"{case}.json", tmp_path / "lab" / run / "certificate.json")
-    done = play(tmp_path, "-e", f"certify_results={tmp_path} certify_cluster_name=lab")
+    done = play(tmp_path, "-e", f"certify_results={tmp_path} certify_cluster_name=lab", locale="C.UTF-8")
     assert done.returncode == 0, done.stdout + done.stderr
     newest = tmp_path / "lab" / "20261121t000000z-smoke"
     for name in FORMATS:
@@ -179,6 +196,18 @@ def test_the_playbook_renders_the_newest_run_and_shows_it_as_it_is(tmp_path):
         assert (newest / f"certificate.{name}").stat().st_mode & 0o777 == 0o600
     assert render("txt", load(case)) + f"Files: {newest}\n" in done.stdout
     assert sorted(path.name for path in (tmp_path / "lab" / "20261120t000000z-smoke").iterdir()) == ["certificate.json"]
+
+
+def test_without_a_locale_of_unicode_the_certificate_is_shown_in_ascii(tmp_path):
+    certificate = load("smoke_partial_etcd")
+    row = next(one for one in certificate["findings"] if one["judged"])
+    row.update(result="FAIL", unit="s", scope="host", value=0.000005, host="a-host-whose-name-is-far-too-long-for-its-column")
+    (tmp_path / "certificate.json").write_text(json.dumps(certificate), encoding="utf-8")
+    done = play(tmp_path, "-e", f"report_directory={tmp_path}")
+    assert done.returncode == 0 and done.stdout.isascii(), done.stdout + done.stderr
+    shown = next(line for line in done.stdout.splitlines() if line.startswith("FAIL") and " 5 us " in line)
+    whole = next(line for line in render("txt", certificate).splitlines() if line.startswith("FAIL") and " 5 µs " in line)
+    assert "…" in whole and len(shown) == len(whole), "its columns stand where they stood"
 
 
 def test_a_directory_without_a_certificate_is_a_clear_error(tmp_path):

@@ -11,6 +11,7 @@ import datetime
 import importlib.util
 import io
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.kubeproof.certify.plugins.module_utils import certificate as engine
 from ansible_collections.kubeproof.certify.plugins.module_utils import load_settings, report_seal
 from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
 
@@ -310,6 +312,27 @@ def test_a_file_that_is_missing_or_a_directory(tmp_path, capsys):
     assert "cannot be read" in capsys.readouterr().out
 
 
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path):
+    """A pipe to which nobody writes would never end."""
+    fifo, good = tmp_path / "fifo", tmp_path / "good.json"
+    os.mkfifo(fifo)
+    good.write_text(json.dumps(fake.certificate()), encoding="utf-8")
+
+    def call(*arguments):
+        done = subprocess.run([sys.executable, "-I", str(PROGRAM), *map(str, arguments)], capture_output=True, text=True, check=False, timeout=30)
+        return done.returncode, done.stdout
+
+    status, said = call(fifo)
+    assert status == 50 and "fifo cannot be read: it is no plain file; - reads standard input" in said
+    status, said = call("--public-key", fifo, good)
+    assert status == 50 and f"the public key {fifo} cannot be read: it is no plain file" in said
+    os.mkfifo(f"{fifo}.minisig")
+    status, said = call("--public-key", "RW" + "a" * 54, "--signature", f"{fifo}.minisig", good)
+    assert status == 50 and f"the signature {fifo}.minisig cannot be read: it is no plain file" in said
+    (tmp_path / "link").symlink_to(good)
+    assert "no plain file" not in call(tmp_path / "link")[1]
+
+
 def test_a_good_verdict_needs_a_seal(ask):
     status, said = ask(fake.certificate(sealed=False))
     assert status == 50 and "not sealed" in said
@@ -424,6 +447,88 @@ def test_a_sealed_contradiction_is_50(ask, key, value):
     document = {**copy.deepcopy(GOOD), key: value}
     document["digest"] = report_seal.digest(document)
     assert ask(document)[0] == 50
+
+
+ITEM = {**GOOD["checklist"][0], "status": "filled"}
+
+
+@pytest.mark.parametrize("name", ["checklist", "slas"])
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        ({"result": "PASS"}, True),
+        ({"result": "FAIL"}, False),
+        ({"result": "CONDITIONAL"}, False),
+        ({"result": None}, False),
+        ({"checks": ["etcd_none"], "result": "PASS"}, False),
+        ({"checks": ["etcd_0", "etcd_none"], "result": "PASS"}, False),
+        ({"checks": [], "result": "PASS"}, False),
+        ({"checks": None}, False),
+        ({"checks": [[]]}, False),
+        # By a run of which there is no finding.
+        ({"run": "20261121t020000z-1a2b"}, False),
+        # Of what is not filled nothing is claimed.
+        ({"status": "not measured", "result": "INCONCLUSIVE"}, True),
+        ({"status": "indicative", "result": None}, True),
+    ],
+)
+def test_a_filled_item_has_the_result_of_its_findings(ask, name, change, good):
+    document = {**fake.certificate(sealed=False), name: [{**ITEM, **change}]}
+    status, said = ask(report_seal.sealed(document, {}, [], 90))
+    assert status == (0 if good else 50), said
+    assert good or "is filled with" in said or "names no checks" in said
+
+
+def test_the_item_of_a_waived_finding_is_borne_out(ask):
+    waiver = {"reason": "ordered", "owner": "ops", "expires": "2027-01-01"}
+    document = fake.certificate({"etcd": [fake.finding("etcd", **WAIVED, waiver=waiver), fake.finding("etcd", 1)]})
+    assert document["checklist"][0]["result"] == "CONDITIONAL" and ask(document)[0] == 10
+
+
+@pytest.mark.parametrize(("layer", "verdict", "good"), [("dns", "PASS", False), ("tuning", "CONDITIONAL", False), ("tuning", "FAIL", True)])
+def test_a_layer_that_ended_with_an_error_is_not_good(ask, layer, verdict, good):
+    document = fake.certificate(sealed=False)
+    document["layer_verdicts"][layer] = {"verdict": verdict, "error": "etcd2 was lost"}
+    status, said = ask(report_seal.sealed(document, {}, [], 90))
+    assert status == (0 if good else 50) and (good or f"the layer {layer} is {verdict} and ended with an error: etcd2 was lost" in said)
+    document["layer_verdicts"][layer]["error"] = ""
+    assert ask(report_seal.sealed(document, {}, [], 90))[0] == 0
+
+
+# What the checklist is --------------------------------------------------------------------------------------------------------
+
+
+GONE = {"list": "checklist", "id": "dns", "value": None, "default": "DNS P99 < 10 ms (dns: dns_latency_p99)"}
+
+
+def with_items(rows, items=None, profile="load"):
+    """Return a sealed certificate with rows of what its checklist was changed in, and other items."""
+    document = {**fake.certificate(profile=profile, sealed=False), "checklist_changes": rows}
+    return report_seal.sealed({**document, **({} if items is None else {"checklist": items})}, {}, [], 90)
+
+
+def test_a_checklist_that_is_not_the_default_is_said(ask):
+    added = {"list": "slas", "id": "mine", "value": "Mine (etcd: etcd_0)", "default": None}
+    status, said = ask(with_items([GONE, added]))
+    assert status == 0 and "checklist changed: dns is left out, by default DNS P99 < 10 ms (dns: dns_latency_p99)" in said
+    assert "slas changed: mine is Mine (etcd: etcd_0), by default not there" in said
+    assert "checklist changed" not in ask(fake.certificate())[1]
+
+
+@pytest.mark.parametrize("profile", ["load", "soak"])
+def test_a_load_without_a_checklist_is_lacking(ask, profile):
+    status, said = ask(with_items([GONE], [], profile), "--profile", profile)
+    assert status == 30 and "its checklist is empty, without DNS P99 < 10 ms (dns: dns_latency_p99) (--allow-partial)" in said
+    document = report_seal.sealed({**fake.certificate(profile=profile, sealed=False), "checklist": []}, {}, [], 90)
+    assert "its checklist is empty (--allow-partial)" in ask(document, "--profile", profile)[1]
+    assert ask(document, "--profile", profile, "--allow-partial")[0] == 0
+    # Nobody else fills one.
+    assert ask(with_items([GONE], [], "smoke"), "--profile", "smoke")[0] == 0
+
+
+@pytest.mark.parametrize("rows", [{}, "x", None, [1], [{}], [{**GONE, "id": 1}], [{**GONE, "value": 1}], [{key: GONE[key] for key in ("id", "value")}]])
+def test_a_checklist_that_does_not_say_what_was_changed_is_damage(ask, rows):
+    assert ask(with_items(rows))[0] == 50
 
 
 @pytest.mark.parametrize(
@@ -566,7 +671,27 @@ def test_a_cluster_that_changed_voids_it(ask, monkeypatch, tmp_path, change, sta
     document["digest"] = gate.digest(document)
     found = ask(document, "--live", "prod")
     assert found[0] == status and text in found[1]
-    assert ("not compared" in found[1]) == ("not compared" in text)
+    told = [line for line in found[1].splitlines() if line.startswith("not compared: ")]
+    # Only the inventory tells the hosts, so that they are never compared here.
+    assert [line for line in told if "the version of etcd" in line] == [line for line in told if text in line]
+    assert any("the number of hosts in the inventory (2)" in line for line in told) or status
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_what_was_not_compared_with_the_cluster_is_named(ask, monkeypatch, tmp_path, partial):
+    program = tmp_path / "kubectl"
+    program.write_text(KUBECTL % ANSWERS)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    document = fake.certificate(layers=("etcd",) if partial else engine.LAYERS)
+    document["voided_by"].update(configuration="sha256:ab", etcd="3.6.8", hosts=7, zone="north")
+    document["digest"] = gate.digest(document)
+    status, said = ask(document, "--live", "prod")
+    # Also where something else is lacking.
+    assert status == (30 if partial else 0)
+    assert "not compared: the configuration of hosts and cluster (sha256:ab); playbooks/verify.yml" in said
+    assert "not compared: the number of hosts in the inventory (7)" in said and "not compared: zone (north), which this gate does not know" in said
+    assert said.count("not compared") == 3
 
 
 def test_what_does_not_say_what_it_stands_on_is_void(ask, monkeypatch, tmp_path):

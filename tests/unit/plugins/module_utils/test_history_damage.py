@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
+import os
 import shutil
 
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.kubeproof.certify.plugins.filter.baseline_problem import FilterModule
 from ansible_collections.kubeproof.certify.plugins.filter.regressions import regressions
-from ansible_collections.kubeproof.certify.plugins.module_utils import certificate_parts, history_report, history_runs
+from ansible_collections.kubeproof.certify.plugins.module_utils import certificate_parts, history_kept, history_report, history_runs, report_seal
 from ansible_collections.kubeproof.certify.plugins.module_utils.history_runs import HistoryError
 from ansible_collections.kubeproof.certify.tests.unit.plugins import report_fake as fake
 from ansible_collections.kubeproof.certify.tests.unit.plugins.module_utils.test_history import keep, names, other, run
@@ -45,7 +47,22 @@ CHANGES = [
     ({"digest": "0" * 64}, "it was changed after it was sealed (its digest is wrong)"),
     ({"digest": [1]}, "it was changed after it was sealed (its digest is wrong)"),
     ({"digest": None}, "it has no seal (its digest is missing)"),
-    ({"run": {**run()["run"], "time_scale": "1"}}, "its time scale, its cluster or its layers are of another type"),
+    ({"run": {**run()["run"], "time_scale": "1"}}, "its id, times, time scale, cluster, layers or values are not what a run writes"),
+]
+# Sealed as a whole certificate is, and yet no run writes it.
+RESEALED = [
+    {"run": {**run(2)["run"], "started": 5}},
+    {"run": {**run(2)["run"], "started": "tomorrow"}},
+    {"run": {**run(2)["run"], "id": ["run2"]}},
+    {"run": {**run(2)["run"], "time_scale": True}},
+    {"findings": [{**one, "id": 5} for one in run(2)["findings"]]},
+    {"findings": [{**one, "value": None} for one in run(2)["findings"]] + [{**one, "id": 5} for one in run(2)["findings"]]},
+    {"findings": [{**one, "unit": {}} for one in run(2)["findings"]]},
+    {"findings": [{**one, "host": [1]} for one in run(2)["findings"]]},
+    {"hosts": {"etcd": 3}},
+    {"tools": {"etcd": ["fio"]}},
+    {"waivers": [1]},
+    {"not_applicable": [{}]},
 ]
 
 
@@ -60,6 +77,38 @@ def test_a_run_that_was_changed_is_named_and_skipped(top, change, text):
         assert "run2" in names(made["skipped"]) and "run2" not in names(made["runs"]) and f"\n{top}/run2" in made["text"].split("SKIPPED")[1]
         assert any(text in row["reason"] for row in made["skipped"])
         damage(top, "run3", **change)
+
+
+def reseal(top, name, **change):
+    damage(top, name, **change)
+    damage(top, name, digest=certificate_parts.digest(json.loads((top / name / "certificate.json").read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("change", RESEALED)
+def test_one_directory_that_no_run_wrote_is_never_fatal(top, change):
+    """Whether it sorts as the newest or as the one before, and although its digest is right."""
+    reseal(top, "run2", **change)
+    made = history_report.report(str(top))
+    assert (made["comparison"]["before"]["id"], made["comparison"]["after"]["id"]) == ("run0", "run1")
+    assert "run2" in names(made["skipped"])
+    keep(top, "run3", run(3))
+    made = history_report.report(str(top))
+    assert (made["comparison"]["before"]["id"], made["comparison"]["after"]["id"]) == ("run1", "run3")
+    assert "run2" in names(made["skipped"])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_was_sealed_is_never_fatal(data, top):
+    document = copy.deepcopy(run(2))
+    place = document
+    for dummy in range(data.draw(st.integers(0, 4))):
+        inner = [one for one in (place.values() if isinstance(place, dict) else place) if isinstance(one, (dict, list)) and one]
+        place = data.draw(st.sampled_from(inner)) if inner else place
+    place[data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))] = data.draw(st.sampled_from(JUNK))
+    reseal(top, "run2", **document)
+    made = history_report.report(str(top))
+    assert made["comparison"] or "run2" in names(made["runs"])
 
 
 def test_only_damaged_runs_are_none_that_ended(top):
@@ -144,10 +193,95 @@ def test_as_many_of_another_cluster_are_only_skipped(top):
 # What is kept ------------------------------------------------------------------------------------------------------------------
 
 
+def leave(top, number, value=0.009):
+    """Keep a run as its end leaves it, sealed and with its summary beside it."""
+    directory = keep(top, f"run{number}", json.dumps(run(number, value)))
+    report_seal.seal(str(directory), 90)
+    return directory
+
+
+@pytest.fixture(name="ended")
+def fixture_ended(tmp_path):
+    """Return a directory with two runs that ended with this version."""
+    for number in (0, 1):
+        leave(tmp_path, number)
+    (tmp_path / history_kept.KEPT).unlink(missing_ok=True)
+    return tmp_path
+
+
+@pytest.fixture(name="read")
+def fixture_read(monkeypatch):
+    """Return the names of the runs whose certificate was read and looked through."""
+    found, real = [], history_runs.read_json
+    monkeypatch.setattr(history_runs, "read_json", lambda path: found.append(path.split("/")[-2]) or real(path))
+    return found
+
+
+def test_a_run_that_ended_is_read_by_nobody_again(ended, read, tmp_path_factory):
+    """A copy has other times, and its reader nothing but the runs."""
+    first = history_runs.runs(str(ended))
+    copied = tmp_path_factory.mktemp("copy") / "prod"
+    shutil.copytree(ended, copied, copy_function=shutil.copyfile)
+    for one in copied.glob("*/*"):
+        os.utime(one, (1, 1))
+    second = history_runs.runs(str(copied))
+    assert read == [] and not list(ended.glob(".*")) and not list(copied.glob(".*"))
+    assert [[{**one, "path": ""} for one in rows] for rows, dummy in (first, second)] == [
+        [{**history_runs.summary(run(number, 0.009)), "path": ""} for number in (0, 1)]
+    ] * 2
+
+
+def change_certificate(directory):
+    path = directory / "certificate.json"
+    status = path.stat()
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("0.009", "0.008"), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != text
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def forge(directory):
+    """Write what stands for the certificate by its own sums, and does not follow from it."""
+    seen = history_kept.look(str(directory))
+    made = {**history_runs.summary(run(1)), "heading": "forged"}
+    history_kept.leave(str(directory), history_kept.text_of(made))
+    (directory.parent / history_kept.KEPT).write_text(json.dumps({"schema": history_kept.SCHEMA, "runs": {"run1": history_kept.row(seen, made)}}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: (one / "history.json").unlink(),
+        lambda one: (one / "history.json").write_text("", encoding="utf-8"),
+        lambda one: (one / "history.json").write_text((one / "history.json").read_text(encoding="utf-8").replace("LOAD", "DEAD"), encoding="utf-8"),
+        lambda one: (one / "history.json").write_text((one / "history.json").read_text(encoding="utf-8").replace("0.009", "0.001"), encoding="utf-8"),
+        lambda one: (one / "history.json").write_bytes((one.parent / "run0" / "history.json").read_bytes()),
+        change_certificate,
+        forge,
+    ],
+)
+def test_what_does_not_follow_from_the_certificate_is_never_believed(ended, read, change):
+    """Stale, damaged or forged: that certificate is read, and the other one is not."""
+    change(ended / "run1")
+    found = history_runs.runs(str(ended))[0]
+    assert read == ["run1"]
+    document = json.loads((ended / "run1" / "certificate.json").read_text(encoding="utf-8"))
+    assert found[1] == {**history_runs.summary(document), "path": str(ended / "run1")}
+    read.clear()
+    # Then its summary is kept beside the runs, as that of a run without one.
+    assert history_runs.runs(str(ended))[0] == found and read == ([] if change is not change_certificate else ["run1"])
+
+
+def test_the_seal_says_what_follows_from_the_certificate(ended):
+    document = json.loads((ended / "run1" / "certificate.json").read_text(encoding="utf-8"))
+    assert document["history"] == hashlib.sha256((ended / "run1" / "history.json").read_bytes().split(b'"summary":')[1][:-2]).hexdigest()
+    assert history_kept.look(str(ended / "run1")).vouched == document["history"]
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_stands_in_the_kept_file_is_never_fatal(data, top):
-    path = top / history_runs.KEPT
+    path = top / history_kept.KEPT
     path.unlink(missing_ok=True)
     expected = history_report.report(str(top), "run2", "run1")["comparison"]
     good = history_runs.runs(str(top))
@@ -166,41 +300,55 @@ def test_whatever_stands_in_the_kept_file_is_never_fatal(data, top):
     assert names(history_runs.runs(str(top))[0]) == names(good[0])
 
 
+def altered(row, **change):
+    """Change the summary of a row, with its own digest right again."""
+    made = {**json.loads(row["summary"]), **change}
+    text = json.dumps({key: value for key, value in made.items() if value != "gone"})
+    row.update(summary=text, digest=hashlib.sha256(text.encode()).hexdigest())
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        lambda row: row.pop("mark"),
-        lambda row: row.update(mark=None),
-        lambda row: row["summary"].update(started=None),
-        lambda row: row["summary"].update(layers=[1]),
-        lambda row: row["summary"]["values"].update(etcd_0=[0.1]),
-        lambda row: row["summary"]["values"].update(etcd_0=[1e308, True]),
-        lambda row: row["summary"]["values"].pop("etcd_0"),
+        lambda row: row.pop("certificate"),
+        lambda row: row.update(certificate=None),
+        lambda row: row.update(summary={}),
+        lambda row: row.update(summary=row["summary"].replace("LOAD", "DEAD")),
         lambda row: row.update(digest=None),
-        lambda row: row["summary"]["values"].update(etcd_0=["1", True]),
-        lambda row: row["summary"].pop("uid"),
+        lambda row: row.update(summary="[" * 100000, digest=hashlib.sha256(b"[" * 100000).hexdigest()),
+        lambda row: altered(row, started=None),
+        lambda row: altered(row, layers=[1]),
+        lambda row: altered(row, values={"etcd_0": [0.1]}),
+        lambda row: altered(row, values={"etcd_0": [1e308, True]}),
+        lambda row: altered(row, values={"etcd_0": ["1", True]}),
+        lambda row: altered(row, uid="gone"),
     ],
 )
-def test_a_damaged_row_is_read_anew_and_the_others_are_not(top, change):
-    path = top / history_runs.KEPT
+def test_a_damaged_row_is_read_anew_and_the_others_are_not(top, read, change):
+    """Of certificates whose seal says nothing of their summaries, as one without indentation does not."""
+    path = top / history_kept.KEPT
     expected = history_runs.runs(str(top))
     kept = json.loads(path.read_text(encoding="utf-8"))
-    # One that stays is believed.
-    row = kept["runs"]["run0"]
-    row["summary"]["heading"] = "believed"
-    row["digest"] = certificate_parts.digest(row)
     changed = copy.deepcopy(kept)
     change(changed["runs"]["run1"])
     path.write_text(json.dumps(changed), encoding="utf-8")
-    expected[0][0]["heading"] = "believed"
-    assert history_runs.runs(str(top)) == expected
+    read.clear()
+    assert history_runs.runs(str(top)) == expected and read == ["run1"]
     assert json.loads(path.read_text(encoding="utf-8")) == kept
 
 
-def test_a_copy_of_the_results_is_not_read_again(top, tmp_path_factory, monkeypatch):
+def test_a_copy_of_the_results_is_not_read_again(top, read, tmp_path_factory):
     expected = [one["id"] for one in history_runs.runs(str(top))[0]]
     copied = tmp_path_factory.mktemp("copy") / "prod"
-    shutil.copytree(top, copied, symlinks=True)
-    kept = json.loads((copied / history_runs.KEPT).read_text(encoding="utf-8"))
-    monkeypatch.setattr(history_runs, "read_json", lambda path: kept if history_runs.KEPT in path else None)
-    assert [one["id"] for one in history_runs.runs(str(copied))[0]] == expected
+    shutil.copytree(top, copied, copy_function=shutil.copyfile)
+    read.clear()
+    assert [one["id"] for one in history_runs.runs(str(copied))[0]] == expected and read == []
+
+
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(ended):
+    os.mkfifo(ended / "run0" / "pipe")
+    os.replace(ended / "run0" / "pipe", ended / "run0" / "certificate.json")
+    (ended / "run1" / "history.json").unlink()
+    os.mkfifo(ended / "run1" / "history.json")
+    found, skipped = history_runs.runs(str(ended))
+    assert (names(found), names(skipped)) == (["run1"], ["run0"])

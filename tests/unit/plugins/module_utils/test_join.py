@@ -50,14 +50,14 @@ class Results:
     def __init__(self, top):
         self.top = top
 
-    def run(self, day, profile="load", layers=engine.LAYERS, facts=None, values=None, settings=None, loads=(), **of_run):
+    def run(self, day, profile="load", layers=engine.LAYERS, facts=None, values=None, settings=None, loads=(), items=(), **of_run):
         """Write a sealed run that ended on a day of November; `facts` {layer: facts}, good where left out; return its id."""
         name = f"202611{day:02d}t020000z-{profile}"
         known = {layer: (facts or {}).get(layer, {**GOOD, **({"elections": 0} if profile == "soak" else {})}) for layer in layers}
         settings = {"today": f"2026-11-{day:02d}", "thresholds": {}, "tiers": {}, "waivers": {}, **(settings or {})}
         found = {layer: checks.judge(CATALOGUE, {"cluster": {"prod": known[layer]}}, layer, profile, {"cluster": ["prod"]}, settings) for layer in layers}
         expected = {layer: [{"name": "rate", "value": day, "source": "declared", "text": "requests a second"}] for layer in layers}
-        plan = fake.plan(layers, checklist=ITEMS, waivers=settings["waivers"], expected=expected, loads=list(loads))
+        plan = fake.plan(layers, checklist=ITEMS, waivers=settings["waivers"], expected=expected, loads=list(loads), checklist_changes=list(items))
         taken = fingerprint.fingerprint({**VALUES, **(values or {})})
         times = {"started": f"2026-11-{day:02d}T02:00:00Z", "finished": f"2026-11-{day:02d}T05:00:00Z"}
         document = {**fake.run(profile), **times, "id": name, "plan": plan, "fingerprint": taken, **of_run}

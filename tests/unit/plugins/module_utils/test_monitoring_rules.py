@@ -65,6 +65,28 @@ def test_an_alert_is_the_bound_turned_round(entry, bound, expected):
     assert alerts(entry, critical=bound)[0]["critical"]["expr"] == expected
 
 
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"expr": "up{$etcd}"}, {"KubeproofCheckNotMeasured": "absent(kubeproof:etcd_x == kubeproof:etcd_x)"}),
+        ({"expr": "up{$etcd}", "sparse": "It may be."}, {}),
+        (HISTOGRAM, {"KubeproofCheckNotMeasured": "absent(kubeproof:etcd_x == kubeproof:etcd_x)",
+                     "KubeproofCheckTooFewSamples": "absent(kubeproof:etcd_x:samples >= 299)"}),
+        ({**HISTOGRAM, "sparse": "It may be."}, {"KubeproofCheckTooFewSamples": "absent(kubeproof:etcd_x:samples >= 299)"}),
+    ],
+)  # fmt: skip
+def test_a_check_without_a_number_is_an_alert(entry, expected):
+    """NaN, which is not equal to itself, is none; with too few samples the alerts of the bounds are silent."""
+    rules = {rule["alert"]: rule for rule in alerts(entry, critical="< 1")[1] if rule.get("alert", "").startswith("KubeproofCheck")}
+    assert {name: rule["expr"] for name, rule in rules.items()} == expected
+    assert {rule["for"] for rule in rules.values()} <= {"1h"}
+
+
+def test_a_check_has_a_window_of_its_own():
+    rules = alerts({**HISTOGRAM, "window": "6h"}, critical="< 1")[1]
+    assert [rule["expr"].count("[6h]") for rule in rules if "record" in rule] == [1, 1]
+
+
 def test_one_alert_where_both_bounds_are_the_same():
     assert set(alerts(HISTOGRAM, target="<= 5", critical="<= 5.0")[0]) == {"critical"}
 
@@ -111,6 +133,8 @@ def test_the_class_chooses_how_many_samples_it_takes(tier, least):
     [
         ({"expr": "up{$etc}"}, {"critical": "== 0"}, "$etc in 'up{$etc}' is not known"),
         ({"expr": "up", "for": "soon"}, {"critical": "== 0"}, "for is 'soon'"),
+        ({"expr": "up", "window": "0s"}, {"critical": "== 0"}, "window is '0s'"),
+        ({"expr": "up", "window": 6}, {"critical": "== 0"}, "window is 6"),
         ({"quantile": 0.99, "job": "etcd"}, {"critical": "== 0"}, "'metric' is missing"),
         ({"expr": "up", "sample": "x"}, {"critical": "== 0"}, "sample is not known"),
         ({"expr": "up", "when": {"etcd": "3.7"}}, {"critical": "== 0"}, "write >= or <"),

@@ -32,14 +32,16 @@ PLOTS = [
     {"kind": "percentiles", "layer": "etcd", "title": "Latencies", "unit": "s", "left_out": 3,
      "rows": [{"name": "write", "count": 1000, "points": {"p50": 0.001, "p90": 0.004, "p99": 0.009, "max": 0.02}}]},
     {"kind": "pairs", "layer": "network", "title": "Throughput", "unit": "bit/s", "more_is_better": True,
-     "rows": [{"from": "worker1", "to": "worker2", "value": 5e9}, {"from": "worker2", "to": "worker1", "value": 1e9}]},
+     "nodes": ["worker1", "worker4"], "rows": [{"from": "worker1", "to": "worker2", "value": 5e9}, {"from": "worker2", "to": "worker1", "value": 1e9},
+                                               {"from": "worker2", "to": "worker3", "value": None}]},
     {"kind": "ramp", "layer": "etcd", "title": "How far it carries", "unit": "s", "unit_of_rate": "1/s", "said": "It broke at 400/s.", "broke": 400,
      "rows": [{"name": "1", "phase": "ramp", "share": 1.0, "offered": 200, "rate": 200, "p99": 0.01, "errors": 0, "held": True},
               {"name": "2", "phase": "ramp", "share": 2.0, "offered": 400, "rate": 310, "p99": [0.05, None], "errors": 0.2, "held": False, "broke_by": "slow"},
               {"name": "3", "phase": "bisect", "share": 1.5, "offered": 300, "rate": 290, "held": None},
               {"name": "4", "phase": "recovery", "share": 1.0, "offered": 200, "rate": 200, "p99": 0.01, "held": True}]},
     {"kind": "time", "layer": "etcd", "title": "Fsync over time", "unit": "s", "every": 3600,
-     "rows": [{"name": "etcd1", "points": [{"at": 0, "count": 9, "p99": [0.004, 0.008]}, {"at": 3600, "count": 9, "p99": [0.016, None]}]}]},
+     "rows": [{"name": "etcd1", "points": [{"at": 0, "count": 9, "p99": [0.004, 0.008]}, {"at": 3600, "count": 9, "p99": [0.016, None]}]},
+              {"name": "etcd2", "points": [{"at": 0, "count": 9, "p99": [0.004, 0.008]}, {"at": 3600, "p99": None}]}]},
     {"kind": "ramp", "layer": "apiserver", "title": "Ramp", "unit": "s",
      "rows": [{"offered": 100, "rate": 100.1, "p99": 0.01}, {"offered": 200, "rate": 140.0, "p99": 0.9}]},
     {"kind": "trend", "layer": "etcd", "title": "Over the last runs", "runs": ["a", "b", "c"],
@@ -259,7 +261,7 @@ def test_the_page_draws_ramps_and_time_and_says_what_is_drawn():
     said = check_html(text).said()
     assert "It broke at 400/s." in said and "broke at 400/s" in said and "3 steps, up to 400/s offered and 310/s carried" in text
     assert all(word in said for word in ("recovery", "200/s (100 %)", "> 50 ms", "slow"))
-    assert "2 stretches of 60 min" in text
+    assert "2 stretches of 60 min" in text and "1 of 2 stretches of 60 min" in text and "1 of 3 pairs were not measured" in said
     assert "worst &gt; 16 ms" in text
 
 
@@ -409,6 +411,85 @@ def test_write_names_what_is_wrong(tmp_path):
     (tmp_path / "certificate.json").write_text(json.dumps({**RICH, "changes": [{}]}), encoding="utf-8")
     with pytest.raises(report_words.ReportError, match=r"is damaged \(KeyError"):
         report_formats.write(str(tmp_path), ["html"], TEMPLATES)
+
+
+LOST = {"scope": "host", "result": "INCONCLUSIVE", "value": None, "samples": None, "reason": "the host was lost"}
+PARTLY = [fake.finding("etcd", 1, scope="host", host="etcd1", result="FAIL", value=0.3, reason="300 ms is beyond critical"),
+          *(fake.finding("etcd", 1, host=f"etcd{number}", **LOST) for number in (2, 3, 4))]  # fmt: skip
+
+
+def rendered(directory, findings):
+    """Return {file: its text} of a certificate in every format."""
+    (directory / "certificate.json").write_text(json.dumps(fake.certificate(findings)), encoding="utf-8")
+    paths = [pathlib.Path(path) for path in report_formats.write(str(directory), report_formats.NAMES, TEMPLATES)]
+    return {path.name: path.read_text(encoding="utf-8") for path in paths}
+
+
+def test_what_was_not_measured_is_told_beside_what_failed(tmp_path):
+    texts = rendered(tmp_path, {"etcd": [fake.finding("etcd"), *PARTLY]})
+    page = check_html(texts["certificate.html"]).said()
+    texts["certificate.html"] = page
+    for name in ("certificate.html", "certificate.md", "certificate.txt", "summary.md"):
+        said = " ".join(texts[name].split())
+        assert "3 of 4 not measured" in said and "the host was lost" in said and "etcd2, etcd3, etcd4" in said, name
+    last = page[page.rindex("What was not measured, and why") :]
+    assert "etcd: Latency 1, 3 of 4 not measured (etcd2, etcd3, etcd4) the host was lost" in last and "was measured." not in last
+    assert page.count("1 of 4 FAIL: 300 ms is beyond critical") == 2, "on its card and in the table of its layer"
+    assert "| ? INCONCLUSIVE | etcd: Latency 1 at etcd2, etcd3, etcd4 | - | &lt; 25 ms | 3 of 4 not measured: the host was lost |" in texts["summary.md"]
+    assert 'kubeproof_check_unmeasured{cluster="prod",profile="load",layer="etcd",check="etcd_1"} 3' in texts["certificate.prom"]
+    assert texts["certificate.xml"].count('message="the host was lost"') == 3
+
+
+def test_many_checks_of_a_lost_host_are_told_as_one_with_the_host(tmp_path):
+    rows = [fake.finding("etcd", number, scope="host", host="etcd1") for number in range(5)]
+    rows += [fake.finding("etcd", number, host="etcd2", **LOST) for number in range(5)]
+    texts = rendered(tmp_path, {"etcd": rows})
+    assert "5 checks at etcd2: the host was lost" in check_html(texts["certificate.html"]).said()
+    assert "5 checks of etcd at etcd2" in texts["certificate.txt"] and "| ? INCONCLUSIVE | 5 checks at etcd2 |" in texts["summary.md"]
+
+
+def test_a_check_with_reasons_of_its_own_is_not_told_with_others(tmp_path):
+    """Where many checks are one line, what only one of them says would be lost."""
+    rows = [fake.finding("etcd", number, host="etcd2", **LOST) for number in range(5)]
+    rows.append(fake.finding("etcd", 0, host="etcd3", **{**LOST, "reason": "its clock is wrong"}))
+    texts = rendered(tmp_path, {"etcd": rows})
+    assert all("its clock is wrong" in " ".join(texts[name].split()) for name in ("certificate.html", "certificate.md", "certificate.txt", "summary.md"))
+    assert "4 checks of etcd" in texts["certificate.txt"]
+
+
+FEW = {"result": "INCONCLUSIVE", "reason": "straddles"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([fake.finding("etcd")], []),
+        ([fake.finding("etcd", reason="x")], ["x"]),
+        ([fake.finding("etcd", result="FAIL", reason="bad"), fake.finding("etcd", entry="b")], ["1 of 2 FAIL: bad"]),
+        (
+            [fake.finding("etcd", result="FAIL"), fake.finding("etcd", entry="b", value=[0.01, 0.03], **FEW)],
+            ["1 of 2 FAIL", "1 of 2 not decided (b): straddles"],
+        ),
+        ([fake.finding("etcd", host=f"h{number}", **LOST) for number in range(3)], ["the host was lost"]),
+        (
+            [fake.finding("etcd", host="a", **{**LOST, "reason": name}) for name in "vwxyz"],
+            [*(f"1 of 5 not measured (a): {name}" for name in "vwx"), "2 of 5 not measured or not decided, for other reasons: see certificate.json"],
+        ),
+        (
+            [fake.finding("etcd", host="z"), *(fake.finding("etcd", host=f"h{number}", **LOST) for number in range(7))],
+            ["7 of 8 not measured (h0, h1, h2, h3, h4 and 2 more): the host was lost"],
+        ),
+    ],
+)
+def test_what_is_told_of_a_check(rows, expected):
+    made = [row for row in fake.certificate({"etcd": rows})["findings"] if row["layer"] == "etcd"]
+    assert report_words.told(made) == expected
+
+
+def test_a_reason_for_each_of_many_hosts_stays_a_page():
+    many = [fake.finding("etcd", host=f"node{number}", **{**LOST, "reason": f"node{number} was lost"}) for number in range(3000)]
+    text = RENDER["html"](fake.certificate({"etcd": many}))
+    assert "and 2800 more reasons: see certificate.json" in check_html(text).said() and len(text) < 200000
 
 
 @pytest.mark.parametrize("entry", [None, "put"])

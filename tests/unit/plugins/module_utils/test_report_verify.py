@@ -291,6 +291,16 @@ def test_what_voids_it_follows_from_the_run(run, change):
     assert said.startswith("certificate.json: voided_by is not what follows from run.json and the facts, ")
 
 
+@pytest.mark.parametrize(("said_of_it", "expected"), [("ab" * 32, ["certificate.json: history is not what follows"]), (None, [])])
+def test_what_a_list_says_of_it_follows_from_the_run(run, said_of_it, expected):
+    """One that was sealed before there was such a thing has none."""
+    certificate = {key: value for key, value in certificate_of(run).items() if key != "history"}
+    certificate.update({"history": said_of_it} if said_of_it else {})
+    certificate["digest"] = report_seal.digest(certificate)
+    write(run / "certificate.json", certificate)
+    assert [one[: len(expected[0])] if expected else one for one in problems(run)] == expected
+
+
 def test_a_run_that_did_not_record_its_checks(run):
     document = json.loads((run / "checks.json").read_text(encoding="utf-8"))
     (run / "checks.json").unlink()
@@ -347,6 +357,8 @@ def fixture_call(run, capsys, monkeypatch):
 def test_the_module(run, call):
     answer = call()
     assert answer["changed"] is False and answer["done"]["hashes"] == 12 and "rendered" not in answer["done"]
+    told = json.loads((run / "certificate.json").read_text(encoding="utf-8"))
+    assert [answer[key] for key in ("directory", "verdict", "valid_until")] == [str(run), told["verdict"], told["valid_until"]] and told["valid_until"]
     (run / "run.json").write_text("{}", encoding="utf-8")
     answer = call()
     assert answer["failed"] and "run.json was changed" in answer["msg"] and answer["problems"]

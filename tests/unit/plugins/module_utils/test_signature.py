@@ -18,7 +18,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import signature
 from ansible_collections.kubeproof.certify.plugins.modules import sign as module
 from ansible_collections.kubeproof.certify.tests.unit.scripts.test_kubeproof_gate import gate
 
-SHARED = ("signed", "_public_key", "_small", "_ask")
+SHARED = ("signed", "_public_key", "_opened", "_small", "_ask")
 TOOLS = [pytest.param(tool, marks=pytest.mark.skipif(not shutil.which(tool), reason=f"{tool} is not installed")) for tool in signature.SUFFIXES]
 PASSPHRASE = "correct horse"
 # A key that was thrown away, protected by a passphrase.

@@ -301,8 +301,11 @@ def test_the_worst_hour_of_fsync(quiet):
     fsync = soak_facts(quiet, HOSTS)["hosts"]["etcd1"]["soak"]["fsync"]
     assert fsync["worst_hour"] == {"count": 1110, "p99": [0.004, None]}
     # Over time a soak of two hours is looked at in twelve parts, of which one had the slow ones.
-    assert fsync["every"] == 600 and [one["at"] for one in fsync["over_time"]] == [600 * part for part in range(12)]
+    assert (fsync["every"], fsync["stretches"]) == (600, 12) and [one["at"] for one in fsync["over_time"]] == [600 * part for part in range(12)]
     assert [one["at"] for one in fsync["over_time"] if one["p99"][1] is None] == [5400] and all(one["count"] for one in fsync["over_time"])
+    del samples[40:90]
+    fsync = soak_facts(quiet, HOSTS)["hosts"]["etcd1"]["soak"]["fsync"]
+    assert fsync["stretches"] == 12 and [one["at"] for one in fsync["over_time"]] != [600 * part for part in range(12)], "what is missing was planned"
 
 
 DAMAGES = st.lists(

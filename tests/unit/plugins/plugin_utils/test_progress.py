@@ -134,6 +134,24 @@ def test_results_as_they_are_judged():
     assert texts(state.judged(later, 3)) == ["etcd: b had no turn", "dns: no host"]
 
 
+def test_what_was_not_measured_is_told_beside_what_failed():
+    state = planned()
+    lost = {**FINDING, "value": None, "result": "INCONCLUSIVE", "reason": "the host was lost"}
+    open_one = {**FINDING, "host": "e", "value": [0.02, 0.06], "result": "INCONCLUSIVE", "reason": "straddles"}
+    rows = [FINDING, *({**lost, "host": host} for host in "bcd"), open_one]
+    assert texts(state.judged({"etcd": record(*rows)}, 1))[1:] == [
+        "etcd:   FAIL Write P99: 60 ms, target < 25 ms, critical < 50 ms (a)",
+        "etcd:   INCONCLUSIVE Write P99: 20-60 ms, target < 25 ms, critical < 50 ms (e)",
+        "etcd:   3 of 5 not measured Write P99 (b, c, d): the host was lost",
+    ]
+
+
+def test_many_checks_of_a_lost_host_are_one_line_with_the_host():
+    rows = [{**FINDING, "id": f"etcd_{number}", "result": "PASS"} for number in range(5)]
+    rows += [{**row, "host": "b", "value": None, "result": "INCONCLUSIVE", "reason": "lost"} for row in rows]
+    assert texts(planned().judged({"etcd": record(*rows)}, 1))[1:] == ["etcd:   not measured 5 checks at b: lost"]
+
+
 def test_of_several_clusters_the_one_that_failed_is_named():
     state = planned()
     rows = [{**FINDING, "scope": "cluster", "host": "events"}, {**FINDING, "scope": "cluster", "host": "main", "result": "PASS"}]
@@ -232,12 +250,26 @@ def test_at_a_terminal_lines_are_folded(width):
         (80, False, "======------  50% etcd 2/7 write_all 110/s  0:12/0:20  run 1:32/8:20"),
         (40, True, "etcd 2/7 write_all 110/s  0:12/0:20"),
         (24, True, "etcd 2/7 write_all 110/s"[:22] + "…"),
-        (24, False, "etcd 2/7 write_all 110."),
+        (24, False, "etcd 2/7 write_all 1..."),
     ],
 )
 def test_the_line_that_moves(width, unicode, expected):
     found = terminal.status(["etcd 2/7", "write_all 110/s", "0:12/0:20", "run 1:32/8:20"], 0.5, width, unicode)
     assert found == expected
+
+
+def test_without_unicode_a_long_name_leaves_the_clocks_whole():
+    what = "Writes, through the leader … of the members → of the other …, and µs of them"
+    found = terminal.status(["etcd 1/6", what, "0:15/0:20", "run 0:55/1:29"], 0.6, 80, False)
+    assert found.endswith("...  0:15/0:20  run 0:55/1:29") and len(found) < 80
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a long na… | 5 µs", "a long ... | 5 us"), ("…", "..."), ("a…", "a..."), ("b\nab…", "b\n..."), ("a → b", "a -> b"), ("plain", "plain")],
+)
+def test_columns_stay_where_a_text_was_cut(text, expected):
+    assert terminal.in_columns(text, False) == expected and terminal.in_columns(text, True) == text
 
 
 @given(st.lists(st.text(max_size=60), min_size=4, max_size=4), st.one_of(st.none(), st.floats(0, 1)), st.integers(8, 200), st.booleans())
