@@ -17,7 +17,10 @@ ARGS ?=
 # For a test: whether this machine is fast is not ours to pass or fail, but every layer has to be measured. INCONCLUSIVE is still an error.
 MEASURED := {"certify_accept": ["PASS", "CONDITIONAL", "FAIL"], "certify_continue": true}
 
-.PHONY: help certify test lab lab-down tools lint unit docs sanity molecule installed labtest faults bench build clean
+# Programs of Debian's that some tests run, and that are skipped without: a page in a real browser, a signature by a real signer.
+TRIED := chromium gpg minisign
+
+.PHONY: help certify test lab lab-down tools lint unit docs sanity molecule installed labtest faults bench build clean tried
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -74,9 +77,13 @@ molecule: tools ## Whole runs against hosts that are played
 installed: $(READY) build ## Install the tarball in a scratch path and run its playbook from outside the checkout
 	tests/installed.sh $(TARBALL)
 
-labtest: lab tools ## pytest with the lab's tests, and one certification of the lab
+labtest: lab tools tried ## pytest with the lab's tests, and one certification of the lab
 	pytest -m "not long"
 	ansible-playbook certify.yml -i inventories/lab -e '$(MEASURED)'
+
+tried: ## Install the programs that some tests run
+	@missing=$$(for name in $(TRIED); do command -v $$name >/dev/null || echo $$name; done); \
+	if [ -n "$$missing" ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; fi
 
 faults: lab tools ## The faults that take a minute or more each, layer by layer
 	pytest tests/lab -m long
