@@ -33,6 +33,8 @@ PODS = [
     # A load of ours comes and goes.
     pod("g", ("Job", "load"), labels={"app.kubernetes.io/managed-by": "kubeproof", "kubeproof.io/run": "20261121t040000z-1a2b"}),
 ]
+
+
 def critical(name, namespace, of="system-node-critical"):
     return pod(name, state={**READY, "phase": "Running"}, spec={"priorityClassName": of}, namespace=namespace)
 
