@@ -41,6 +41,7 @@ def plain(value):
 
 def sealed(top, clusters, profile="soak", times=None):
     """Write a run of the layer etcd and return `top`; its clusters: {name: (prefix of its hosts' names, the facts that the module of the soak returned)}."""
+    times = times or TIMES
     plan = planned(etcd_plan, "etcd", etcd_rate_factor={"smoke": 1.1}, latency="")
     inputs = {}
     for name, (prefix, found) in clusters.items():
@@ -53,7 +54,7 @@ def sealed(top, clusters, profile="soak", times=None):
               "cluster": {path[len("etcd/cluster/") :]: one for path, one in facts.items() if "/cluster/" in path}}  # fmt: skip
     found = checks.judge(CATALOGUE, scopes, "etcd", profile, {scope: sorted(known) for scope, known in scopes.items()}, SETTINGS)
     whole = fake.plan(("etcd",), checklist=ITEMS, valid_days=90, expected={}, loads=[])
-    document = {**fake.run(profile), **(times or TIMES), "plan": whole, "fingerprint": fingerprint.fingerprint({"cluster uid": fake.UID, "nodes": 5})}
+    document = {**fake.run(profile), **times, "plan": whole, "fingerprint": fingerprint.fingerprint({"cluster uid": fake.UID, "nodes": 5})}
     record = {"clusters": list(clusters), "seconds": 60, "load_seconds": 9000.0, "tools": document["tools"], "error": ""}
     write_json(str(top / "run.json"), {key: value for key, value in document.items() if key not in ("finished", "seconds", "load_seconds", "tools")})
     write_json(str(top / "checks.json"), {"catalogue": CATALOGUE, "settings": SETTINGS})
