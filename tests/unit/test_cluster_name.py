@@ -84,6 +84,12 @@ def test_every_playbook_finds_the_cluster_by_the_inventory(place, name, given, o
         assert yaml.safe_load(prometheus.read_text(encoding="utf-8"))["global"]["external_labels"]["cluster"] == NAME
 
 
+@pytest.mark.parametrize(("name", "says"), [("report", "There is no {}/run/certificate.json"), ("verify", "Cannot read {}/run/certificate.json")])
+def test_a_run_that_is_named_needs_no_inventory(place, name, says):
+    said = play(place, ROOT / "playbooks" / f"{name}.yml", "-i", "localhost,", "-c", "local", "-e", f"{name}_directory={place / 'run'}")[1]
+    assert says.replace("{}", str(place)) in said and "cluster_name" not in said, said
+
+
 def test_the_audit_and_a_soak_find_it_too(place):
     """On the controller, and on the hosts of etcd, where the task of a soak asks for its directory."""
     show = {"name": "Show", "ansible.builtin.debug": {"msg": "<{{ __tuning_name }} {{ soak_directory }}>"}}
