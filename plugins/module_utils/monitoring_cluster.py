@@ -15,6 +15,7 @@ from .monitoring_scrape import DNS, INGRESS
 from .owned import selector
 
 POLL = 0.5
+SYSTEM = "kube-system"
 APPLY = "application/apply-patch+yaml"
 KINDS = {"ConfigMap": "/api/v1/namespaces/{namespace}/configmaps", "PrometheusRule": f"/apis/{RULES}/namespaces/{{namespace}}/prometheusrules"}
 
@@ -29,12 +30,12 @@ def look(server: Any, options: Mapping) -> Dict[str, Any]:
     ports = [(address["ip"], port) for one in endpoints for address in one.get("addresses", []) for port in one["ports"]]
     places = [f"{address}:{port['port']}" for address, port in ports if port["name"] == "https"]
     nodes = [one["metadata"]["name"] for one in server.items("/api/v1/nodes")]
-    spaces = {kind: next(iter({one["metadata"]["namespace"] for one in found}), "") for kind, found in pods.items()}
+    spaces = {kind: _space(found) for kind, found in pods.items()}
     return {
         "kubernetes": server.request("GET", "/version").get("gitVersion", ""),
         "ingress": ingress,
         "namespaces": spaces,
-        "found": {"apiservers": places, "nodes": nodes, "pods": {kind: _placed(found) for kind, found in pods.items()}},
+        "found": {"apiservers": places, "nodes": nodes, "pods": {kind: _placed(found, spaces[kind]) for kind, found in pods.items()}},
         "rules": has_rules(server),
         "server": server.server,
     }
@@ -44,8 +45,14 @@ def _pods(server: Any, wanted: str) -> List[dict]:
     return [one for one in server.items("/api/v1/pods", labelSelector=wanted) if one.get("status", {}).get("phase") == "Running"]
 
 
-def _placed(pods: Sequence) -> Dict[str, str]:
-    return {one["metadata"]["name"]: one["spec"].get("nodeName", "") for one in pods}
+def _space(pods: Sequence) -> str:
+    """Return the namespace of these pods, "" for none. A copy of CoreDNS in another one is not the cluster's; else most pods decide, then the name."""
+    names = [one["metadata"]["namespace"] for one in pods]
+    return max(sorted(set(names)), key=lambda name: (name == SYSTEM, names.count(name)), default="")
+
+
+def _placed(pods: Sequence, namespace: str) -> Dict[str, str]:
+    return {one["metadata"]["name"]: one["spec"].get("nodeName", "") for one in pods if one["metadata"]["namespace"] == namespace}
 
 
 def has_rules(server: Any) -> bool:

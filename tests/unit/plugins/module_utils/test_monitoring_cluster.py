@@ -64,6 +64,29 @@ def names(server):
     return {one["metadata"]["name"] for one in server.kept.values()}
 
 
+@pytest.mark.parametrize(
+    ("places", "namespace", "pods"),
+    [
+        (["kube-system"], "kube-system", {"p0"}),
+        # A copy of somebody's, such as one that a test deploys, has the same label.
+        (["a", "kube-system", "a"], "kube-system", {"p1"}),
+        (["b", "a", "b"], "b", {"p0", "p2"}),
+        (["b", "a"], "a", {"p1"}),
+        ([], "", set()),
+    ],
+)
+def test_only_pods_of_one_namespace_are_scraped(places, namespace, pods):
+    class Copies(Server):
+        def items(self, path, **query):
+            if query.get("labelSelector") != "k8s-app=kube-dns":
+                return super().items(path, **query)
+            running = {"spec": {"nodeName": "n1"}, "status": {"phase": "Running"}}
+            return [{"metadata": {"name": f"p{number}", "namespace": place}, **running} for number, place in enumerate(places)]
+
+    found = monitoring.look(Copies(), {"ingress": ""})
+    assert found["namespaces"]["dns"] == namespace and set(found["found"]["pods"]["dns"]) == pods
+
+
 def test_what_is_there_to_scrape():
     found = monitoring.look(Server(), {"ingress": ""})
     assert found["ingress"] == "traefik" and found["namespaces"] == {"dns": "kube-system", "ingress": "edge"} and found["rules"]
