@@ -47,15 +47,19 @@ class Play(NamedTuple):
     facts: dict
 
 
+def play(name, **variables):
+    """Run a playbook to its end."""
+    argv = [ANSIBLE, f"playbooks/{name}.yml", "-i", "inventories/lab", "-e", json.dumps(variables)]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(COLLECTION / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    return subprocess.run(argv, cwd=COLLECTION, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture
 def soak(lab, tmp_path):
     """Return soak(state, **variables) -> Play; nothing of it is left afterwards."""
 
     def run(state, place="results", **variables):
-        variables = {"soak_state": state, "certify_results": str(tmp_path / place), **variables}
-        argv = [ANSIBLE, "playbooks/soak.yml", "-i", "inventories/lab", "-e", json.dumps(variables)]
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(COLLECTION / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        done = subprocess.run(argv, cwd=COLLECTION, env=environment, capture_output=True, text=True, check=False)
+        done = play("soak", soak_state=state, certify_results=str(tmp_path / place), **variables)
         written = sorted((tmp_path / place).rglob("facts.json"))
         return Play(done.returncode, done.stdout + done.stderr, json.loads(written[-1].read_text()) if written else {})
 
@@ -253,6 +257,9 @@ def test_the_profile_soak_watches_and_takes_what_was_seen(lab, on, certify, soak
     assert (row["status"], row["result"]) == ("not measured", "INCONCLUSIVE") and run.status != 0
     assert sorted(path.name for path in (run.directory / "raw/etcd/etcd/soak").iterdir()) == [f"{host}.gz" for host in ETCD]
     assert {host: on(host, REST, check=False).strip() for host in ETCD} == dict.fromkeys(ETCD, "inactive")
+    # The day's facts are made again of the recordings.
+    verified = play("verify", verify_directory=str(run.directory))
+    assert verified.returncode == 0 and "VERIFIED" in verified.stdout, verified.stdout + verified.stderr
 
 
 @pytest.mark.long
