@@ -37,23 +37,18 @@ _value:
   sample: [{list: checklist, id: dns_latency, value: null, default: "DNS P99 < 10 ms (dns: dns_latency_p99)"}]
 """
 
-import yaml
-
 from ansible.errors import AnsibleFilterError
 from ansible_collections.kubeproof.certify.plugins.module_utils import check_settings
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import CheckError
+from ansible_collections.kubeproof.certify.plugins.plugin_utils.role_defaults import role_defaults
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LISTS = {"checklist": "certify_checklist", "slas": "certify_slas"}
 
 
 def checklist_changes(given, path):
     """Return the changes; AnsibleFilterError names a file that cannot be read, or a list that is no map."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            usual = yaml.load(stream, Loader=LOADER)
-        usual = {name: usual[f"certify_{name}"] for name in ("checklist", "slas")}
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise AnsibleFilterError(f"kubeproof.certify.checklist_changes: {path} cannot be read as the defaults of the checklist: {error!r}.") from error
+    found = role_defaults("checklist_changes", path, LISTS.values(), "the checklist")
+    usual = {name: found[variable] for name, variable in LISTS.items()}
     try:
         return check_settings.checklist_changes(given, usual)
     except CheckError as error:

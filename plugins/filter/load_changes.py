@@ -40,13 +40,9 @@ _value:
 
 import os
 
-import yaml
-
-from ansible.errors import AnsibleFilterError
 from ansible_collections.kubeproof.certify.plugins.module_utils.check_data import plain
 from ansible_collections.kubeproof.certify.plugins.module_utils.load_settings import changed
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from ansible_collections.kubeproof.certify.plugins.plugin_utils.role_defaults import role_defaults
 
 
 def load_changes(given, profile, roles):
@@ -57,13 +53,7 @@ def load_changes(given, profile, roles):
 
 
 def _defaults(path, names):
-    try:
-        with open(path, encoding="utf-8") as stream:
-            found = yaml.load(stream, Loader=LOADER)
-        return {name: found[name] for name in names}
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        wanted = ", ".join(map(str, names))
-        raise AnsibleFilterError(f"kubeproof.certify.load_changes: {path} cannot be read as the defaults of {wanted}: {error!r}.") from error
+    return role_defaults("load_changes", path, names, ", ".join(map(str, names)))
 
 
 class FilterModule:
