@@ -21,26 +21,11 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from . import (
-    apiserver_facts,
-    dns_facts,
-    etcd_facts,
-    ingress_facts,
-    network_facts,
-    openmetrics,
-    parsers,
-    pod_rows,
-    scale_facts,
-    soak_raw,
-    storage_facts,
-    storage_fio,
-    tuning_facts,
-    window,
-    window_prometheus,
-)
+from . import openmetrics, parsers, pod_rows, soak_raw, storage_fio, window, window_prometheus
 from .check_data import CheckError, plain
 from .files import DataFileError, read_json
 from .histogram import HistogramError
+from .layer_facts import FACTS
 from .parsers.common import ParseError
 from .report_words import cut
 from .soak_prometheus import PrometheusError
@@ -318,18 +303,6 @@ PARTS: Dict[str, Tuple[Part, ...]] = {
         Part("steps.{step}.clusterloader", ("{step}",)),
         Part("steps.{step}.windows.{component}.{server}", ("*-{component}-{server}",)),
     ),
-}
-# The function of each layer that makes its facts.
-FACTS: Dict[str, Callable[[Any], Any]] = {
-    "etcd/host": etcd_facts.of_host,
-    "etcd/cluster": etcd_facts.of_cluster,
-    "apiserver/cluster": apiserver_facts.cluster_facts,
-    "network/cluster": network_facts.cluster_facts,
-    "dns/cluster": dns_facts.cluster_facts,
-    "storage/cluster": storage_facts.cluster_facts,
-    "ingress/cluster": ingress_facts.cluster_facts,
-    "scale/cluster": scale_facts.cluster_facts,
-    "tuning/cluster": tuning_facts.cluster_facts,
 }
 
 

@@ -25,7 +25,7 @@ ROLES = sorted(path.parent.name for path in (ROOT / "roles").glob("*/meta"))
 TASKS_LINES = 100
 README_LINES = 5
 # What a layer's role hands to the role certify, which looks it up by name.
-HANDED_OVER = ("host_facts", "cluster_facts", "plan", "tools", "load_seconds", "unreachable")
+HANDED_OVER = ("cluster_inputs", "plan", "load_seconds")
 # It has a verdict of its own, and is chosen by certify_tuning.
 BESIDE = "tuning"
 LAYER_TASKS = ("plan", "before", "load", "after", "clean")
