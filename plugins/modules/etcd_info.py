@@ -12,7 +12,7 @@ version_added: "0.1.0"
 author: "kubeproof authors (@kubeproof)"
 description:
   - Finds the etcd process of this host and its effective settings, in containers too; the client credentials; what the member says of itself; certificates,
-    disks, memory; the clocks of the other members; and which load tools are present.
+    disks, memory; and which load tools are present.
   - It reads only. It returns paths of keys, never what is in them. Needs C(become) to read another user's process and certificates.
 options:
   name:
@@ -41,11 +41,6 @@ options:
   host:
     description: Name of this host in the file names of Kubespray's certificates, which is its name in the inventory.
     type: str
-  peers:
-    description: Client URLs of the other members, whose clocks are compared with this host's.
-    type: list
-    elements: str
-    default: []
   tools:
     description: Load tools to look for.
     type: list
@@ -70,7 +65,6 @@ EXAMPLES = r"""
 - name: Read what there is to know about etcd
   kubeproof.certify.etcd_info:
     host: "{{ inventory_hostname }}"
-    peers: ["https://10.0.0.12:2379", "https://10.0.0.13:2379"]
   become: true
 
 - name: Read about the etcd of the events
@@ -129,8 +123,6 @@ facts:
     cpus: 4
     architecture: amd64
     kernel: 6.1.0
-    clock: {"https://10.89.7.12:2379": [0.0, 0.049]}
-    clock_difference: [0.0, 0.049]
     tools: {etcdctl: {path: /usr/local/bin/etcdctl, version: 3.6.8}}
     problems: []
 """
@@ -139,14 +131,7 @@ import os
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kubeproof.certify.plugins.module_utils import (
-    etcd_certificates,
-    etcd_clock,
-    etcd_host,
-    etcd_machine,
-    etcd_status,
-    etcd_tools,
-)
+from ansible_collections.kubeproof.certify.plugins.module_utils import etcd_certificates, etcd_host, etcd_machine, etcd_status, etcd_tools
 from ansible_collections.kubeproof.certify.plugins.module_utils.web import Endpoint, HttpError
 
 SPEC = {
@@ -158,7 +143,6 @@ SPEC = {
     "cert": {"type": "path"},
     "key": {"type": "path", "no_log": False},
     "host": {"type": "str"},
-    "peers": {"type": "list", "elements": "str", "default": []},
     "tools": {"type": "list", "elements": "str", "default": ["etcdctl", "benchmark", "fio"]},
     "tool_dirs": {"type": "list", "elements": "path", "default": []},
     "timeout": {"type": "float", "default": 5.0},
@@ -256,21 +240,6 @@ def from_member(facts, timeout):
     return answer
 
 
-def clocks(facts, options, problems):
-    """Return {clock, clock_difference} for the option peers; the second only when every clock was read."""
-    secrets = {name: value for name, value in facts.get("client", credentials(facts, options)).items() if name != "url"}
-    try:
-        peers = [Endpoint(url, timeout=1.0, **secrets) for url in options["peers"] if url.rstrip("/") != facts.get("endpoint")]
-    except HttpError as error:
-        problems.append(f"The clocks of the other members were not compared: {error}")
-        return {}
-    if not peers:
-        return {}
-    found, failed = etcd_clock.compare(peers)
-    problems.extend(f"The clock of {url} was not compared: {reason}." for url, reason in sorted(failed.items()))
-    return dict({"clock": found}, **({} if failed else {"clock_difference": etcd_clock.worst(found.values())}))
-
-
 def disks(facts, problems):
     """Return {disk, wal_disk} of the data directory and the WAL directory."""
     found = {}
@@ -295,7 +264,6 @@ def gather(options):
         problems.append("etcd asks for a client certificate and none was found: give cert and key.")
     if "client" in facts:
         facts.update(from_member(facts, options["timeout"]))
-    facts.update(clocks(facts, options, problems))
     paths = [facts[name] for name in CERTIFICATES if name in facts] + [facts.get("client", {}).get("cert")]
     certificates, unread = etcd_certificates.expiry(list(dict.fromkeys(path for path in paths if path)))
     facts.update(etcd_certificates.summary(certificates, unread))

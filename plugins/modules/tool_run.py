@@ -144,19 +144,15 @@ stderr:
   sample: "Error: context deadline exceeded"
 """
 
-import base64
-import os
 import shlex
-import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kubeproof.certify.plugins.module_utils import parsers
+from ansible_collections.kubeproof.certify.plugins.module_utils import tool_call
 from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError
 from ansible_collections.kubeproof.certify.plugins.module_utils.parsers.common import ParseError
-from ansible_collections.kubeproof.certify.plugins.module_utils.run import RunError, run, signal_name
-from ansible_collections.kubeproof.certify.plugins.module_utils.watch import WATCH_SPEC, WatchError, watch_of
+from ansible_collections.kubeproof.certify.plugins.module_utils.run import RunError
+from ansible_collections.kubeproof.certify.plugins.module_utils.watch import WATCH_SPEC, WatchError
 
-STDERR_TAIL = 2000
 SPEC = {
     "argv": {"type": "list", "elements": "str", "required": True},
     "timeout": {"type": "float", "required": True},
@@ -169,86 +165,6 @@ SPEC = {
     "watch": WATCH_SPEC,
     "raw": {"type": "str"},
 }
-
-
-def execute(options):
-    """Run the tool of `options`; return (result, why it failed or None). RunError, WatchError, ParseError, DataFileError before it starts."""
-    argv = options["argv"]
-    check_result(options["parser"], options["result"])
-    environment = {key: str(value) for key, value in options["environment"].items()}
-    with watch_of(options["watch"]) as watching:
-        outcome = run(argv, options["timeout"], environment, options["chdir"], options["run_dir"], watching)
-    result = {"aborted": True} if outcome.aborted else {}
-    if outcome.rc is not None:
-        result.update(rc=outcome.rc, seconds=outcome.seconds, cpu_seconds=outcome.cpu_seconds, started=outcome.started)
-        result["raw"] = {"stdout": pack(outcome.stdout), "stderr": pack(outcome.stderr)}
-    tool, facts, reason = os.path.basename(argv[0]), None, None
-    if options["result"]:
-        reason = failure(tool, outcome, options["success_codes"], None)
-        if not reason:
-            facts, reason = read_result(tool, outcome.rc, options["parser"], options["result"])
-    else:
-        facts, unreadable = read(options["parser"], outcome.stdout)
-        reason = failure(tool, outcome, options["success_codes"], unreadable)
-    if not reason:
-        result["facts"] = facts
-    return result, reason
-
-
-def check_result(parser, path):
-    """Refuse, with ParseError, an unknown parser, one that does not fit `path`, and a path where something stands already."""
-    if not parser:
-        if path:
-            raise ParseError(f"Nothing reads {path}: name the parser of result, or leave result out.")
-    elif parsers.reads_path(parser) and not path:
-        raise ParseError(f"The parser {parser} reads files: name in result what the tool writes.")
-    elif path and not parsers.reads_path(parser):
-        raise ParseError(f"The parser {parser} reads standard output, not {path}: leave result out.")
-    elif path and not parsers.absent(path):
-        raise ParseError(f"{path} is not empty before the tool starts, and could be taken for its result: remove it, or name another result.")
-
-
-def read_result(tool, code, parser, path):
-    """Return (facts, None) of what a tool that ended well wrote to `path`, or (None, why there are none)."""
-    missing = parsers.absent(path)
-    if missing:
-        return None, f"{tool} ended with exit code {code} without the expected result: {missing}"
-    try:
-        return parsers.parse_path(parser, path), None
-    except ParseError as error:
-        return None, f"Cannot read the result of {tool}: {error}"
-
-
-def read(parser, output):
-    """Return (facts, None), or (None, why the output cannot be read)."""
-    try:
-        return parsers.parse(parser, output.decode("utf-8", "replace")) if parser else {}, None
-    except ParseError as error:
-        return None, str(error)
-
-
-def failure(tool, outcome, success_codes, unreadable):
-    """Return in one sentence why a run failed, or None."""
-    if outcome.aborted:
-        return f"{tool} was {'not started' if outcome.rc is None else 'aborted'}: {outcome.stopped}"
-    if outcome.stopped:
-        return f"{tool} {outcome.stopped}."
-    if outcome.rc < 0:
-        return f"{tool} was killed by {signal_name(-outcome.rc)} after {outcome.seconds:.1f} s; it was not ended by this run."
-    if outcome.rc not in success_codes:
-        said = " ".join(tail_of(outcome.stderr).split())[-300:] or (outcome.stdout and unreadable) or "it said nothing"
-        return f"{tool} failed with exit code {outcome.rc}: {said}"
-    return unreadable and f"Cannot read the output of {tool}: {unreadable}"
-
-
-def tail_of(output):
-    """Return the end of some output as text."""
-    return output[-STDERR_TAIL:].decode("utf-8", "replace")
-
-
-def pack(output):
-    """Return bytes as text that passes through JSON unchanged; the action part unpacks it."""
-    return base64.b64encode(zlib.compress(output, 1)).decode("ascii")
 
 
 def main():
@@ -265,13 +181,12 @@ def main():
     if options["timeout"] <= 0:
         module.fail_json(msg=f"timeout is {options['timeout']:g}: give the seconds after which {options['argv'][0]} is ended.", **result)
     try:
-        outcome, reason = execute(options)
+        outcome, reason = tool_call.execute(options)
     except (RunError, WatchError, ParseError, DataFileError) as error:
         module.fail_json(msg=str(error), **result)
     result.update(outcome, changed="rc" in outcome)
     if reason:
-        stderr = zlib.decompress(base64.b64decode(outcome["raw"]["stderr"])) if "raw" in outcome else b""
-        module.fail_json(msg=reason, stderr=tail_of(stderr), **result)
+        module.fail_json(msg=reason, stderr=tool_call.stderr_of(outcome), **result)
     # Ansible takes any rc but 0 as a failure, unless told.
     module.exit_json(failed=False, **result)
 

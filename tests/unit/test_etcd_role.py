@@ -29,11 +29,10 @@ FIRST = {
     "__etcd_steps": {"results": [{"etcd_step": {"name": "write"}, "facts": {"rate": 73317331}, "seconds": 73317331}]},
     "__etcd_open": {"failed_endpoints": {}, "changed": False},
     "__etcd_window": {"facts": {"etcd": {"etcd_server_proposals_pending": {"last": 73317331}}}},
-    "__etcd_before": {"results": [{"facts": {"members_count": 73317331}}]},
+    "__etcd_before": {"facts": {"asked": {"members_count": 73317331}, "clock_difference": [73317331, 73317331]}},
     "__etcd_after": {"facts": {"endpoints": {"a": {"db_size": 73317331}}}},
     "__etcd_fio": {"results": [{"etcd_host": "etcd1", "facts": {"fsync": 73317331}, "seconds": 73317331}]},
     "__etcd_clean": {"results": [{"facts": {"left": 73317331}}]},
-    "__etcd_clock": {"facts": {"clock_difference": [73317331, 73317331]}},
     "__etcd_free": {"facts": {"revision": 1, "existing": 73317331}},
     "etcd_stressed": [{"etcd_step": {"name": "ramp-100"}, "facts": {"rate": 73317331}, "seconds": 73317331}],
 }
@@ -155,7 +154,7 @@ PLAN = "{{ __certify_etcd_said }}"
 STATUS = {"endpoints": {"a": {"raft_term": 2}}}
 ETCD = {
     **{"etcd_name": "etcd", "etcd_clusters": [{"name": "etcd", "group": "etcd"}], "certify_layer": "etcd"},
-    "__etcd_before": {"results": [{"facts": STATUS}]},
+    "__etcd_before": {"facts": {"asked": STATUS}},
 }
 ANSWERS = {"before": {}, "now": {"facts": {"endpoints": {"a": {"raft_term": 3}}}}, "silent": {"failed": False, "msg": "etcdctl did not end within 30 s."}}
 

@@ -12,7 +12,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.kubeproof.certify.plugins.action import tool_run
-from ansible_collections.kubeproof.certify.plugins.modules.tool_run import pack
+from ansible_collections.kubeproof.certify.plugins.module_utils.tool_call import pack
+from ansible_collections.kubeproof.certify.plugins.plugin_utils.raw import unpack
 
 ANSWER = {"command": "fio --name='a b'", "rc": 0, "started": 1.5, "seconds": 2.5, "facts": {}}
 
@@ -44,7 +45,7 @@ def test_writes_what_there_is(act, tmp_path, output, names):
     result = act({**ANSWER, "raw": output}, raw=str(tmp_path / "raw" / "fio"))
     assert result == ANSWER
     assert {path.name for path in (tmp_path / "raw").iterdir()} == names
-    assert (tmp_path / "raw" / "fio.stdout").read_bytes() == tool_run.unpack(output["stdout"])
+    assert (tmp_path / "raw" / "fio.stdout").read_bytes() == unpack(output["stdout"])
     assert json.loads((tmp_path / "raw" / "fio.json").read_text()) == {"argv": ["fio", "--name=a b"], "rc": 0, "started": 1.5, "seconds": 2.5}
 
 

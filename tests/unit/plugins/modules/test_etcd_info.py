@@ -35,7 +35,7 @@ def run(monkeypatch, capsys):
 
 def test_a_member_on_this_host(etcd, run, tmp_path):
     flags = [f"--advertise-client-urls={etcd.url}", f"--data-dir={tmp_path}", "--name=m1", "--heartbeat-interval=250"]
-    answer = run([flags + ["--listen-metrics-urls=http://0.0.0.0:2381"]], peers=[etcd.url])
+    answer = run([flags + ["--listen-metrics-urls=http://0.0.0.0:2381"]])
     facts = answer["facts"]
     expected = {
         "running": True, "name": "m1", "data_dir": str(tmp_path), "wal_dir": f"{tmp_path}/member/wal", "heartbeat_interval": 0.25, "election_timeout": 1.0,
@@ -44,7 +44,7 @@ def test_a_member_on_this_host(etcd, run, tmp_path):
         "metrics_url": "http://127.0.0.1:2381/metrics", "client": {"url": etcd.url}, "healthy": True, "version": "3.6.8", "leader": True, "tools": {},
     }
     assert answer["changed"] is False and facts.items() >= expected.items()
-    assert facts["disk"]["free"] > 0 and "clock" not in facts and "certificates" not in facts
+    assert facts["disk"]["free"] > 0 and "certificates" not in facts
     assert len(facts["problems"]) == 1 and "member/wal of etcd cannot be read" in facts["problems"][0]
 
 
@@ -57,19 +57,6 @@ def test_no_process_and_an_endpoint(etcd, run, tmp_path):
 def test_nothing_at_all(run):
     facts = run()["facts"]
     assert facts["running"] is False and not {"endpoint", "client", "healthy", "error", "disk"} & set(facts)
-
-
-def test_the_clock_of_a_peer_that_does_not_answer_hides_the_worst(etcd, run):
-    peer = FakeEtcd(clock_offset=2.0)
-    try:
-        facts = run([[f"--advertise-client-urls={etcd.url}"]], peers=[peer.url, "http://127.0.0.1:1"])["facts"]
-        both = run([[f"--advertise-client-urls={etcd.url}"]], peers=[peer.url])["facts"]
-    finally:
-        peer.close()
-    assert list(facts["clock"]) == [peer.url] and "clock_difference" not in facts
-    assert "The clock of http://127.0.0.1:1 was not compared: Connection refused." in facts["problems"]
-    low, high = both["clock_difference"]
-    assert low <= 2.0 <= high
 
 
 @pytest.mark.parametrize(

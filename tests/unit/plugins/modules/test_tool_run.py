@@ -11,8 +11,9 @@ import sys
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.kubeproof.certify.plugins.action.tool_run import unpack
+from ansible_collections.kubeproof.certify.plugins.module_utils import tool_call
 from ansible_collections.kubeproof.certify.plugins.modules import tool_run
+from ansible_collections.kubeproof.certify.plugins.plugin_utils.raw import unpack
 
 FIXTURES = pathlib.Path(__file__).parents[3] / "fixtures"
 PUT = FIXTURES / "etcd_benchmark" / "put-3.6.out"
@@ -47,7 +48,7 @@ def test_raw_output_is_untouched(call):
     data = bytes(range(256))
     answer = call("sh", "-c", "printf '\\377\\000\\303' >&2; head -c 256 /dev/zero")
     assert unpack(answer["raw"]["stderr"]) == b"\xff\x00\xc3" and unpack(answer["raw"]["stdout"]) == bytes(256)
-    assert unpack(tool_run.pack(data)) == data
+    assert unpack(tool_call.pack(data)) == data
     assert answer["facts"] == {}
 
 
