@@ -17,7 +17,7 @@ options:
     type: str
     required: true
   settings:
-    description: The variables of the role ingress by name, and C(capacity) (certify_capacity), C(tier) and C(live).
+    description: The variables of the role ingress by name, and C(capacity) (certify_capacity), C(tier), C(live) and C(generators).
     type: dict
     required: true
 """

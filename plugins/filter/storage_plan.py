@@ -17,7 +17,7 @@ options:
     type: str
     required: true
   settings:
-    description: The variables of the role storage by name, and C(engine), C(kbench_image), C(live) and C(default_class).
+    description: The variables of the role storage by name, and C(engine), C(live), C(default_class) and C(hosts).
     type: dict
     required: true
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from . import owned
+from . import job_spec, owned
 
 ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 PAUSE = re.compile(r"(?:.*/)?pause:[^/@]+")
@@ -19,11 +19,19 @@ NOT_READY = 10
 CREATED = ("pods", "configmaps")
 
 
-class Nodes:
-    """Counts nodes one at a time. `addresses` are those whose node's name is wanted, `image` the wanted one or empty for a pause image."""
+class PlaceError(Exception):
+    """The load cannot run where it was to; the text is a sentence that says why and what to do."""
 
-    def __init__(self, tolerations=(), addresses=(), image="", slots_of=()):
+
+class Nodes:
+    """Counts nodes one at a time. `addresses` are those whose node's name is wanted, `image` the wanted one or empty for a pause image.
+
+    Schedulable are nodes with Linux that are Ready and take pods with `tolerations`; of those `only` names alone, and in `zones` alone, empty for all.
+    """
+
+    def __init__(self, tolerations=(), addresses=(), image="", slots_of=(), only=(), zones=()):
         self.tolerations, self.wanted, self.image, self.slots_of = list(tolerations), set(addresses), image, set(slots_of)
+        self.only, self.inside, self.seen = set(only), set(zones), set()
         self.count = self.ready = self.allocatable = 0
         self.not_ready, self.schedulable = [], []
         self.zones, self.versions, self.runtimes, self.images = Counter(), Counter(), Counter(), Counter()
@@ -32,7 +40,9 @@ class Nodes:
     def add(self, node):
         """Count one node."""
         metadata, spec, state = (node.get(key) or {} for key in ("metadata", "spec", "status"))
-        name, about = metadata.get("name") or "", state.get("nodeInfo") or {}
+        name, about, labels = metadata.get("name") or "", state.get("nodeInfo") or {}, metadata.get("labels") or {}
+        zone = next((labels[label] for label in ZONES if label in labels), "")
+        self.seen.update((name, zone))
         self.count += 1
         self.versions[about.get("kubeletVersion") or "unknown"] += 1
         self.runtimes[about.get("containerRuntimeVersion") or "unknown"] += 1
@@ -46,7 +56,8 @@ class Nodes:
         self.ready += 1
         if spec.get("unschedulable") or any(not tolerated(taint, self.tolerations) for taint in spec.get("taints") or ()):
             return
-        zone = next((metadata.get("labels", {})[label] for label in ZONES if label in (metadata.get("labels") or {})), "")
+        if labels.get(job_spec.SYSTEM, "linux") != "linux" or self.only and name not in self.only or self.inside and zone not in self.inside:
+            return
         self.schedulable.append((zone, name))
         self.zones.update([zone] if zone else [])
         self.allocatable += pods
@@ -57,6 +68,12 @@ class Nodes:
         if self.image:
             return [self.image] if any(is_listed(self.image, name) for name in names) else []
         return [name for name in names if PAUSE.fullmatch(name)]
+
+    def refuse_unknown(self):
+        """PlaceError when no node has a name in `only` or a zone in `zones`: from fewer of them it would be another load."""
+        names = sorted((self.only | self.inside) - self.seen)
+        if names:
+            raise PlaceError(f"certify_load_nodes or certify_load_zones has {', '.join(names)}, and no node has that name or zone. Correct it.")
 
     def facts(self):
         """Return {nodes, image}."""

@@ -8,7 +8,8 @@
     cache(corefile, "cluster.local")    {present, success, denial, success_ttl, denial_ttl, prefetch, serve_stale}
 
 Zones are written in small letters and without the last dot; the root is ".". What an import that cannot be followed, or a variable of the
-environment, would add is not known: `Corefile.unknown` names them, and who asks decides what that means.
+environment, would add is not known: `Corefile.unknown` names them, and who asks decides what that means. Such an import stays in its place, as a
+plugin or an option of the name import: it may hide another plugin, but none that is there, since CoreDNS takes each plugin with such options once.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ MOST_NESTED = 50
 CACHE_TTL = (3600, 1800)
 METRICS = "localhost:9153"
 LOOPBACK = ("localhost", "127.", "::1")
+IMPORT = "import"
+NO_DOMAIN = "the Corefile does not tell the domain of the cluster; name it in dns_domain"
 
 
 class CorefileError(Exception):
@@ -67,10 +70,11 @@ class Block(NamedTuple):
 
 
 class Corefile(NamedTuple):
-    """Its server blocks, and what of it is not known."""
+    """Its server blocks, what of it is not known, and the imports beside the blocks that are not: any server block may be in them."""
 
     blocks: Tuple[Block, ...]
     unknown: Tuple[str, ...]
+    outside: Tuple[str, ...] = ()
 
 
 # Words ----------------------------------------------------------------------------------------------------------------------
@@ -117,6 +121,7 @@ class _Reader:
         self.tokens, self.at, self.folders = list(words(text, folder)), 0, folders
         self.snippets: Dict[str, List[Token]] = {}
         self.unknown: List[str] = []
+        self.outside: List[str] = []
         self.imports = 0
 
     def blocks(self) -> Iterator[Block]:
@@ -151,8 +156,8 @@ class _Reader:
         found: List[str] = []
         another = True
         while self.more() and self.here().text != "{" and (another or not self.here().first):
-            if self.here().text == "import" and self.here().first:
-                self.follow()
+            if self.here().text == IMPORT and self.here().first:
+                self.outside += self.follow()
                 continue
             text = self.known(self.here().text)
             another = text.endswith(",")
@@ -181,8 +186,8 @@ class _Reader:
             self.at += 1
         self.snippets[name] = self.tokens[start : self.at - 1]
 
-    def follow(self) -> None:
-        """Put the words of a snippet or of files in the place of an import."""
+    def follow(self) -> List[str]:
+        """Put the words of a snippet or of files in the place of an import; return [its pattern] where these are not known."""
         start = self.at
         pattern = self.tokens[start + 1] if start + 1 < len(self.tokens) else None
         if pattern is None or pattern.first:
@@ -193,14 +198,16 @@ class _Reader:
         if self.imports > MOST_IMPORTS:
             raise self.fail("imports go round in a circle")
         name = self.known(pattern.text)
+        known = len(self.unknown)
         found = self.snippets[name] if name in self.snippets else list(self.imported(name, pattern.folder))
         self.tokens[start : start + 2] = found
+        return [name] if len(self.unknown) > known else []
 
     def imported(self, pattern: str, folder: str) -> Iterator[Token]:
         """Yield the words of the files that a pattern names."""
         where, name = posixpath.split(posixpath.normpath(posixpath.join(folder, pattern)))
-        if where not in self.folders:
-            self.unknown.append(f"import {pattern}")
+        if where not in self.folders or ENVIRONMENT.search(pattern):
+            self.unknown.append(f"{IMPORT} {pattern}")
             return
         files = sorted(fnmatch.filter(self.folders[where], name))
         if not files and not any(mark in name for mark in "*?["):
@@ -218,8 +225,9 @@ class _Reader:
                 if not braces:
                     raise self.fail("a closing brace has no opening one")
                 return tuple(found)
-            if self.here().text == "import":
-                self.follow()
+            if self.here().text == IMPORT:
+                line = self.here().line
+                found += [Directive(IMPORT, (pattern,), (), line) for pattern in self.follow()]
             elif self.here().text == "{":
                 raise self.fail("an opening brace stands where a name is expected")
             else:
@@ -247,19 +255,24 @@ def parse(text: str, folders: Optional[Mapping[str, Mapping[str, str]]] = None, 
     """
     reader = _Reader(text, folders or {}, folder)
     blocks = tuple(reader.blocks())
-    return Corefile(blocks, tuple(dict.fromkeys(reader.unknown)))
+    return Corefile(blocks, tuple(dict.fromkeys(reader.unknown)), tuple(reader.outside))
 
 
 # Questions ------------------------------------------------------------------------------------------------------------------
 
 
-def zone_of(key: str) -> str:
-    """Return the zone of an address of a server block: of dns://Cluster.local.:53 cluster.local. A CIDR stays one."""
+def _parts(key: str) -> Tuple[str, str]:
+    """Return the name and the port ("" without one) of an address of a server block."""
     text = key.rpartition("://")[2]
     host, colon, port = text.rpartition(":")
-    if colon and (port.isdigit() or not port) and (":" not in host or host.endswith("]")):
-        text = host
-    return text.lower().rstrip(".") or "."
+    if colon and (port.isdigit() or not port or ENVIRONMENT.fullmatch(port)) and (":" not in host or host.endswith("]")):
+        return host, port
+    return text, ""
+
+
+def zone_of(key: str) -> str:
+    """Return the zone of an address of a server block: of dns://Cluster.local.:53 cluster.local. A CIDR stays one."""
+    return _parts(key)[0].lower().rstrip(".") or "."
 
 
 def is_within(name: str, zone: str) -> bool:
@@ -267,14 +280,18 @@ def is_within(name: str, zone: str) -> bool:
     return zone == "." or name == zone or name.endswith(f".{zone}")
 
 
-def server(corefile: Corefile, name: str) -> Optional[Block]:
-    """Return the server block that answers for a name: that of the longest zone; None where none does. Blocks for other transports are left out."""
+def server(corefile: Corefile, name: str, port: Optional[int] = None) -> Optional[Block]:
+    """Return the server block that answers for a name: that of the longest zone; None where none does. Blocks for other transports are left out.
+
+    With a port only blocks that listen there: those that name it, and those that name none.
+    """
     found, longest = None, -1
     for block in corefile.blocks:
         for key in block.keys:
-            zone = zone_of(key)
+            zone, own = zone_of(key), _parts(key)[1]
             length = 0 if zone == "." else len(zone)
-            if "://" not in key.replace("dns://", "", 1) and is_within(name, zone) and length > longest:
+            here = port is None or not own or own == str(port)
+            if here and "://" not in key.replace("dns://", "", 1) and is_within(name, zone) and length > longest:
                 found, longest = block, length
     return found
 
@@ -285,22 +302,22 @@ def zones(corefile: Corefile) -> List[str]:
 
 
 def cluster_domain(corefile: Corefile) -> Optional[str]:
-    """Return the domain of the cluster: the first zone of the plugin kubernetes that is not for addresses; None without the plugin."""
+    """Return the domain of the cluster: the first zone of the plugin kubernetes that is not for addresses; None where none is known."""
     for block in corefile.blocks:
         plugin = block.plugin("kubernetes")
         served = [zone_of(one) for one in (plugin.arguments or block.keys)] if plugin else []
-        names = [zone for zone in served if zone != "." and not zone.endswith(".arpa") and "/" not in zone]
+        names = [zone for zone in served if zone != "." and not zone.endswith(".arpa") and "/" not in zone and not ENVIRONMENT.search(zone)]
         if names:
             return names[0]
     return None
 
 
-def cache(corefile: Corefile, name: str) -> dict:
-    """Return {present, success, denial, success_ttl, denial_ttl, prefetch, serve_stale}: what the plugin cache does for a name.
+def cache(corefile: Corefile, name: str, port: Optional[int] = None) -> dict:
+    """Return {present, success, denial, success_ttl, denial_ttl, prefetch, serve_stale}: what the plugin cache does for a name, asked at a port.
 
     success and denial: whether such answers are kept. The time of `success` and `denial` takes the place of the plugin's own.
     """
-    block = server(corefile, name)
+    block = server(corefile, name, port)
     plugin = block.plugin("cache") if block else None
     arguments = list(plugin.arguments) if plugin else []
     own = _whole(arguments[:1])
@@ -331,31 +348,82 @@ def _whole(arguments: Sequence[str]) -> Optional[int]:
 
 
 def metrics(corefile: Corefile) -> dict:
-    """Return {exposed, port}: whether /metrics can be read from outside of the pod, and where; port is absent without the plugin prometheus."""
+    """Return {exposed, port}: whether /metrics can be read from outside of the pod, and where; port is absent without the plugin prometheus.
+
+    {} where it is not known: the plugin may be in an import, or a variable says where it listens.
+    """
     plugins = [plugin for plugin in (block.plugin("prometheus") for block in corefile.blocks) if plugin]
-    if not plugins:
-        return {"exposed": False}
     # CoreDNS listens at each address that is named; one that others reach is enough.
     found = [(plugin.arguments or (METRICS,))[0].rpartition(":") for plugin in plugins]
-    open_to_all = [(host, port) for host, dummy, port in found if not host.strip("[]").startswith(LOOPBACK)]
+    open_to_all = [(host, port) for host, dummy, port in found if not host.strip("[]").startswith(LOOPBACK) and not ENVIRONMENT.search(host)]
+    hosts = [host for host, dummy, dummy in found if ENVIRONMENT.search(host)]
+    if not open_to_all and (hosts or corefile.outside or any(_hidden(block) for block in corefile.blocks)):
+        return {}
+    if not plugins:
+        return {"exposed": False}
     port = (open_to_all or [(host, port) for host, dummy, port in found])[0][1]
     return {"exposed": bool(open_to_all), **({"port": int(port)} if _whole([port]) else {})}
 
 
-def summary(corefile: Corefile) -> dict:
-    """Return {domain, zones, plugins of the cluster domain, cache, upstream_cache, metrics, bind, unknown}; what is not known is absent."""
-    domain = cluster_domain(corefile)
-    found: dict = {"zones": zones(corefile), "unknown": list(corefile.unknown)}
-    if domain:
-        found["domain"] = domain
-    if corefile.unknown:
-        # An import may hold any plugin, or an option that turns one off.
-        return found
-    block = server(corefile, domain) if domain else None
-    found["plugins"] = sorted({one.name for one in block.directives}) if block else []
-    found["bind"] = sorted({address for one in corefile.blocks for plugin in [one.plugin("bind")] if plugin for address in plugin.arguments})
-    found["metrics"] = metrics(corefile)
-    found["upstream_cache"] = cache(corefile, ".")
-    if domain:
-        found["cache"] = cache(corefile, domain)
-    return found
+def doubt(corefile: Corefile, name: str, port: Optional[int] = None) -> str:
+    """Return why it is not known which server block answers for a name, a sentence without a last dot; "" where that is known."""
+    hidden = [*(f"{IMPORT} {one}" for one in corefile.outside), *(key for block in corefile.blocks for key in block.keys if ENVIRONMENT.search(key))]
+    if hidden:
+        return f"the Corefile has {hidden[0]}, which is not known, so that it is not known which server block answers for {name}"
+    if server(corefile, name) and server(corefile, name, port) is None:
+        return f"no server block of the Corefile answers for {name} at port {port}, at which its pods are asked"
+    return ""
+
+
+def _hidden(block: Block) -> List[str]:
+    """Return the imports and variables in whose place any plugin may stand."""
+    return [" ".join((one.name, *one.arguments)) for one in block.directives if one.name == IMPORT or ENVIRONMENT.search(one.name)]
+
+
+def plugins_doubt(corefile: Corefile, name: str, port: Optional[int] = None) -> str:
+    """Return why it is not known which plugins answer for a name, a sentence without a last dot; "" where that is known."""
+    block = server(corefile, name, port)
+    hidden = _hidden(block) if block else []
+    return doubt(corefile, name, port) or (f"the Corefile has {hidden[0]}, which is not known" if hidden else "")
+
+
+def cache_doubt(corefile: Corefile, name: str, port: Optional[int] = None) -> str:
+    """Return why it is not known what the plugin cache does for a name, a sentence without a last dot; "" where that is known."""
+    block = server(corefile, name, port)
+    plugin = block.plugin("cache") if block else None
+    if plugin:
+        words_of = [*plugin.arguments, *(word for one in plugin.options for word in (one.name, *one.arguments))]
+        hidden = [word for word in words_of if word == IMPORT or ENVIRONMENT.search(word)]
+    else:
+        hidden = _hidden(block) if block else []
+    unsure = f"the Corefile has {hidden[0]}, which is not known, so that it is not known whether names in {name} are cached" if hidden else ""
+    return doubt(corefile, name, port) or unsure
+
+
+def summary(corefile: Corefile, domain: str = "", port: Optional[int] = None) -> dict:
+    """Return {domain, zones, plugins of the domain, cache, upstream_cache, metrics, bind, unknown, missing}; what is not known is absent.
+
+    `domain`: that of the cluster, "" for the one that the Corefile tells; `port`: the one at which its pods are asked, None for any. `missing`: {one of
+    these: why it is not known}.
+    """
+    domain = zone_of(domain) if domain else cluster_domain(corefile) or ""
+    block, exposed = server(corefile, domain, port) if domain else None, metrics(corefile)
+    found: dict = {
+        "zones": zones(corefile),
+        "unknown": list(corefile.unknown),
+        "bind": sorted({address for one in corefile.blocks for plugin in [one.plugin("bind")] if plugin for address in plugin.arguments}),
+        "domain": domain,
+        "plugins": sorted({one.name for one in block.directives}) if block else [],
+        "metrics": exposed,
+        "cache": cache(corefile, domain, port),
+        "upstream_cache": cache(corefile, ".", port),
+    }
+    reasons = {
+        "domain": "" if domain else NO_DOMAIN,
+        "plugins": plugins_doubt(corefile, domain, port) if domain else NO_DOMAIN,
+        "metrics": "" if exposed else f"the Corefile has {', '.join(corefile.unknown)}, so that it is not known whether metrics are exposed",
+        "cache": cache_doubt(corefile, domain, port) if domain else NO_DOMAIN,
+        "upstream_cache": cache_doubt(corefile, ".", port),
+    }
+    missing = {name: why for name, why in reasons.items() if why}
+    return {**{name: value for name, value in found.items() if name not in missing}, "missing": missing}

@@ -10,13 +10,32 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Optional
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import api_windows, dns_clients, stress, stress_plan
+from ansible_collections.kubeproof.certify.plugins.module_utils import api_windows, dns_clients, dns_job, stress, stress_plan
 
 # What the servers count.
 COUNTED = ("cache", "balance", "servfail", "server_latency", "panics", "forward")
 NO_METRICS = "{} exposes no metrics: the plugin prometheus is not in its Corefile, or listens at loopback alone"
 GENERATOR = "dnsperf was too slow itself; raise certify_generators"
-BEFORE = ("service_found", "service", "ready", "domain", "node_local_found", "problems")
+BEFORE = ("service_found", "service", "ready", "domain", "node_local_found")
+# What a kind of step alone tells, as paths.
+OF_KIND = {
+    "service": ("lookups.service", "errors", "qps", *COUNTED),
+    "external": ("external", "external_cache"),
+    "node_local": ('lookups."node-local"', "node_cache"),
+    "pods": ("pods",),
+}
+# Facts of dns_info, and of its corefile, by the facts that are made of them, where the names differ.
+MADE_OF = {
+    "corefile": ("corefile", "cache"),
+    "node_local_found": ("node_local_found", *OF_KIND["node_local"]),
+    "node_local.pods": ("node_cache",),
+}
+MADE_OF_COREFILE = {
+    "metrics": ("corefile.metrics",),
+    "plugins": ("corefile.plugins",),
+    "upstream_cache": ("corefile.upstream_cache", "corefile.upstream_cached"),
+    "cache": ("corefile.cache", "cache"),
+}
 SHOWN = ("count", "p50", "p95", "p99", "p999")
 
 
@@ -35,12 +54,15 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
         plan = stress_plan.usual(plan)
     done = [dict(step, **steps[step["name"]]) for step in plan["steps"] if step["name"] in steps]
     facts["asked"] = {"external": any(step["kind"] == "external" for step in plan["steps"])}
-    facts.update(_configured(info))
+    facts.update(_configured(info, done))
     facts.update(_clients(plan, done, info))
-    facts.update(_servers(plan, done, info))
     facts.update(_health(info, after))
+    facts.update(_servers(plan, done, info, facts.get("pods_new", 0)))
     facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
-    facts["missing"] = {**plan["missing"], **_map(facts.get("missing")), **_missing(done, facts), **_missing_near(_first(done, "node_local"), info, facts)}
+    counted = {**_missing(done, facts), **_missing_near(_first(done, "node_local"), info, facts)}
+    facts["missing"] = {**plan["missing"], **_map(facts.get("missing")), **counted, **_left_out(plan, done, info), **_unknown(info, after)}
+    if "metrics" in _map(facts.get("corefile")):
+        facts["missing"].pop("corefile.metrics", None)
     return facts
 
 
@@ -64,23 +86,44 @@ def _ready(info: dict) -> List[str]:
 # Before the load ------------------------------------------------------------------------------------------------------------
 
 
-def _configured(info: dict) -> dict:
+def _configured(info: dict, done: List[dict]) -> dict:
     """Return {nodes, corefile}: which nodes take pods, and what the Corefile says of caches and metrics."""
     corefile = _map(info.get("corefile"))
     kept, upstream = _map(corefile.get("cache")), _map(corefile.get("upstream_cache"))
-    halves = [kept.get("success"), kept.get("denial")]
+    exposed = _map(corefile.get("metrics")).get("exposed")
+    if exposed is None and any(whole(step.get("metrics"), _ready(info)) for step in done if step["kind"] != "node_local"):
+        # What was read can be read, whatever the Corefile hides.
+        exposed = True
     about = _present(
         zones=corefile.get("zones"),
         plugins=corefile.get("plugins"),
         cache=kept,
         upstream_cache=upstream,
         unknown=corefile.get("unknown"),
-        # Half of a cache cannot reach the bound either: a tenth of the queries are for names that do not exist.
-        in_cluster_cached=all(halves) if all(isinstance(half, bool) for half in halves) else None,
         upstream_cached=upstream.get("present"),
-        metrics=_map(corefile.get("metrics")).get("exposed"),
+        metrics=exposed,
     )
     return _present(nodes=info.get("nodes"), corefile=about)
+
+
+def _unknown(info: dict, after: dict) -> dict:
+    """Return {path of a fact: why dns_info could not tell it}."""
+    found: Dict[str, str] = {}
+    for name, why in _map(info.get("missing")).items():
+        found.update(dict.fromkeys(MADE_OF.get(name, (name,)), why))
+    for name, why in _map(_map(info.get("corefile")).get("missing")).items():
+        found.update(dict.fromkeys(MADE_OF_COREFILE.get(name, ()), why))
+    later = _map(after.get("missing"))
+    for name, facts in (("pods", ("restarts", "pods_lost", "pods_new", "throttling")), ("throttling", ("throttling",))):
+        found.update(dict.fromkeys(facts, later[name]) if name in later else {})
+    return found
+
+
+def _left_out(plan: dict, done: List[dict], info: dict) -> dict:
+    """Return {path of a fact: why no step asked for it}."""
+    planned, ran = {step["kind"] for step in plan["steps"]}, {step["kind"] for step in done}
+    left = {kind: why for kind, why in dns_job.left_out(info).items() if why and kind in planned - ran}
+    return {fact: why for kind, why in left.items() for fact in OF_KIND[kind]}
 
 
 # What clients saw -----------------------------------------------------------------------------------------------------------
@@ -93,9 +136,13 @@ def _clients(plan: dict, done: List[dict], info: dict) -> dict:
     counted = [step for step in service if step["window"]]
     complete = len(counted) == len(wanted)
     lookups = _present(service=dns_clients.lookup(counted[-1]) if counted and complete else {})
+    left = _left_out(plan, done, info)
+    if "lookups.service" in left:
+        lookups["service"] = {"missing": {"": left["lookups.service"]}}
     if info.get("node_local_found") and plan["steps"]:
         # A cache on the nodes that was not measured must not vanish.
-        lookups["node-local"] = dns_clients.lookup(_first(done, "node_local"))
+        why = left.get(OF_KIND["node_local"][0])
+        lookups["node-local"] = dns_clients.lookup(_first(done, "node_local")) or ({"missing": {"": why}} if why else {})
     generators = [found for found in (dns_clients.generator(step) for step in done if step["kind"] != "pods") if found]
     return _present(
         generator=dns_clients.worst(generators),
@@ -131,9 +178,12 @@ def _first(done: List[dict], kind: str) -> dict:
 # What the servers counted ---------------------------------------------------------------------------------------------------
 
 
-def _servers(plan: dict, done: List[dict], info: dict) -> dict:
-    """Return what CoreDNS, and NodeLocal DNSCache, counted while the numbers of clients counted."""
-    pods = _ready(info)
+def _servers(plan: dict, done: List[dict], info: dict, new: int) -> dict:
+    """Return what CoreDNS, and NodeLocal DNSCache, counted while the numbers of clients counted.
+
+    `new`: CoreDNS pods that came meanwhile. What they counted nobody has read, so that the others are not all.
+    """
+    pods = [] if new else _ready(info)
     counted = [step for step in done if step["kind"] == "service" and step["share"] and step["window"]]
     window = whole(counted[-1].get("metrics"), pods) if counted else {}
     local = _first(done, "node_local")
@@ -147,10 +197,11 @@ def _servers(plan: dict, done: List[dict], info: dict) -> dict:
     servfail = summed(window, "responses", lambda key: key[-1] == "SERVFAIL")
     return _present(
         reached=summed(window, "requests"),
-        cache=hits(window),
+        # Where it is not known whether names of the cluster are cached, no hits say nothing.
+        cache=hits(window) if _map(_map(info.get("corefile")).get("cache")) else None,
         node_cache=hits(near),
         external_cache=hits(outside),
-        balance=balance(window, pods),
+        balance=balance(window, pods, _map(counted[-1].get("job"))) if counted else None,
         servfail={"ratio": servfail / responses, "count": int(responses)} if responses and servfail is not None else None,
         server_latency=_shown(window, "duration"),
         panics=added(risen(one, "panics") for one in every),
@@ -204,14 +255,18 @@ def hits(window: dict) -> Optional[dict]:
     return {"ratio": found / requests, "requests": int(requests)} if requests and found is not None else None
 
 
-def balance(window: dict, pods: List[str]) -> Optional[dict]:
-    """Return {ratio: queries of the busiest pod by an even share, busiest, requests, pods}."""
+def balance(window: dict, pods: List[str], job: dict) -> Optional[dict]:
+    """Return {ratio: queries of the busiest pod by an even share, busiest, requests, pods, sockets: of the job, for each pod}."""
     counts = {name: each_query({name: window[name]}, "requests") for name in pods} if window else {}
     if not counts or None in counts.values() or not sum(counts.values()):
         return None
     busiest = max(counts, key=lambda name: counts[name])
     total = sum(counts.values())
-    return {"ratio": counts[busiest] * len(counts) / total, "busiest": busiest, "requests": int(total), "pods": len(counts)}
+    sockets = [job.get("sockets"), job.get("count")]
+    return {
+        **{"ratio": counts[busiest] * len(counts) / total, "busiest": busiest, "requests": int(total), "pods": len(counts)},
+        **({"sockets": sockets[0] * sockets[1] // len(counts)} if all(map(_is_number, sockets)) else {}),
+    }
 
 
 def _shown(window: dict, family: str) -> Optional[dict]:
@@ -225,6 +280,7 @@ def _missing(done: List[dict], facts: dict) -> dict:
     """Return {fact: sentence}: why what the servers count is not known."""
     unread = {name: why for step in done if step["kind"] == "service" for name, why in _map(step.get("unread")).items()}
     lost = f"{facts['pods_lost']} of the CoreDNS pods were gone or new after the load" if facts.get("pods_lost") else ""
+    lost = lost or (f"{facts['pods_new']} CoreDNS pods came during the load, and nobody read what they counted" if facts.get("pods_new") else "")
     reasons = _unread(unread)
     nothing = "no query reached CoreDNS" if facts.get("reached") == 0 else ""
     reason = NO_METRICS.format("CoreDNS") if _map(facts.get("corefile")).get("metrics") is False else lost or nothing or next(iter(reasons), "")
@@ -254,18 +310,25 @@ def _unread(unread: dict) -> List[str]:
 
 
 def _health(info: dict, after: dict) -> dict:
-    """Return {restarts, pods_lost, throttling} between before and after the load."""
+    """Return {restarts, pods_lost, pods_new, throttling} between before and after the load."""
     before, later = _map(info.get("pods")), after.get("pods")
     limited = [name for name, pod in before.items() if _map(pod).get("cpu_limit")]
     found: Dict[str, Any] = {"throttling": {"limited": bool(limited)}} if before else {}
     if not before or not isinstance(later, dict):
         return found
     stayed = [name for name, pod in before.items() if _map(pod).get("uid") and _map(later.get(name)).get("uid") == pod["uid"]]
-    found["pods_lost"] = len(before) - len(stayed)
+    # Those that came have not restarted but during the run.
+    new = [name for name in later if name not in stayed]
+    found.update(pods_lost=len(before) - len(stayed), pods_new=len(new))
     counts = [(before[name].get("restarts"), later[name].get("restarts")) for name in stayed]
+    counts += [(0, _map(later[name]).get("restarts")) for name in new]
     if all(_is_number(one) for pair in counts for one in pair):
         found["restarts"] = sum(max(0, last - first) for first, last in counts)
-    share = throttled(_map(info.get("throttling")), _map(after.get("throttling")), limited)
+    limited += [name for name in new if name not in limited and _map(later[name]).get("cpu_limit")]
+    found["throttling"]["limited"] = bool(limited)
+    first = _map(info.get("throttling"))
+    # Only what came counts from zero.
+    share = throttled(first, _map(after.get("throttling")), limited) if all(name in first for name in limited if name in stayed) else {}
     if share:
         found["throttling"].update(share)
     return found

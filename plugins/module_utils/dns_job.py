@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One step of the load as a job of dnsperf pods: what is asked, by how many, from how many sockets. Pure.
 
-kube-proxy sends all queries of one socket to one CoreDNS pod, so there are many sockets: 100 for each CoreDNS pod, at least. dnsperf stops sending
-when -q queries wait for an answer, so -q is what is sent until the first of them is given up.
+kube-proxy sends all queries of one socket to one CoreDNS pod, so there are many sockets: SOCKETS_PER_POD for each CoreDNS pod, as far as those of
+MOST_THREADS go. dnsperf stops sending when -q queries wait for an answer, so -q is what is sent until the first of them is given up.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from . import dns_plan
 TYPES = ("A", "AAAA")
 # The catalogue's mix within the cluster: nine names that exist, then one that a search path asks for in vain.
 EXISTING, SEARCHED = 9, 1
-SOCKETS_PER_POD = 100
-# dnsperf has no more in one thread.
-MOST_SOCKETS = 250
+# With 200, of 100 pods that are chosen by chance one has 1.3 times its share in less than 1 of 100 runs; with 100 in every sixth.
+SOCKETS_PER_POD = 200
 FEWEST_SOCKETS = 10
-THREADS = 2
+# dnsperf has no more than 256 in one thread (MAX_SOCKETS), and a pod may have 1,024 open files.
+SOCKETS_PER_THREAD = 240
+THREADS, MOST_THREADS = 2, 4
 # Seconds after which a query is lost: that of dnsperf, and of a resolver in a pod (resolv.conf).
 TIMEOUT = 5
 OUTSTANDING = (1000, 60000)
+# Of the DNS Service, and of NodeLocal DNSCache.
 PORT = 53
 SCRAPE_SECONDS = 30
 SCRIPT = "/kubeproof/files/dnsperf.sh"
@@ -37,35 +39,57 @@ class JobError(Exception):
 
 
 def steps(planned, info):
-    """Return the steps of a plan for the cluster that was found: without a cache on its nodes none that asks there, the others as long as they need be.
+    """Return the steps of a plan for the cluster that was found: without those that ask what is not there or not known, and as long as they need be.
 
     CoreDNS pods may be more than the plan has counted. Together they are asked at its rate, for as long as each of them needs for its samples.
     """
-    near = bool((info.get("node_local") or {}).get("address"))
-    return [dns_plan.long_enough(step, len(_alone(info))) for step in planned if near or step["kind"] != "node_local"]
+    left = left_out(info)
+    return [dns_plan.long_enough(step, len(_alone(info))) for step in planned if step["kind"] not in left]
+
+
+def left_out(info):
+    """Return {kind of a step: why it is not asked} for the cluster that was found; "" for a cache on the nodes that there is not."""
+    local, missing, found = _map(info.get("node_local")), _map(info.get("missing")), {}
+    if not local.get("address"):
+        found["node_local"] = missing.get("node_local.address") or ("the address of NodeLocal DNSCache is not known" if local else "")
+    if local.get("takes_service") and not local.get("upstream"):
+        why = missing.get("node_local.upstream") or "NodeLocal DNSCache answers for the DNS Service, so that CoreDNS behind it cannot be asked"
+        found.update(service=why, external=why)
+    unknown, ports = sorted(name for name in _alone(info) if not _port(info, name)), {_port(info, name) for name in _alone(info)}
+    if unknown:
+        found["pods"] = f"the EndpointSlices of the DNS Service do not say at which UDP port the pod {unknown[0]} answers"
+    elif len(ports) > 1:
+        found["pods"] = f"the CoreDNS pods answer at several ports ({', '.join(map(str, sorted(ports)))}), as while they are replaced"
+    return found
 
 
 def job(step, info, settings):
-    """Return {count, nodes, argv, queries, timeout, rate, seconds, sockets, outstanding, names: [of the targets]} of a step of dns_plan.
+    """Return {count, nodes, argv, queries, timeout, rate, seconds, sockets, threads, outstanding, names: [of the targets]} of a step of dns_plan.
 
     `info`: dns_info's facts; `settings`: namespace and services [names] of our own, clients (pods that ask, at most), generators (at least),
     external_names, grace (s).
     """
     nodes = (info.get("nodes") or {}).get("names") or []
     if not nodes:
-        raise JobError("no node takes pods of the load: give their tolerations in dns_tolerations, or repair the nodes")
+        raise JobError(
+            "no node takes pods of the load: give their tolerations in dns_tolerations, correct certify_load_nodes and certify_load_zones, or repair the nodes"
+        )
     targets = targets_of(step["kind"], info)
     alone = step["kind"] == "pods"
     count = len(targets) if alone else max(1, min(len(nodes), settings["clients"]), settings["generators"])
     if step["limited"] and not alone:
         count = max(1, min(count, int(step["rate"] // FEWEST_EACH)))
     behind = 1 if alone else max(1, info.get("ready") or 0)
-    sockets = min(MOST_SOCKETS, max(FEWEST_SOCKETS, math.ceil(SOCKETS_PER_POD * behind / (1 if alone else count))))
+    sockets = max(FEWEST_SOCKETS, math.ceil(SOCKETS_PER_POD * behind / (1 if alone else count)))
+    sockets = min(MOST_THREADS * SOCKETS_PER_THREAD, sockets)
     rate = dns_plan.rate_of(step, count)
     if not rate:
         raise JobError(f"{count} CoreDNS pods are asked at once, with {step['rate']} queries/s at most: declare more in certify_capacity.dns_qps")
     outstanding = min(OUTSTANDING[1], max(OUTSTANDING[0], rate * TIMEOUT))
+    # A thread without a rate of its own would have none.
+    threads = max(1, min(rate, max(THREADS, math.ceil(sockets / SOCKETS_PER_THREAD))))
     asked = queries(info, settings, step["kind"] == "external")
+    searches = step["kind"] != "external" and not _autopath(info)
     return {
         "count": count,
         "nodes": nodes if alone else nodes[: max(count, 1)],
@@ -74,22 +98,25 @@ def job(step, info, settings):
         "rate": rate,
         "seconds": step["seconds"],
         "sockets": sockets,
-        "threads": THREADS,
+        "threads": threads,
         "outstanding": outstanding,
         # How many of how many lines are answered with NXDOMAIN by a DNS that works.
-        "searched": 0 if step["kind"] == "external" else len(asked) * SEARCHED // (EXISTING + SEARCHED),
+        "searched": len(asked) * SEARCHED // (EXISTING + SEARCHED) if searches else 0,
         "lines": len(asked),
         "timeout": step["seconds"] + TIMEOUT + settings["grace"],
         "argv": [
             *("sh", SCRIPT, "{index}", ",".join(targets.values())),
-            *("-p", str(PORT), "-l", f"{step['seconds']:g}", "-Q", str(rate), "-c", str(sockets), "-T", str(THREADS), "-q", str(outstanding)),
-            *("-t", str(TIMEOUT)),
+            *("-p", str(_port(info, next(iter(targets))) if alone else PORT), "-l", f"{step['seconds']:g}", "-Q", str(rate)),
+            *("-c", str(sockets), "-T", str(threads), "-q", str(outstanding), "-t", str(TIMEOUT)),
         ],
     }
 
 
 def targets_of(kind, info):
     """Return {name: address} of what a kind of step asks; JobError when it is not there."""
+    why = left_out(info).get(kind)
+    if why:
+        raise JobError(why)
     if kind == "pods":
         found = _alone(info)
     elif kind == "node_local":
@@ -105,11 +132,31 @@ def targets_of(kind, info):
 
 def _alone(info):
     """Return {CoreDNS pod: its address} of those that are ready."""
-    return {name: pod["ip"] for name, pod in sorted((info.get("pods") or {}).items()) if pod.get("ready") and pod.get("ip")}
+    pods = {name: _map(pod) for name, pod in sorted(_map(info.get("pods")).items())}
+    return {name: pod["ip"] for name, pod in pods.items() if pod.get("ready") and pod.get("ip")}
+
+
+def _map(value):
+    return value if isinstance(value, dict) else {}
+
+
+def _port(info, name):
+    """Return the port at which a CoreDNS pod is asked, None where it is not known."""
+    port = info["pods"][name].get("port")
+    return port if isinstance(port, int) else None
+
+
+def _autopath(info):
+    """Say whether CoreDNS may find names of a search path by itself."""
+    return "autopath" in (_map(info.get("corefile")).get("plugins") or ())
 
 
 def queries(info, settings, external=False):
-    """Return the lines of dnsperf's file: names of the cluster in the mix, or names outside."""
+    """Return the lines of dnsperf's file: names of the cluster in the mix, or names outside.
+
+    With the plugin autopath no name is asked for in vain: whether CoreDNS finds it then depends on whose address it sees, so that nobody could say how
+    many NXDOMAIN are right.
+    """
     if external:
         return [f"{name.rstrip('.')} {kind}" for name in settings["external_names"] for kind in TYPES]
     domain = info.get("domain")
@@ -124,7 +171,7 @@ def queries(info, settings, external=False):
     lines = []
     for at in range(0, len(existing) * EXISTING, EXISTING):
         lines += [existing[(at + offset) % len(existing)] for offset in range(EXISTING)]
-        lines += [next(searched) for dummy in range(SEARCHED)]
+        lines += [next(searched) for dummy in range(0 if _autopath(info) else SEARCHED)]
     return lines
 
 
@@ -133,12 +180,12 @@ def endpoints(info, kind, nodes, access, token):
 
     Of NodeLocal DNSCache those on `nodes`, where clients may run. `info`: dns_info's facts; `access`: what run_access returned.
     """
-    scraped = info.get("scraped") or {}
+    scraped, home = info.get("scraped") or {}, (info.get("service") or {}).get("namespace")
     if kind == "node_local":
-        pods = (info.get("node_local") or {}).get("pods") or {}
+        pods, home = (info.get("node_local") or {}).get("pods") or {}, (info.get("node_local") or {}).get("namespace") or home
         found = {name: place for name, place in (scraped.get("node_local") or {}).items() if pods[name]["node"] in nodes}
     else:
         found = scraped.get("coredns") or {}
     options = {"token": token, "timeout": SCRAPE_SECONDS, **({"ca": access["ca"]} if access.get("ca") else {})}
-    base = f"{access['server'].rstrip('/')}/api/v1/namespaces/{(info.get('service') or {}).get('namespace')}/pods"
+    base = f"{access['server'].rstrip('/')}/api/v1/namespaces/{home}/pods"
     return {name: dict(options, url=f"{base}/{place}/proxy/metrics") for name, place in found.items()}

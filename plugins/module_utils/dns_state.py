@@ -8,6 +8,7 @@ CoreDNS is found by what it does, not by what an installer calls it: the pods be
 
 from __future__ import annotations
 
+import ipaddress
 import posixpath
 from typing import Dict, Iterable, List, Mapping, Optional, Tuple
 
@@ -16,9 +17,12 @@ from . import dns_corefile, openmetrics
 # The label that every installer keeps, since it is what Kubernetes' own add-on had.
 LABEL = "k8s-app=kube-dns"
 DNS_PORT = 53
-# NodeLocal DNSCache, as Kubernetes and as Kubespray call it; and the Service by which it reaches CoreDNS where it took the address of the first.
+# NodeLocal DNSCache, as Kubernetes and as Kubespray call it, the labels that charts give it whatever its name, and the option that it alone has; and
+# the Service by which it reaches CoreDNS where it took the address of the first, unless it is told another one.
 NODE_LOCAL = ("node-local-dns", "nodelocaldns")
-UPSTREAM = "kube-dns-upstream"
+NODE_LOCAL_LABELS = ("k8s-app", "app.kubernetes.io/name")
+LOCAL_ADDRESSES = "-localip"
+UPSTREAM_OPTION, UPSTREAM = "-upstreamsvc", "kube-dns-upstream"
 COREFILE = "Corefile"
 METRICS_PORT = 9153
 NODE_LOCAL_METRICS_PORT = 9253
@@ -49,14 +53,18 @@ def udp_port(service: dict) -> Optional[dict]:
     return next((one for one in (service.get("spec") or {}).get("ports") or () if (one.get("protocol"), one.get("port")) == ("UDP", DNS_PORT)), None)
 
 
-def ready_pods(slices: Iterable[dict]) -> List[str]:
-    """Return the pods that the EndpointSlices of a Service name as ready; one that does not say so is, as in kube-proxy."""
-    found = set()
+def ready_pods(slices: Iterable[dict], port: str = "") -> Dict[str, Optional[int]]:
+    """Return {pod: where it takes queries by UDP} of the pods that the EndpointSlices of a Service name as ready; None where they do not say it.
+
+    `port`: the name of the Service's port. What an endpoint does not say of its readiness is that it is ready, as in kube-proxy.
+    """
+    found: Dict[str, Optional[int]] = {}
     for one in slices:
+        ports = [each.get("port") for each in one.get("ports") or () if (each.get("name") or "") == port and (each.get("protocol") or "TCP") == "UDP"]
         for endpoint in one.get("endpoints") or ():
             if (endpoint.get("conditions") or {}).get("ready", True) is not False and (endpoint.get("targetRef") or {}).get("kind") == "Pod":
-                found.add(endpoint["targetRef"]["name"])
-    return sorted(found)
+                found[endpoint["targetRef"]["name"]] = ports[0] if ports else found.get(endpoint["targetRef"]["name"])
+    return dict(sorted(found.items()))
 
 
 def container_of(pod: dict) -> dict:
@@ -81,21 +89,27 @@ def argument(container: dict, name: str) -> str:
     return next((given[at + 1] for at, word in enumerate(given[:-1]) if word == name), "")
 
 
-def pod_facts(pod: dict, ready: Iterable[str]) -> dict:
-    """Return {uid, ip, node, ready, restarts, container, cpu_limit (the quantity, "" without one), memory_limit} of a pod."""
-    state, container = pod.get("status") or {}, container_of(pod)
-    limits = (container.get("resources") or {}).get("limits") or {}
+def pod_facts(pod: dict, ready: Mapping[str, Optional[int]]) -> dict:
+    """Return {uid, ip, node, ready, restarts, container, cpu_limit (the quantity, "" without one), memory_limit, port} of a pod.
+
+    `ready`: what `ready_pods` returns; without a restart count and a port where these are not known. The limit of the whole pod is that of a container
+    without one of its own.
+    """
+    state, spec, container = pod.get("status") or {}, pod.get("spec") or {}, container_of(pod)
+    limits = {**((spec.get("resources") or {}).get("limits") or {}), **((container.get("resources") or {}).get("limits") or {})}
     statuses = [one for one in state.get("containerStatuses") or () if one.get("name") == container.get("name")]
-    found = {
+    port = ready.get(pod["metadata"]["name"])
+    return {
         "uid": pod["metadata"].get("uid") or "",
         "ip": state.get("podIP") or "",
-        "node": (pod.get("spec") or {}).get("nodeName") or "",
+        "node": spec.get("nodeName") or "",
         "ready": pod["metadata"]["name"] in ready,
         "container": container.get("name") or "",
         "cpu_limit": str(limits.get("cpu") or ""),
         "memory_limit": str(limits.get("memory") or ""),
+        **({"restarts": statuses[0].get("restartCount") or 0} if statuses else {}),
+        **({"port": port} if port else {}),
     }
-    return dict(found, restarts=statuses[0].get("restartCount") or 0) if statuses else found
 
 
 def scraped(pods: Mapping[str, dict], corefile: Mapping, port: int, nodes: Optional[List[str]] = None) -> Dict[str, str]:
@@ -138,27 +152,63 @@ def corefile_of(pod: dict, folders: Mapping[str, Mapping[str, str]]) -> Tuple[st
     return "", ""
 
 
-def configuration(pod: dict, folders: Mapping[str, Mapping[str, str]]) -> dict:
+def configuration(pod: dict, folders: Mapping[str, Mapping[str, str]], domain: str = "", port: Optional[int] = None) -> dict:
     """Return dns_corefile's summary of a pod's Corefile; CorefileError when there is none, or CoreDNS would refuse it."""
     text, folder = corefile_of(pod, folders)
     if not text:
         raise dns_corefile.CorefileError("no ConfigMap that the pod mounts has one.")
-    return dns_corefile.summary(dns_corefile.parse(text, folders, folder))
+    return dns_corefile.summary(dns_corefile.parse(text, folders, folder), domain, port)
 
 
 # NodeLocal DNSCache ---------------------------------------------------------------------------------------------------------
 
 
-def node_local(daemon_sets: Iterable[dict]) -> Optional[dict]:
-    """Return the DaemonSet of NodeLocal DNSCache, None where there is none."""
-    return next((one for one in daemon_sets if one["metadata"]["name"] in NODE_LOCAL), None)
+def node_local(daemon_sets: Iterable[dict], home: str = "") -> Optional[dict]:
+    """Return the DaemonSet of NodeLocal DNSCache, None where there is none; of several one in the namespace `home` first."""
+    found = [one for one in daemon_sets if is_node_local(one)]
+    return min(found, key=lambda one: (one["metadata"].get("namespace") != home, one["metadata"]["name"] not in NODE_LOCAL, full_name(one)), default=None)
 
 
-def local_addresses(daemon_set: dict, bound: Iterable[str] = ()) -> List[str]:
-    """Return the addresses that NodeLocal DNSCache answers at: those of its command, else `bound`, those of its Corefile."""
+def is_node_local(daemon_set: dict) -> bool:
+    """Say whether a DaemonSet is NodeLocal DNSCache: by its name, by a label of its pods, or by an option that nothing else has."""
+    template = (daemon_set.get("spec") or {}).get("template") or {}
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    told = any(argument(container, LOCAL_ADDRESSES) for container in (template.get("spec") or {}).get("containers") or ())
+    return told or daemon_set["metadata"]["name"] in NODE_LOCAL or any(labels.get(name) in NODE_LOCAL for name in NODE_LOCAL_LABELS)
+
+
+def local_addresses(daemon_set: dict, bound: Iterable[str] = (), redirected: Iterable[str] = ()) -> List[str]:
+    """Return the addresses on each node at which NodeLocal DNSCache answers; none where it is reached by the address of the DNS Service alone.
+
+    It makes those of its command itself, where it is in the network of the host and not told to leave that; `bound` are those of its Corefile, which
+    then have to be there. Else a CNI hands it what is sent to the Service, or to `redirected` addresses.
+    """
     template = ((daemon_set.get("spec") or {}).get("template") or {}).get("spec") or {}
-    told = argument(container_of({"spec": template}), "-localip")
-    return [one for one in told.split(",") if one] or [one for one in bound if one[:1].isdigit()]
+    container = container_of({"spec": template})
+    told = [one.strip() for one in argument(container, LOCAL_ADDRESSES).split(",") if _is_own(one.strip())]
+    makes = argument(container, "-setupinterface").lower() not in ("false", "f", "0")
+    there = ((told if makes else []) or [one for one in bound if _is_own(one)]) if template.get("hostNetwork") else []
+    return there or [one for one in told if one in set(redirected)]
+
+
+def _is_own(text: str) -> bool:
+    """Say whether a text is an address, and not the one for all (0.0.0.0, ::)."""
+    try:
+        return not ipaddress.ip_address(text).is_unspecified
+    except ValueError:
+        return False
+
+
+def redirected_addresses(policies: Iterable[dict]) -> List[str]:
+    """Return the addresses whose queries CiliumLocalRedirectPolicies hand to a pod on the node."""
+    frontends = [(one.get("spec") or {}).get("redirectFrontend") or {} for one in policies]
+    return [frontend["addressMatcher"]["ip"] for frontend in frontends if (frontend.get("addressMatcher") or {}).get("ip")]
+
+
+def upstream_of(daemon_set: dict) -> str:
+    """Return the name of the Service by which NodeLocal DNSCache reaches CoreDNS."""
+    template = ((daemon_set.get("spec") or {}).get("template") or {}).get("spec") or {}
+    return argument(container_of({"spec": template}), UPSTREAM_OPTION) or UPSTREAM
 
 
 def selector_of(labels: Mapping[str, str]) -> str:

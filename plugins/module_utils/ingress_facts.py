@@ -9,6 +9,7 @@ or our backends limited is an interval without an upper end: the ingress can do 
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, Optional
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import api_generators, bounds, ingress_runs, stress, stress_plan
@@ -24,14 +25,30 @@ PORTS = 28_000
 # What of wrk's errors is a request that failed without an answer.
 BROKEN = ("connect", "read", "write", "timeout")
 LIMITED = "The generator was limited by its {}, so nothing was learned about the ingress. Raise certify_generators."
+# It could not have the processors of its node, however little it used.
+BY_NODE = (
+    "The generator was limited by its node, where it waited for processors that others used, so nothing was learned about the ingress. "
+    "Raise certify_generators, or name nodes with processors to spare in certify_load_nodes."
+)
+# What a client sees of a connection that was closed before an answer.
+CLOSED = re.compile(r"\bEOF\b|connection reset|broken pipe")
+NO_BACKEND = (
+    "It answers {answer}, and our client does not reach our own backend by its Service either ({straight}), so that nothing is known of the ingress. "
+    "Look for a NetworkPolicy in our namespace, which a policy engine may put into each new one."
+)
+PROXY_PROTOCOL = (
+    "The connection was closed ({answer}). A controller that expects the PROXY protocol of its load balancer does so, and there is none on this way "
+    "({said}). Name the load balancer's address from outside in ingress_address, or look at the controller's log."
+)
 
 
 def cluster_facts(measured: Dict[str, Any]) -> dict:
     """Return the document of the ingress.
 
     `measured`: plan (ingress_plan), info (ingress_info's facts before the load), after (the same after it), probe {answers, seconds},
-    steps {name: {facts, seconds, cpu_seconds, error}}, skipped {name of a step: why}, cpus (that a generator may use), critical {p99, errors}: the
-    bounds that a rate has to meet, backends [names of their pods], clean, stress (see stress.facts). Only `plan` must be there.
+    steps {name: {facts, seconds, cpu_seconds, error, nodes? of its generators}}, skipped {name of a step: why}, cpus (that a generator may use), client (the
+    node of the only generator), critical {p99, errors}: the bounds that a rate has to meet, backends [names of their pods], clean, stress (see
+    stress.facts). Only `plan` must be there.
     """
     info, after = _map(measured.get("info")), _map(measured.get("after"))
     plan = {**measured["plan"], "tls": ingress_runs.uses_tls(measured["plan"], _map(info.get("path")))}
@@ -40,10 +57,10 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     _before(facts, info, _map(measured.get("probe")))
     ran, skipped = _map(measured.get("steps")), _map(measured.get("skipped"))
     if "stress" in plan:
-        views = {step["name"]: _view(step_of(step, _map(ran[step["name"]]), measured.get("cpus"))) for step in stress_plan.ran(plan, ran)}
+        views = {step["name"]: _view(step_of(step, _map(ran[step["name"]]), _cpus(ran[step["name"]], measured))) for step in stress_plan.ran(plan, ran)}
         stress.add(facts, "ingress", plan, views, measured.get("stress"))
         plan = stress_plan.usual(plan)
-    done = {step["name"]: step_of(step, _map(ran.get(step["name"])), measured.get("cpus")) for step in plan["steps"]}
+    done = {step["name"]: step_of(step, _map(ran.get(step["name"])), _cpus(ran.get(step["name"]), measured)) for step in plan["steps"]}
     for name in skipped:
         done[name].update(error=skipped[name], skipped=True)
     _rates(facts, done, plan)
@@ -82,6 +99,7 @@ def _before(facts: dict, info: dict, probe: dict) -> None:
         facts["missing"]["answers.stranger"] = "Our own host name is not answered by our backend either."
     if facts["tls"]["used"] and "main" in answers:
         _certificate(facts, answers["main"])
+    _unreached(facts)
 
 
 def _certificate(facts: dict, main: dict) -> None:
@@ -97,7 +115,28 @@ def _certificate(facts: dict, main: dict) -> None:
         facts["missing"]["tls.certificate"] = f"No connection came about: {answer}."
 
 
+def _unreached(facts: dict) -> None:
+    """Leave the answer out where it says nothing about the ingress: our client reaches nothing here, or nobody on the way speaks what the controller asks."""
+    answers, path = facts["answers"], _map(facts.get("path"))
+    answer, straight = answers.get("main", OURS), answers.get("straight", OURS)
+    silent, why = not answer.startswith("status "), ""
+    if answer != OURS and straight != OURS and (silent or answer.startswith("status 5")):
+        why = NO_BACKEND.format(answer=answer, straight=straight)
+    elif silent and CLOSED.search(answer) and (path.get("kube_proxy") or path.get("via") == "node port"):
+        why = PROXY_PROTOCOL.format(answer=answer, said=path.get("said"))
+    if why:
+        facts["missing"]["answers.main"] = why
+        del answers["main"]
+
+
 # Steps ----------------------------------------------------------------------------------------------------------------------
+
+
+def _cpus(ran: Any, measured: Dict[str, Any]) -> Any:
+    """Return how many processors a generator of a step could use: what it may, and no more than the smallest node of its generators has."""
+    there = _map(_map(measured.get("info")).get("processors"))
+    known = [there[node] for node in _map(ran).get("nodes") or [measured.get("client")] if _is_number(there.get(node))]
+    return min([measured["cpus"], *known]) if _is_number(measured.get("cpus")) else None
 
 
 def step_of(step: dict, ran: dict, cpus: Any) -> dict:
@@ -120,7 +159,8 @@ def step_of(step: dict, ran: dict, cpus: Any) -> dict:
     # Without them its rate says nothing, but what failed has failed.
     if _is_number(used) and took and cpus:
         found["busy"] = used / (took * cpus)
-        found["limited"] = "processors" if found["busy"] > BUSY else "ports" if without_ports else ""
+        waited = seen.get("waited", 0) / (took * cpus)
+        found["limited"] = "processors" if found["busy"] > BUSY else "node" if found["busy"] + waited > BUSY else "ports" if without_ports else ""
     return found
 
 
@@ -134,7 +174,11 @@ def _why(step: Optional[dict]) -> str:
         return f"More than {stress.MOST_ERRORS:.0%} of its requests failed, so that it was stopped."
     if "limited" not in step:
         return "How busy its generator was is not known."
-    return LIMITED.format(step["limited"]) if step["limited"] else "None of its answers was the expected one."
+    return _limit(step) if step["limited"] else "None of its answers was the expected one."
+
+
+def _limit(step: dict) -> str:
+    return BY_NODE if step["limited"] == "node" else LIMITED.format(step["limited"] or "processors")
 
 
 def _view(step: dict) -> dict:
@@ -150,7 +194,7 @@ def _view(step: dict) -> dict:
         "offered": step["rate"],
         "achieved": seen["rate"],
         "seconds": step["seconds"],
-        "limited": LIMITED.format(step["limited"] or "processors") if generator["limited"] else "",
+        "limited": _limit(step) if generator["limited"] else "",
         "p99": latency.get("p99"),
         "errors": errors,
         "document": {"latency": latency, "errors": {"ratio": errors, "requests": step["asked"]}},
@@ -211,7 +255,7 @@ def _latency(facts: dict, done: Dict[str, dict]) -> None:
         return
     facts["generator"] = generator
     if generator["limited"] or step["stopped"]:
-        facts["missing"]["latency"] = _why(step)
+        facts["missing"].update(dict.fromkeys(("latency", *(["generator"] if generator["limited"] else [])), _why(step)))
         return
     facts["latency"] = {**step["seen"]["latency"], "offered": step["rate"], "rate": step["seen"]["rate"], "seconds": step["seconds"]}
 
@@ -221,7 +265,8 @@ def _generator(step: Optional[dict]) -> dict:
     if not step or not step["seen"]:
         return {}
     # To the generators' judgement a request is a request.
-    return api_generators.generator(dict(step, kind="objects", facts=step["seen"]))
+    found = api_generators.generator(dict(step, kind="objects", facts=step["seen"]))
+    return {"busy": found["busy"], "limited": True} if found and step.get("limited") == "node" else found
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------------
@@ -336,7 +381,10 @@ def _lost(facts: dict, info: dict, after: dict, backends: Any) -> None:
         facts["controller"]["watched"] = isinstance(first, dict)
     if isinstance(first, dict) and isinstance(last, dict):
         # All restarts of a pod that was not there before were during the load.
-        gone, again = (name not in last for name in first), (max(0, count - first.get(name, 0)) for name, count in last.items())
-        facts["controller"]["restarts"] = sum(gone) + sum(again)
+        gone, again = sum(name not in last for name in first), sum(max(0, count - first.get(name, 0)) for name, count in last.items())
+        # Of fewer pods that are asked for, so many went as they should.
+        asked = [found.get("replicas") for found in (info, after)]
+        fewer = max(0, asked[0] - asked[1]) if all(map(_is_number, asked)) else 0
+        facts["controller"]["restarts"] = max(0, gone - fewer) + again
     if isinstance(backends, list) and isinstance(after.get("backends"), dict):
         facts["backends"] = {"count": len(backends), "lost": sum(after["backends"].get(name) is not True for name in backends)}

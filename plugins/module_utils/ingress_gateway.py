@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from . import ingress_path, owned, run_access
-from .ingress_path import PathError, full_name, listed
+from .ingress_path import PathError, full_name, listed, matches
 
 GROUP = "gateway.networking.k8s.io"
 API = f"/apis/{GROUP}/v1"
@@ -145,12 +145,12 @@ def _host(name, hostnames, asked, with_tls):
     """
     there = ", ".join(sorted(filter(None, hostnames))[:5])
     if asked["host"]:
-        if any(_matches(one, asked["host"]) for one in hostnames):
+        if any(matches(one, asked["host"]) for one in hostnames):
             return asked["host"]
         text = f"ingress_host is {asked['host']}, and the listeners of the Gateway {name} are for {there}."
         raise PathError(f"{text} Write one that they take, or leave it empty.")
     candidates = [default_host(asked["run_id"]), *(asked["run_id"] + one[1:] for one in hostnames if one.startswith("*."))]
-    found = next((one for one in candidates if any(_matches(hostname, one) for hostname in hostnames if hostname or not with_tls)), None)
+    found = next((one for one in candidates if any(matches(hostname, one) for hostname in hostnames if hostname or not with_tls)), None)
     if found is None and "" in hostnames:
         raise PathError(f"The listener of the Gateway {name} for HTTPS has no hostname, so which names its certificate is for is not known. {NAME_HOST}")
     if found is None:
@@ -164,15 +164,9 @@ def default_host(run_id):
     return f"{run_id}.{DOMAIN}"
 
 
-def _matches(hostname, host):
-    """Say whether the hostname of a listener takes a host name; an empty one takes every host name."""
-    hostname, host = hostname.lower(), host.lower()
-    return not hostname or hostname == host or (hostname.startswith("*.") and host.endswith(hostname[1:]) and len(host) >= len(hostname))
-
-
 def _port(listeners, scheme, host):
     """Return the port of the listener that a controller asks first for a host name, None without one."""
-    fit = [one for one in listeners if SCHEMES[one["protocol"]] == scheme and _matches(one.get("hostname") or "", host)]
+    fit = [one for one in listeners if SCHEMES[one["protocol"]] == scheme and matches(one.get("hostname") or "", host)]
     return max(fit, key=_weight)["port"] if fit else None
 
 
@@ -183,12 +177,17 @@ def _weight(listener):
 
 
 def rival(gateway, routes, host, run_id):
-    """Return the HTTPRoute of somebody else that already has our host name at this Gateway, or None."""
-    own = {one.get("hostname") for one in gateway["spec"].get("listeners") or () if one.get("hostname")}
+    """Return the HTTPRoute of somebody else that already has our host name at this Gateway, also by a wildcard, or None.
+
+    One without hostnames has those of its listeners. Where those have none either, nobody has named our host name.
+    """
+    listeners = [one for one in gateway["spec"].get("listeners") or () if one.get("hostname")]
     for route in routes:
         spec = route.get("spec") or {}
-        parents = {f"{one.get('namespace') or route['metadata'].get('namespace')}/{one.get('name')}" for one in spec.get("parentRefs") or ()}
-        if full_name(gateway) in parents and host in (spec.get("hostnames") or own) and not owned.is_of(route, run_id):
+        home = route["metadata"].get("namespace")
+        parents = [one for one in spec.get("parentRefs") or () if f"{one.get('namespace') or home}/{one.get('name')}" == full_name(gateway)]
+        at = {one["hostname"] for one in listeners for parent in parents if parent.get("sectionName", one.get("name")) == one.get("name")}
+        if parents and any(matches(one, host) for one in spec.get("hostnames") or at) and not owned.is_of(route, run_id):
             return full_name(route)
     return None
 

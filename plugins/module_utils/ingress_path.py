@@ -13,6 +13,8 @@ REACHABLE = ("LoadBalancer", "NodePort")
 # Words in the name of a controller that say nothing about which one it is.
 COMMON = {"io", "com", "org", "net", "dev", "k8s", "www", "v1", "ingress", "controller", "controllers", "kubernetes", "default"}
 COMMON |= {"gateway", "gateways", "gatewayclass", "networking"}
+# What the name of a Service has that is a controller's and no application's.
+KINDS = ("ingress", "controller", "gateway")
 PORTS = {"http": (80, ("http", "web")), "https": (443, ("https", "websecure", "http2-tls", "tls"))}
 NAME_IT = "Name its address in ingress_address, or its Service in ingress_service."
 
@@ -63,11 +65,12 @@ def choose_service(services, wanted, controller):
         if wanted not in named:
             raise PathError(f"ingress_service is {wanted}, and there is no such Service. Name one as namespace/name.")
         return named[wanted]
-    words = set(re.split(r"[^a-z0-9]+", controller.lower())) - COMMON - {""}
+    words = words_of(controller)
     alike = {name: likeness(one, words) for name, one in named.items()}
     most = max(alike.values(), default=0)
     # That of ingress-nginx looks a little like internal-ingress-nginx, too, whose own may be none that requests come in by.
     found = {name: named[name] for name, count in alike.items() if count and count == most and is_entrance(named[name])}
+    _refuse_strangers(found, [named[name] for name, count in alike.items() if count and count == most], words, controller)
     # Of several before the same pods, the one with an address from outside is where requests come in. Before others it may be another controller's.
     if len({pods_of(one) for one in found.values()}) == 1:
         found = {name: one for name, one in found.items() if balanced(one)} or found
@@ -75,6 +78,33 @@ def choose_service(services, wanted, controller):
         what = f"{len(found)} Services look like it: {', '.join(sorted(found)[:5])}" if found else "no Service of type LoadBalancer or NodePort looks like it"
         raise PathError(f"Of the controller {controller} {what}. {NAME_IT}")
     return next(iter(found.values()))
+
+
+def words_of(controller):
+    """Return the words in the name of a controller that say which one it is."""
+    return set(re.split(r"[^a-z0-9]+", controller.lower())) - COMMON - {""}
+
+
+def _refuse_strangers(found, best, words, controller):
+    """Raise PathError where the Services found may be those of an application.
+
+    So it is where another one elsewhere is as much like the controller, and no entrance, and where nothing but a word in their own name is like it.
+    """
+    homes = {one["metadata"]["namespace"] for one in found.values()}
+    other = next((one for one in best if found and not is_entrance(one) and one["metadata"]["namespace"] not in homes), None)
+    if other:
+        what = f"{full_name(other)}, by which nothing comes in from outside, looks as much like it as {', '.join(sorted(found)[:5])}"
+        raise PathError(f"Of the controller {controller} {what}. {NAME_IT}")
+    if found and not any(_signs(one, words) for one in found.values()):
+        what = f"{', '.join(sorted(found)[:5])} {'is' if len(found) == 1 else 'are'} called like it and may be an application's"
+        raise PathError(f"Of the controller {controller} {what}: neither its namespace nor its label app.kubernetes.io/name says that it is one. {NAME_IT}")
+
+
+def _signs(service, words):
+    """Say whether more than a word in its own name is like a controller's: an application may be called web-nginx."""
+    name, labels = name_of(service).lower(), service["metadata"].get("labels") or {}
+    text = " ".join([service["metadata"]["namespace"], *(labels.get(f"app.kubernetes.io/{label}") or "" for label in ("name", "part-of"))]).lower()
+    return any(word in text or (word in name and any(kind in name for kind in KINDS)) for word in words)
 
 
 def is_entrance(service):
@@ -173,6 +203,13 @@ def by_owner(address, tls):
     return {"via": "ingress_address", "addresses": [host], **found}
 
 
+def without_port(address):
+    """Raise PathError where the owner wrote a port beside ingress_url, whose own port is asked."""
+    found = urlsplit(address if "://" in address else f"//{address}")
+    if "://" in address or found.port:
+        raise PathError(f"ingress_address is {address!r}. With ingress_url write a host alone: scheme and port are those of the URL.")
+
+
 def require(path, tls):
     """Raise PathError when the path has no port for what is to be measured."""
     if tls and not path["https"]:
@@ -203,8 +240,37 @@ def endpoints(slices):
 
 
 def restarts(pods):
-    """Return {pod: restarts of its containers}."""
-    return {name_of(one): sum(state.get("restartCount", 0) for state in (one.get("status") or {}).get("containerStatuses") or ()) for one in pods}
+    """Return {pod: restarts of its containers}, without pods that have ended: such as were evicted stay for a while, and go when somebody clears them away."""
+    states = {name_of(one): one.get("status") or {} for one in pods}
+    alive = {name: state for name, state in states.items() if state.get("phase") not in ("Failed", "Succeeded")}
+    return {name: sum(one.get("restartCount", 0) for one in state.get("containerStatuses") or ()) for name, state in alive.items()}
+
+
+def owners(pods):
+    """Return {(kind, name)} of what makes the pods; None where one of them has no such owner."""
+    found = {next(((one.get("kind"), one.get("name")) for one in pod["metadata"].get("ownerReferences") or () if one.get("controller")), None) for pod in pods}
+    return None if not found or None in found else found
+
+
+def replicas(owner):
+    """Return how many pods a ReplicaSet, StatefulSet or DaemonSet asks for."""
+    number = (owner.get("status") or {}).get("desiredNumberScheduled", (owner.get("spec") or {}).get("replicas"))
+    return number if isinstance(number, int) else 1
+
+
+def rival(ingresses, hosts, is_ours):
+    """Return (Ingress of somebody else, its host) that takes requests for one of our host names, or None."""
+    for one in ingresses:
+        for rule in (one.get("spec") or {}).get("rules") or ():
+            if rule.get("host") and not is_ours(one) and any(matches(rule["host"], host) for host in hosts):
+                return full_name(one), rule["host"]
+    return None
+
+
+def matches(hostname, host):
+    """Say whether the hostname of a listener or a rule takes a host name; an empty one takes every host name."""
+    hostname, host = hostname.lower(), host.lower()
+    return not hostname or hostname == host or (hostname.startswith("*.") and host.endswith(hostname[1:]) and len(host) >= len(hostname))
 
 
 def internal_address(node):

@@ -10,6 +10,7 @@ outside does not depend on it.
 from __future__ import annotations
 
 import math
+from urllib.parse import urlsplit
 
 from . import stress_plan, time_scale
 from .sizing import PlanError
@@ -32,19 +33,24 @@ REQUESTS = {"small": 3_000, "large": 30_000}
 # What is planned beyond that, since not all that is planned is sent; and the seconds that a step is made longer for it at most.
 MARGIN = 1.05
 LONGER = 600
+# GETs a second that k6 sends for each processor that it uses, measured on the lab; above the share BUSY of its processors it is what limits.
+PER_PROCESSOR = 2_850
+BUSY = 0.8
 
 
 def plan(profile, settings):
     """Return {inputs: [{name, value, source, text}], expected: {rps, peak, tier}, steps: [step], seconds, rate, tls, limited, missing}.
 
-    With a ramp {spare, stress} (stress_plan). `settings`: capacity (certify_capacity), tier (that of certify_tiers or ""), live, stress, the role's ingress_*.
+    With a ramp {spare, stress} (stress_plan). `settings`: capacity (certify_capacity), tier (that of certify_tiers or ""), live, stress, generators,
+    time_scale, the role's ingress_*.
     A step is {name, kind: wrk, handshakes or k6, to: straight, main, plain or tls, keep_alive, seconds}, of k6 with {rate, share, of}.
     `limited`: nothing goes beyond what is declared, so that nothing is driven as fast as answers come. `missing`: sentences, each about
     something that cannot be judged, and the variable to set. PlanError on a bad setting.
     """
     url = settings["ingress_url"]
+    scheme = _scheme(url) if url else ""
     load, scale = _load(profile, settings), settings.get("time_scale", 1)
-    tls = url.startswith("https:") if url else _certificate(settings) != "none"
+    tls = scheme == "https" if url else _certificate(settings) != "none"
     expected = _expected(settings)
     limited = bool(settings["live"] or url)
     offered = _open("latency", load, expected["rps"], settings, limited) + _open("peak", load, expected["peak"], settings, limited)
@@ -63,7 +69,7 @@ def plan(profile, settings):
         "rate": max([step["rate"] for step in steps if step["kind"] == "k6"], default=0),
         "tls": tls,
         "limited": limited,
-        "missing": _missing(settings, expected, limited) + _too_few(offered, expected["tier"], limited),
+        "missing": _missing(settings, expected, limited) + _too_few(offered, expected["tier"], limited) + _too_fast(steps, settings),
         **({"spare": spare, "stress": stress_plan.about(settings, expected["rps"])} if ramp else {}),
     }
 
@@ -86,6 +92,18 @@ def _load(profile, settings):
             _number(f"{where}.{name}[{number}].share", step["share"], 0.001)
             _number(f"{where}.{name}[{number}].seconds", step["seconds"], 1)
     return load
+
+
+def _scheme(url):
+    """Return the scheme of ingress_url."""
+    try:
+        parts = urlsplit(url)
+        host, dummy = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not host:
+        raise PlanError(f"ingress_url is {url!r}. Write a whole URL, such as https://shop.example.com/health.")
+    return parts.scheme
 
 
 def _certificate(settings):
@@ -165,6 +183,8 @@ def _missing(settings, expected, limited):
     if limited:
         why = "ingress_url" if settings["ingress_url"] else "certify_live"
         found.append(f"nothing goes beyond the declared rates because of {why}: no rate of new connections is measured")
+    if settings["ingress_url"] and not settings["ingress_marker"]:
+        found.append("every answer of ingress_url with status 200 is taken for the expected one, a login page as well: set ingress_marker")
     return found
 
 
@@ -175,4 +195,18 @@ def _too_few(offered, tier, limited):
     return [
         f"fewer requests are offered than the {REQUESTS[tier]:,} that it takes to judge how many fail: "
         "make the steps of ingress_load longer, or declare a higher certify_capacity.ingress_rps"
+    ]
+
+
+def _too_fast(steps, settings):
+    """Say which steps at a fixed rate have more to send than the generators can: such a step decides nothing."""
+    generators = settings.get("generators", 1)
+    each = PER_PROCESSOR * BUSY * _number("ingress_client_cpus", settings["ingress_client_cpus"], 0.1)
+    beyond = [step for step in steps if step["kind"] == "k6" and step["rate"] > each * generators]
+    if not beyond:
+        return []
+    rate, names = max(step["rate"] for step in beyond), ", ".join(step["name"] for step in beyond)
+    return [
+        f"the generators cannot send what {names} ask{'s' if len(beyond) == 1 else ''} for, so that nothing is decided there: set certify_generators to "
+        f"{math.ceil(rate / each)} for {rate:,} requests a second (it is {generators}; one sends about {each:,.0f})"
     ]

@@ -13,14 +13,45 @@ import json
 import math
 from urllib.parse import urlsplit
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import api_generators
+from ansible_collections.kubeproof.certify.plugins.module_utils import api_generators, ingress_path
 
 FILES = "/kubeproof/files"
+SAMPLES = "samples.csv.gz"
 K6 = ["k6", "run", "--quiet", "--no-color", "--no-usage-report", "--address=", "--summary-mode=disabled", "--include-system-env-vars"]
 # Where a node has no IPv6 (ipv6.disable=1), nginx that shall listen there does not start; a cluster of IPv6 alone reaches it nowhere else. $1 its file.
 SERVE = """
 [ ! -e /proc/net/if_inet6 ] || echo 'listen [::]:8080 backlog=4096;' >/tmp/listen-ipv6.conf || exit
 exec nginx -e stderr -c "$1"
+"""
+# Runs a tool, and says in the samples $1, or where that is empty after what it printed, for how long its threads were ready to run and had no processor
+# (the second number of /proc/<pid>/task/<thread>/schedstat, in ns, which a kernel without it leaves out): on a full node a generator is not busy.
+WATCH = r"""
+samples=$1
+shift
+late=$(mktemp) || exit
+"$@" &
+tool=$! most=-1
+while [ -d "/proc/$tool" ]; do
+  sum=-1
+  for one in /proc/"$tool"/task/*/schedstat; do
+    read -r ran waited rest <"$one" && sum=$((sum + waited + (sum < 0)))
+  done
+  [ "$sum" -le "$most" ] || { most=$sum; echo "$sum" >"$late"; }
+  sleep 0.5
+done 2>/dev/null &
+watch=$!
+wait "$tool"
+code=$?
+kill "$watch"
+if read -r sum <"$late"; then
+  said=$(printf "%d.%03d" "$((sum / 1000000000))" "$((sum / 1000000 % 1000))")
+  if [ -z "$samples" ]; then
+    echo "KUBEPROOF_WAITED $said"
+  elif [ -s "$samples" ] && command -v gzip >/dev/null; then
+    echo "kubeproof_waited,0000000000000,$said,,,,,," | gzip >>"$samples"
+  fi
+fi
+exit "$code"
 """
 # Prepared for answers as slow as the highest bound: a client that k6 has to make while it loads costs it a request each time, and with few
 # cores many more, which would count against the ingress. More clients than for twice that would measure what has failed already.
@@ -53,6 +84,7 @@ def runs(plan, setup):
         "environment": {
             "URLS": json.dumps({name: urls[name] for name in ("main", "plain", "stranger") if name in urls}),
             "WANTED": json.dumps(["main"]),
+            "OTHERWISE": json.dumps({name: urls[name] for name in ("straight",) if name in urls}),
             "MARKER": markers["main"] if setup["url"] else setup["mark"],
             "WAIT": str(setup["ready_timeout"]),
             "REQUEST_TIMEOUT": f"{min(5, setup['request_timeout'])}s",
@@ -96,8 +128,19 @@ def uses_tls(plan, path):
 
 
 def _url(scheme, host, path):
-    # Always with its port, which wrk otherwise looks for in a list of services that the image need not have.
-    return f"{scheme}://{host}:{path[scheme]}/"
+    return f"{scheme}://{_authority(scheme, host, path[scheme])}/"
+
+
+def _authority(scheme, host, port):
+    # As clients outside write it in their Host header: some controllers know no other (emissary-ingress#3625).
+    return host if port == ingress_path.PORTS[scheme][0] else f"{host}:{port}"
+
+
+def _with_port(url):
+    """Return (URL with its port, Host header): wrk looks for a port that is not there in a list of services, which the image need not have."""
+    parts = urlsplit(url)
+    port = parts.port or ingress_path.PORTS[parts.scheme][0]
+    return parts._replace(netloc=f"{parts.hostname}:{port}").geturl(), parts.netloc
 
 
 def _skipped(to, urls, plan, setup):
@@ -116,15 +159,21 @@ def _trust(setup):
     return {"SSL_CERT_FILE": f"{FILES}/ca.crt", "SSL_CERT_DIR": "/dev/null"} if setup["ca"] else {}
 
 
+def _watched(samples):
+    return ["sh", "-c", WATCH, "sh", samples]
+
+
 def _wrk(step, url, marker, setup):
     connections = max(setup["cpus"], math.ceil(setup["connections"] / setup["generators"]))
+    url, host = _with_port(url)
     argv = ["wrk", f"-t{setup['cpus']}", f"-c{connections}", f"-d{math.ceil(step['seconds'])}s", f"--timeout={math.ceil(setup['request_timeout'])}s"]
-    argv += ["-s", f"{FILES}/report.lua", *([] if step["keep_alive"] else ["-H", "Connection: close"]), url, "--", "200", *([marker] if marker else [])]
+    argv += ["-s", f"{FILES}/report.lua", "-H", f"Host: {host}", *([] if step["keep_alive"] else ["-H", "Connection: close"])]
+    argv = [*_watched(""), *argv, url, "--", "200", *([marker] if marker else [])]
     return {"argv": argv, "environment": {}, "parser": "wrk_files", "result": "stdout"}
 
 
 def _k6(step, url, marker, setup):
-    argv = [*K6, "--log-output=file=/dev/stderr,level=error"]
+    argv = [*_watched(SAMPLES), *K6, "--log-output=file=/dev/stderr,level=error"]
     if setup["generators"] > 1:
         count = setup["generators"]
         cuts = ["0", *(f"{number}/{count}" for number in range(1, count)), "1"]
@@ -142,10 +191,10 @@ def _k6(step, url, marker, setup):
         **({"RATE": str(rate), "MAX_VUS": str(_clients(CLIENTS, rate))} if rate else {}),
         **_trust(setup),
     }
-    argv += ["--out=csv=samples.csv.gz", f"{FILES}/get.js"]
+    argv += [f"--out=csv={SAMPLES}", f"{FILES}/get.js"]
     # It stopped by itself, since too much failed. What it measured until then says so.
     codes = [0, api_generators.GAVE_UP]
-    return {"argv": argv, "environment": environment, "success_codes": codes, "parser": "k6", "result": "samples.csv.gz"}
+    return {"argv": argv, "environment": environment, "success_codes": codes, "parser": "k6", "result": SAMPLES}
 
 
 def _clients(sizing, rate):

@@ -8,12 +8,21 @@ from __future__ import annotations
 import contextlib
 import time
 
-from . import job_state
+from . import job_state, owned
 from .cluster import ClusterError
+from .job_spec import KEEPER, TOOL
 from .job_state import ENDED, LOST, STARTING, UNSCHEDULED
+from .tuning_units import quantity
 
 # Seconds: one watch, after which time limits are looked at; the pause after a failed or an empty one; for the reason of a loss; for the removal.
 TICK, PAUSE, SETTLE, REMOVAL = 5, 0.25, 1.0, 120.0
+UNASKED = (
+    "which the run did not ask for and which would be measured in place of the cluster. A LimitRange or an admission policy gives it to new pods: "
+    f"let it leave out namespaces with the label {owned.MANAGED_LABEL}={owned.MANAGER}, or ask for a limit of CPU that is not reached in the resources "
+    "of the layer, such as dns_resources"
+)
+# How the event of a failed pull begins, which has the cause.
+PULL_FAILED = "Failed to pull image"
 
 
 class JobError(Exception):
@@ -27,8 +36,8 @@ class JobError(Exception):
 class Pods:
     """Pods that this module makes. `states` {pod name: State}, `created` the paths of what is to be deleted, besides the pods."""
 
-    # The module, whose notes name the rights.
-    module = ""
+    # The module, whose notes name the rights, and the containers in which what is measured runs.
+    module, measuring = "", (TOOL, KEEPER)
 
     def __init__(self, server, options, selector):
         self.server, self.options, self.selector = server, options, selector
@@ -92,7 +101,7 @@ class Pods:
     def take(self, pod, deleted):
         """Take a pod over into `states` and return its name."""
         state = job_state.read(pod)
-        self.states[state.name] = state
+        self.states[state.name] = job_state.with_cause(state, self.states.get(state.name))
         if deleted:
             self.lose(state.name)
         if state.node:
@@ -120,6 +129,14 @@ class Pods:
             lost = self.at(LOST) or lost
             raise JobError(f"{len(lost)} of {count} pods were lost: {job_state.lost_in(lost)}")
 
+    def refuse_limit(self):
+        """JobError when a pod got a limit of CPU that was not asked for: it would be measured in place of the cluster."""
+        asked = quantity((self.options["resources"].get("limits") or {}).get("cpu"))
+        for state in self.states.values():
+            for container, cpu in state.limits:
+                if container in self.measuring and (asked is None or (quantity(cpu) or 0) < asked):
+                    raise JobError(f"{state.place} got a CPU limit of {cpu}, {UNASKED}")
+
     def refuse_failure(self, tool):
         """JobError when the tool of a pod has not ended well."""
         for state in self.at(ENDED):
@@ -133,7 +150,7 @@ class Pods:
         for state in self.at(STARTING):
             over = now - self.scheduled[state.name] > options["pull_timeout"]
             if state.hopeless or over:
-                why = state.reason or self.event("Pod", state.name, "type=Warning") or "it says nothing"
+                why = self.why_not_started(state) or "it says nothing"
                 when = f"within {options['pull_timeout']:g} s after it was scheduled" if over else "and will not"
                 raise JobError(f"{state.place} did not start {when}: {why}{self.silence()}")
         waiting = self.at(UNSCHEDULED)
@@ -141,17 +158,24 @@ class Pods:
             why = self.why_unscheduled(waiting[0]) or "the scheduler says nothing"
             raise JobError(f"{len(waiting)} of {count} pods were not scheduled within {options['ready_timeout']:g} s: {why}{self.silence()}")
 
+    def why_not_started(self, state):
+        """Return why a pod that has a node does not start, or ""."""
+        if not job_state.NO_CAUSE.fullmatch(state.reason):
+            return state.reason or self.event("Pod", state.name, "type=Warning")
+        return ": ".join(filter(None, (state.reason, self.event("Pod", state.name, "type=Warning", begins=PULL_FAILED))))
+
     def why_unscheduled(self, state):
         """Return why a pod has no node, or ""."""
         return state.reason
 
-    def event(self, kind, name, *more):
-        """Return what the last event of an object says, among those that `more` selects; or ""."""
+    def event(self, kind, name, *more, begins=""):
+        """Return what the last event of an object says, among those that `more` selects and whose message begins so; or ""."""
         selector = ",".join((f"involvedObject.kind={kind}", f"involvedObject.name={name}", *more))
         try:
             found = self.server.get(self.path("events"), fieldSelector=selector).get("items") or ()
         except ClusterError as error:
             return f"its events cannot be read ({error})" if error.status == 403 else ""
+        found = [one for one in found if (one.get("message") or "").startswith(begins)]
         last = max(found, key=lambda one: one.get("lastTimestamp") or one.get("eventTime") or "", default={})
         return job_state.line(last.get("message"))
 
@@ -182,6 +206,10 @@ class Pods:
                 return left
             time.sleep(PAUSE)
         return []
+
+    def leave(self):
+        """Ask for the deletion of all that was created; return what this user may not delete, by name."""
+        return self.remove() if self.remaining()[1] else []
 
     def remaining(self):
         """Delete once more; return (what may still be there, whether this user may not delete or look)."""

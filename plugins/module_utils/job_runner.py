@@ -26,7 +26,8 @@ REFUSED = re.compile(r"violates PodSecurity|denied the request")
 class Runner(Pods):
     """One load job. `collected` {pod name: directory}."""
 
-    module = "job_run"
+    # The keeper of a job does nothing.
+    module, measuring = "job_run", (job_spec.TOOL,)
 
     def __init__(self, server, options, directory):
         self.name = job_spec.unique(options["name"])
@@ -62,6 +63,7 @@ class Runner(Pods):
         count, now = self.options["count"], time.monotonic()
         late = now - self.begun > self.options["ready_timeout"]
         self.refuse_loss(count)
+        self.refuse_limit()
         self.refuse_delay(count, late)
         if len(self.states) < count:
             self.look_for_refusal(now, late)

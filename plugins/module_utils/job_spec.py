@@ -16,6 +16,9 @@ import secrets
 
 from .owned import labels
 
+# Of nodes. What runs in pods is for Linux, and a node of another system would only say so after the pull.
+SYSTEM, ZONE = "kubernetes.io/os", "topology.kubernetes.io/zone"
+LINUX = {SYSTEM: "linux"}
 RESULTS, FILES, STATE = "/kubeproof/results", "/kubeproof/files", "/kubeproof/state"
 GO = f"{STATE}/go"
 TOOL, KEEPER = "tool", "keeper"
@@ -162,8 +165,8 @@ def holder(kind, options, name, data):
 def pod(options, name):
     """Return the spec of the pods."""
     spec = base(options, name, [tool(options, name), keeper(options)])
-    if options["nodes"]:
-        spec["affinity"] = on_nodes(options["nodes"])
+    if options["nodes"] or options["zones"]:
+        spec["affinity"] = on_nodes(options["nodes"], options["zones"])
     if options["spread"]:
         spec["topologySpreadConstraints"] = spread({"batch.kubernetes.io/job-name": name})
     return spec
@@ -186,6 +189,7 @@ def base(options, name, containers):
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, **USERS[options["security"]]},
         "containers": containers,
         "volumes": volumes,
+        "nodeSelector": LINUX,
         "tolerations": options["tolerations"],
         "hostAliases": [{"ip": ip, "hostnames": list(names)} for ip, names in options["host_aliases"].items()],
     }
@@ -197,9 +201,11 @@ def spread(labelled):
     return [{**hosts, "labelSelector": {"matchLabels": labelled}}]
 
 
-def on_nodes(names):
-    """Return the affinity to nodes by name; a term takes one name alone."""
-    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]} for name in names]
+def on_nodes(names, zones=()):
+    """Return the affinity to nodes by name and in zones, either of which may be empty for all; a term takes one name alone."""
+    inside = {"matchExpressions": [{"key": ZONE, "operator": "In", "values": list(zones)}]} if zones else {}
+    named = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]} for name in names] or [{}]
+    terms = [{**one, **inside} for one in named]
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from . import job_spec
 from .job_spec import KEEPER, TOOL
 
 # In this order. ENDED: the tool has ended and what it wrote can be read. LOST: nothing can be read any more.
 UNSCHEDULED, STARTING, RUNNING, ENDED, LOST = "unscheduled", "starting", "running", "ended", "lost"
 INDEX = "batch.kubernetes.io/job-completion-index"
-ZONE = "topology.kubernetes.io/zone"
+ZONE = job_spec.ZONE
 # Kubelet tries again, but to no other end.
 HOPELESS = ("InvalidImageName", "ErrImageNeverPull")
 PULLING = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError", *HOPELESS)
+# What kubelets before 1.32 say between two tries of a pull, without what came of the last one.
+NO_CAUSE = re.compile(r'ImagePullBackOff(?:: Back-off pulling image "[^"]*")?')
 MISSING = re.compile(r"not found|manifest unknown|name unknown", re.IGNORECASE)
 # Conditions that say why a pod goes, by their reason.
 DISRUPTIONS = {
@@ -36,7 +39,7 @@ class State(NamedTuple):
     """One pod. `reason` says why it is not further (or why it is lost), "" when there is nothing to say; `hopeless`: it will not get further.
 
     `used` is (seconds, CPU seconds) of the tool, None when it did not say; `gone` means that it is lost only because it was deleted.
-    `index` is -1 in a pod of no job; `ready` means that all its probes succeed.
+    `index` is -1 in a pod of no job; `ready` means that all its probes succeed; `limits` is ((container, its limit of CPU), …) of those that have one.
     """
 
     name: str
@@ -54,6 +57,7 @@ class State(NamedTuple):
     ready: bool = False
     ips: tuple = ()
     host_ip: str = ""
+    limits: tuple = ()
 
     @property
     def place(self):
@@ -72,6 +76,7 @@ def read(pod):
         "zone": (meta.get("labels") or {}).get(ZONE) or "",
         "ips": tuple(one.get("ip") or "" for one in status.get("podIPs") or ()),
         "host_ip": status.get("hostIP") or "",
+        "limits": limits_of((pod.get("spec") or {}).get("containers") or ()),
     }
     containers = {one.get("name"): one.get("state") or {} for one in status.get("containerStatuses") or ()}
     # A pod of a group without a command of its own has a keeper alone.
@@ -100,6 +105,19 @@ def stage_of(meta, status, containers, node, with_tool):
     reason, message = waiting.get("reason") or "", waiting.get("message") or ""
     hopeless = reason in HOPELESS or reason in PULLING and bool(MISSING.search(message))
     return {"stage": STARTING, "reason": line(": ".join(filter(None, (reason, message)))), "hopeless": hopeless}
+
+
+def limits_of(containers):
+    """Return ((name, limit of CPU), …) of the containers of a pod that have one, as the API server has them: a policy may have put it in."""
+    cpus = ((one.get("name"), ((one.get("resources") or {}).get("limits") or {}).get("cpu")) for one in containers)
+    return tuple((name, cpu) for name, cpu in cpus if cpu is not None)
+
+
+def with_cause(state, before):
+    """Return the state of a pod that waits for the next try of a pull with what the state `before`, or None, says of the last try."""
+    if before is None or not NO_CAUSE.fullmatch(state.reason) or not before.reason.startswith(PULLING):
+        return state
+    return state._replace(reason=before.reason, hopeless=before.hopeless)
 
 
 def told(waiting):

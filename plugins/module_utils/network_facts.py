@@ -8,11 +8,16 @@ from __future__ import annotations
 from typing import Any, Dict, List
 
 from . import network_netperf, network_runs, network_state, stress, stress_plan
-from .network_layout import BETWEEN_ZONES, NODES, SAME
-from .network_pairs import BAD, GOOD, Ran, judged, longest, pair_facts, present, second_tries, service_facts
+from .network_layout import BETWEEN_ZONES, NODES, SAME, took_part
+from .network_pairs import BAD, GOOD, Ran, judged, longest, pair_facts, present, requirement, second_tries, service_facts
 
 KINDS_OF_PAIRS = (NODES, BETWEEN_ZONES, SAME)
 TABLE_UNREAD = "the connection tracking table of {node} cannot be read from a pod there"
+TABLE_NONE = "netfilter's connection tracking (nf_conntrack) is not loaded on {node}"
+# What has a table of its own for connections where it takes kube-proxy's place (network_info.REPLACEMENTS). A table of netfilter of which half is in
+# use is in use all the same, as it is where iptables masquerades.
+OWN_TABLES = ("cilium",)
+IN_USE = 0.5
 
 
 def cluster_facts(measured: Dict[str, Any]) -> dict:
@@ -25,28 +30,29 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     plan, layout, info = measured["plan"], _map(measured.get("layout")), _map(measured.get("info"))
     steps = {name: _map(step) for name, step in _map(measured.get("steps")).items()}
     looks = {when: _map(_map(measured.get("looks")).get(when)) for when in ("before", "after")}
-    places = {name: _map(measured.get(name)) for name in ("pods", "services")}
+    places = {**{name: _map(measured.get(name)) for name in ("pods", "services")}, "looks": looks["before"]}
     facts: Dict[str, Any] = {"engines": {name: name in plan["engines"] for name in ("builtin", "k8s_netperf")}}
     facts.update({"plan": {name: plan[name] for name in ("inputs", "load", "shortened", "engines", "udp_rate", "steps")}})
     facts.update({"services": info["services"]} if "services" in info else {})
+    gone = _gone(measured, layout, looks["after"]) if layout else {}
     if layout:
-        facts["layout"] = {name: layout[name] for name in ("taking_part", "nodes", "left_out", "zones", "possible", "sampled")}
-        facts["layout"]["took_part"] = f"{len(layout['taking_part'])} of {layout['nodes']}"
-        gone = _gone(measured, layout, looks["after"])
+        facts["layout"] = {name: layout[name] for name in ("taking_part", "nodes", "left_out", "aside", "zones", "possible", "sampled")}
+        facts["layout"]["took_part"] = took_part(layout)
         facts.update(_pairs(measured, layout, steps, gone, places))
-        facts.update(_tables(layout, looks, gone))
+        facts.update(_tables(layout, looks, gone, _map(info.get("kube_proxy"))))
     if "stress" in plan:
         views = {step["name"]: _view(step, layout, steps[step["name"]], places) for step in stress_plan.ran(plan, steps)}
         stress.add(facts, "network", plan, views, measured.get("stress"))
     facts["kube_proxy"] = _proxy(info, layout, looks)
+    missing = {**_map(facts.get("missing")), **_silent(facts["kube_proxy"], info, layout, gone)}
     programmed = _programming(steps)
-    facts["missing"] = {**_map(facts.get("missing")), **_map(programmed.pop("missing", {}))}
+    missing.update(programmed.pop("missing", {}))
     facts.update(programmed)
     if "k8s_netperf" in plan["engines"]:
-        found = network_netperf.facts_of(_map(_map(steps.get("k8s-netperf")).get("facts")).get("runs"), plan["netperf"]["tests"])
-        facts["k8s_netperf"] = found
-        if "builtin" not in plan["engines"]:
-            facts.update(network_netperf.decides(_map(facts.get("service")), found))
+        found = _k8s_netperf(plan, _map(steps.get("k8s-netperf")), facts, layout, _map(measured.get("capacity")))
+        missing.update(found.pop("missing"))
+        facts.update(found)
+    facts["missing"] = missing
     facts.update({"left": measured["clean"]["left"]} if "left" in _map(measured.get("clean")) else {})
     return facts
 
@@ -64,7 +70,6 @@ def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str,
         results.update(_map(step.get("runs")))
         for test in network_runs.tests(kind, layout, plan["load"]):
             of.setdefault(test["pair"], []).append(_asked(test, step, places))
-    after = _map(_map(measured.get("looks")).get("after"))
     found: Dict[str, dict] = {**{kind: {} for kind in KINDS_OF_PAIRS}, "service": {}}
     for pair in layout["pairs"]:
         through = f"{pair['from']} -> {pair['to']} (service)"
@@ -74,9 +79,9 @@ def _pairs(measured: dict, layout: dict, steps: Dict[str, dict], gone: Dict[str,
         ran = Ran(of.get(pair["name"], []), results, gone)
         tried += ran.tests
         one = pair_facts(ran, plan)
-        one["mtu"] = _mtu(ran.tests, after, one)
+        one["mtu"] = _mtu(ran.tests, places)
         if pair["kind"] == BETWEEN_ZONES:
-            one.update(_requirement(one, measured.get("capacity")))
+            one.update(requirement(one, _map(measured.get("capacity"))))
         found[pair["kind"]][pair["name"]] = present(one)
         if pair["kind"] != SAME:
             found["service"][through] = service_facts(ran)
@@ -142,30 +147,23 @@ def _gone(measured: dict, layout: dict, after: dict) -> Dict[str, str]:
     return found
 
 
-def _mtu(tests: List[dict], after: dict, one: dict) -> Any:
-    """Return {pods, path}: the smaller MTU of a pair's pods, and the largest packet that passed, the same where full-size packets do."""
-    pods = {test[end] for test in tests if test["test"] == "full_size" for end in ("client", "server")}
-    sizes = [_map(after.get(pod)).get("mtu") for pod in pods]
-    if not sizes or None in sizes:
-        return None
-    return present({"pods": min(sizes), "path": min(sizes) if one.get("works", {}).get("full_size") else None})
+def _mtu(tests: List[dict], places: dict) -> dict:
+    """Return {path}: the bytes of the packets that passed whole, which are as large as the pod may send them."""
+    passed = [test for test in tests if test["test"] == "full_size" and test["outcome"] == GOOD]
+    return present({"path": min((network_runs.packet(test, places, test["facts"]["udp"]["datagram"]) for test in passed), default=None)})
 
 
-def _requirement(one: dict, capacity: Any) -> dict:
-    """Return {requirement}: the rate between two zones as a share of the declared one, or why that is not known."""
-    declared, rate = _map(capacity).get("interzone_rate"), _map(one.get("tcp")).get("rate")
-    if declared and rate:
-        return {"requirement": rate / declared}
-    missing = one.get("missing", {})
-    why = missing.get("tcp", "") if declared else "certify_capacity.interzone_rate, the bit/s that the workload needs between zones, is not declared"
-    return {"missing": {**missing, "requirement": why}}
+def _tables(layout: dict, looks: Dict[str, dict], gone: Dict[str, str], proxy: dict) -> dict:
+    """Return {conntrack: {node: {before, count, max, share, failed}}} of the nodes that take part, at the end of the load, when it is fullest.
 
-
-def _tables(layout: dict, looks: Dict[str, dict], gone: Dict[str, str]) -> dict:
-    """Return {conntrack: {node: {before, count, max, share, failed}}} of the nodes that take part, at the end of the load, when it is fullest."""
-    found = {}
+    And netfilter_tracks False where what replaces kube-proxy has a table of its own, and no node has netfilter's in use.
+    """
+    found: Dict[str, dict] = {}
     for number, node in enumerate(layout["taking_part"]):
         first, last = (_map(_map(looks[when].get(f"host-{number}")).get("conntrack")) for when in ("before", "after"))
+        if first.get("loaded") is False and last.get("loaded") is False:
+            found[node] = {"loaded": False, "missing": {"": TABLE_NONE.format(node=node)}}
+            continue
         if "count" not in first or "count" not in last or not last.get("max"):
             found[node] = {"missing": {"": gone.get(f"host-{number}") or TABLE_UNREAD.format(node=node)}}
             continue
@@ -173,7 +171,9 @@ def _tables(layout: dict, looks: Dict[str, dict], gone: Dict[str, str]) -> dict:
         found[node] = {"before": first["count"], "count": last["count"], "max": last["max"], "share": share}
         if "failed" in first and "failed" in last:
             found[node]["failed"] = max(0, last["failed"] - first["failed"])
-    return {"conntrack": found}
+    own = proxy.get("replaced") is True and proxy.get("by") in OWN_TABLES
+    unused = all(one.get("loaded") is False or one.get("share", IN_USE) < IN_USE for one in found.values())
+    return {"conntrack": found, **({"netfilter_tracks": False} if own and found and unused else {})}
 
 
 def _proxy(info: dict, layout: dict, looks: Dict[str, dict]) -> dict:
@@ -193,6 +193,35 @@ def _proxy(info: dict, layout: dict, looks: Dict[str, dict]) -> dict:
         found["counts_rules"] = False
     programmed = network_state.programmed({host: _map(looks["before"].get(host)) for host in hosts}, looks["after"]) if hosts else {}
     return present({**found, "programming": programmed})
+
+
+def _silent(proxy: dict, info: dict, layout: dict, gone: Dict[str, str]) -> dict:
+    """Return {kube_proxy: why its mode is not known}, {} where it is."""
+    if not layout or "mode" in proxy or proxy["replaced"]:
+        return {}
+    lost = next((why for pod, why in gone.items() if pod.startswith("host-")), "")
+    if lost:
+        return {"kube_proxy": lost}
+    known, told = _map(info.get("kube_proxy")), "; kube-proxy's pods could not be counted"
+    if known.get("pods"):
+        told = f"; its configuration says {known['mode']}" if known.get("mode") else ""
+        told += "; its metricsBindAddress may be another one"
+    elif known:
+        told = "; no pod of kube-proxy runs, so that something else may do its work"
+    return {"kube_proxy": f"kube-proxy does not tell its mode at port 10249 of the loopback address on every node{told}"}
+
+
+def _k8s_netperf(plan: dict, step: dict, facts: dict, layout: dict, capacity: dict) -> dict:
+    """Return {k8s_netperf, missing} of its step, and where it decides {nodes, zones, service} beside what ours found."""
+    found = network_netperf.facts_of(_map(step.get("facts")).get("runs"), plan["netperf"]["tests"])
+    missing = {"k8s_netperf": step["error"]} if step.get("error") else {}
+    if "builtin" in plan["engines"]:
+        return {"k8s_netperf": found, "missing": missing}
+    decided = network_netperf.decides(facts, found, _map(layout.get("zone_of")))
+    for one in decided[BETWEEN_ZONES].values():
+        one.update(requirement(one, capacity))
+    missing.update({NODES: step.get("error") or decided.pop("why")} if not decided[NODES] else {})
+    return {"k8s_netperf": found, "missing": missing, **{kind: decided[kind] for kind in (NODES, BETWEEN_ZONES, "service")}}
 
 
 def _programming(steps: Dict[str, dict]) -> dict:

@@ -17,6 +17,8 @@ from .apiserver_state import ZONES, is_ready, tolerated
 CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 # A ring of more nodes is a sample of them.
 MOST = 20
+# How many of those that are not counted are named, for each reason.
+SHOWN = 3
 NODES, BETWEEN_ZONES, SAME = "nodes", "zones", "same"
 
 
@@ -56,10 +58,10 @@ def text_of(taint):
 def layout(nodes, names=(), most=MOST, seed=""):
     """Return which nodes take part, and the pairs that are measured.
 
-    {taking_part: [name], nodes: of how many, zone_of: {name: zone}, left_out: {name: why}, zones: how many, possible: {nodes, across: pairs of
-    nodes that share a zone, and of any two}, sampled: of how many nodes the ring is a sample or 0, pairs: [{name, kind, from, to, measured}]}. A
-    pair that is expected and has no node to measure it from or to has measured false. LayoutError when `names` (network_nodes, empty for all) does
-    not fit.
+    {taking_part: [name], nodes: of how many, zone_of: {name: zone} of all, left_out: {name: why}, aside: {name: why} of those that are no place for the
+    load and are not missed, zones: how many, possible: {nodes, across: pairs of nodes that share a zone, and of any two}, sampled: of how many nodes
+    the ring is a sample or 0, pairs: [{name, kind, from, to, measured}]}. A pair that is expected and has no node to measure it from or to has
+    measured false. LayoutError when `names` (network_nodes, empty for all) does not fit.
     """
     known = {one["name"]: one for one in nodes}
     missing = [name for name in names if name not in known]
@@ -80,8 +82,9 @@ def layout(nodes, names=(), most=MOST, seed=""):
     return {
         "taking_part": [one["name"] for one in taking_part],
         "nodes": len(counted),
-        "zone_of": {one["name"]: one["zone"] for one in taking_part},
+        "zone_of": {one["name"]: one["zone"] for one in nodes},
         "left_out": left_out,
+        "aside": {one["name"]: one["aside"] for one in nodes if one["aside"] and one["name"] not in left_out},
         "zones": len({one["zone"] for one in places if one["zone"]}),
         "possible": {"nodes": shared(counted), "across": len(counted) * (len(counted) - 1) // 2},
         "sampled": len(able) if len(taking_part) < len(able) else 0,
@@ -114,8 +117,21 @@ def pair(start, end, kind, measured=True):
 
 def of_nodes(start, end):
     """Return the pair of two nodes; one that leaves its zone is of the kind zones."""
-    apart = start["zone"] and end["zone"] and start["zone"] != end["zone"]
-    return pair(start["name"], end["name"], BETWEEN_ZONES if apart else NODES)
+    return pair(start["name"], end["name"], kind_of(start["zone"], end["zone"]))
+
+
+def kind_of(start, end):
+    """Return the kind of a pair of nodes in these zones ("" for none)."""
+    return BETWEEN_ZONES if start and end and start != end else NODES
+
+
+def took_part(found):
+    """Return how many nodes of a layout took part, of how many, and which ones are not among these and why."""
+    by_reason = {}
+    for name, why in sorted(found["aside"].items()):
+        by_reason.setdefault(why.partition(";")[0], []).append(name)
+    said = [f"{why} ({', '.join(names[:SHOWN])}{f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''})" for why, names in by_reason.items()]
+    return "; not counted: ".join([f"{len(found['taking_part'])} of {found['nodes']}", *([", ".join(said)] if said else [])])
 
 
 def ring(nodes):

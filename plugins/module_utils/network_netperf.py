@@ -11,7 +11,12 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence
 
+from .network_layout import BETWEEN_ZONES, NODES, kind_of
+
 MEANS = "k8s-netperf told the mean of {samples} samples' percentiles, which is no percentile; its test needs samples: 1"
+APART = "k8s-netperf measured {nodes}, which are in two zones; certify_network_engine: auto measures every pair"
+STRANGE = "k8s-netperf measured {nodes}, of which it is not known whether they are in one zone"
+NOTHING = "k8s-netperf measured no pair of nodes"
 FEWER = "k8s-netperf told {told} of the {asked} repeats that it was asked for"
 
 
@@ -77,14 +82,13 @@ def _slowest(repeats: List[dict]) -> Optional[float]:
 
 
 def pairs(found: Dict[str, dict]) -> Dict[str, Dict[str, dict]]:
-    """Return {nodes, service: {pair: facts}} in the form of our own engine, for a run in which k8s-netperf is the one that decides."""
-    of_nodes: Dict[str, dict] = {}
+    """Return {direct, service: {"a -> b": facts}} in the form of our own engine, for a run in which k8s-netperf is the one that decides."""
+    direct: Dict[str, dict] = {}
     service: Dict[str, dict] = {}
     for name, run in [*found["streams"].items(), *found["requests"].items()]:
         if run["same_node"] or "(host)" in name:
             continue
-        one = of_nodes.setdefault(f"{run['nodes']} (nodes)", {})
-        through = service.setdefault(f"{run['nodes']} (service)", {})
+        one, through = direct.setdefault(run["nodes"], {}), service.setdefault(run["nodes"], {})
         if name.startswith("TCP_STREAM") and "(pod)" in name:
             best = max(one.get("tcp", {}).get("rate", 0), run.get("throughput", 0))
             one["tcp"] = {"rate": best, "samples": run["samples"]}
@@ -92,7 +96,7 @@ def pairs(found: Dict[str, dict]) -> Dict[str, Dict[str, dict]]:
             _latency(one, "rtt", run)
         elif name.startswith("TCP_CRR"):
             _latency(through, "connect", run)
-    return {kind: {name: facts for name, facts in entries.items() if facts} for kind, entries in (("nodes", of_nodes), ("service", service))}
+    return {kind: {name: facts for name, facts in entries.items() if facts} for kind, entries in (("direct", direct), ("service", service))}
 
 
 def _latency(pair: dict, key: str, run: dict) -> None:
@@ -103,15 +107,25 @@ def _latency(pair: dict, key: str, run: dict) -> None:
         pair["missing"] = {key: run["missing"]["latency_p99"]}
 
 
-def decides(own: Dict[str, dict], found: Dict[str, dict]) -> Dict[str, Dict[str, dict]]:
-    """Return {nodes, service: {pair: facts}} of a run in which k8s-netperf decides and ours only asked whether each pair works.
+def decides(own: Dict[str, Any], found: Dict[str, dict], zone_of: Dict[str, str]) -> Dict[str, Any]:
+    """Return {nodes, zones, service: {pair: facts}, why: there are no nodes} of a run in which k8s-netperf decides and ours only asked what works.
 
-    `own`: the Services of our pairs. Each of them has to work, and its latency is that of k8s-netperf where that measured it, ours elsewhere.
+    `own`: our facts. Each of our Services has to work, and its latency is that of k8s-netperf where that measured it, ours elsewhere. Of our zones those
+    that it did not measure stay without numbers. A pair belongs where the zones of its nodes say, and nowhere when one of them is not known.
     """
-    theirs = pairs(found)
-    service = dict(own)
-    for name, facts in theirs["service"].items():
+    theirs, asked = pairs(found), own.get("service") or {}
+    result: Dict[str, Any] = {NODES: {}, BETWEEN_ZONES: dict(own.get(BETWEEN_ZONES) or {}), "service": dict(asked), "why": NOTHING}
+    for nodes, facts in theirs["direct"].items():
+        zones = [zone_of.get(name) for name in nodes.split(" -> ")]
+        if None in zones:
+            result["why"] = STRANGE.format(nodes=nodes)
+            continue
+        kind = kind_of(*zones)
+        result["why"] = APART.format(nodes=nodes) if kind == BETWEEN_ZONES else result["why"]
+        result[kind][f"{nodes} ({kind})"] = facts
+    for nodes, facts in theirs["service"].items():
+        name = f"{nodes} (service)"
         # What was answered through the Service of a pair that we did not ask; where none was asked, nothing is known of the others.
-        beside = own.get(name, {"works": True} if own and "connect" in facts else {})
-        service[name] = {**beside, **facts, "missing": {**facts.get("missing", {}), **beside.get("missing", {})}}
-    return {"nodes": theirs["nodes"], "service": service}
+        beside = asked.get(name, {"works": True} if asked and "connect" in facts else {})
+        result["service"][name] = {**beside, **facts, "missing": {**facts.get("missing", {}), **beside.get("missing", {})}}
+    return result

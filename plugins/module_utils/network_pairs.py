@@ -44,7 +44,7 @@ LONGEST = 200
 TOLD_AGAIN = 3
 CAME_OF_IT = {GOOD: "worked then", BAD: "failed twice", LOST: "failed, and its second try was lost"}
 LIVE = "certify_live is true, and a throughput takes all that the network carries"
-ONE_PAIR = "k8s-netperf measures one pair of nodes, within a zone; certify_network_engine: auto measures every pair"
+ONE_PAIR = "k8s-netperf measures one pair of nodes; certify_network_engine: auto measures every pair"
 
 
 class Ran:
@@ -58,9 +58,9 @@ class Ran:
         return [test for test in self.tests if all(test.get(key) == value for key, value in wanted.items())]
 
     def facts(self, network: str, kind: str, **more: Any) -> Optional[List[dict]]:
-        """Return the facts of every repeat of a test, None unless all are good."""
+        """Return the facts of every repeat of a test, None unless all have them."""
         found = self.of(network, kind, **more)
-        return [test["facts"] for test in found] if found and all(test["outcome"] == GOOD for test in found) else None
+        return [test["facts"] for test in found] if found and all(test["facts"] for test in found) else None
 
     def works(self, what: str) -> Optional[bool]:
         """Return whether something works: False when a test of it failed, None when that is not known."""
@@ -112,7 +112,10 @@ def second_tries(tests: List[dict]) -> dict:
 
 
 def judged(test: dict, run: Any, gone: Dict[str, str]) -> dict:
-    """Return {outcome, facts, why} of one run, as pod_exec returns it; `unable` of the test says why its tool cannot do it, `unrun` why it has none."""
+    """Return {outcome, facts, why} of one run, as pod_exec returns it; `unable` of the test says why its tool cannot do it, `unrun` why it has none.
+
+    There are facts of what is good, and of connections of which some failed: these are slower than every bound.
+    """
     lost = next((gone[pod] for pod in (test["client"], test["server"]) if pod in gone), "")
     if not isinstance(run, dict):
         unable = not lost and test.get("unable")
@@ -123,6 +126,8 @@ def judged(test: dict, run: Any, gone: Dict[str, str]) -> dict:
         # iperf3 counts that as no error: its connection and the first, small datagram came through.
         if datagrams.get("loss") == 1:
             return {"outcome": BAD, "facts": {}, "why": f"{what}: not one of {datagrams.get('packets')} datagrams arrived"}
+        if facts.get("failed"):
+            return {"outcome": BAD, "facts": facts, "why": f"{what}: {facts['failed']} of {facts.get('count')} connections failed"}
         return {"outcome": GOOD, "facts": facts, "why": ""}
     code = run.get("exit_code")
     # 125 to 127: timeout or the shell could not start the tool; from 128 on it was ended by a signal. Without an error nothing is known of it.
@@ -158,13 +163,20 @@ def pair_facts(ran: Ran, plan: dict) -> dict:
 
 def service_facts(ran: Ran) -> dict:
     """Return {works, tries, rtt, connect, missing} of a pair through a Service."""
-    made = ran.facts(SERVICE, "connect")
-    works = False if any(one.get("failed") for one in made or ()) else ran.works("service")
-    found = {"works": works, "tries": ran.tries(SERVICE), "rtt": slowest(ran.facts(SERVICE, "rtt"), "rtt"), "connect": slowest(made, "latency")}
+    numbers = {"rtt": slowest(ran.facts(SERVICE, "rtt"), "rtt"), "connect": slowest(ran.facts(SERVICE, "connect"), "latency")}
+    found = {"works": ran.works("service"), "tries": ran.tries(SERVICE), **numbers}
     missing = {"rtt": ran.why("rtt", network=SERVICE), "connect": ran.why("connect", network=SERVICE), "": ran.why(network=SERVICE)}
-    if made and not found["connect"]:
-        missing["connect"] = f"{sum(one['failed'] for one in made)} of {sum(one['count'] for one in made)} connections failed"
     return present({**found, "missing": {key: text for key, text in missing.items() if text}})
+
+
+def requirement(one: dict, capacity: dict) -> dict:
+    """Return {requirement}: the rate between two zones as a share of the declared one, or why that is not known."""
+    declared, rate = capacity.get("interzone_rate"), (one.get("tcp") or {}).get("rate")
+    if declared and rate:
+        return {"requirement": rate / declared}
+    missing = one.get("missing", {})
+    why = missing.get("tcp", "") if declared else "certify_capacity.interzone_rate, the bit/s that the workload needs between zones, is not declared"
+    return {"missing": {**missing, "requirement": why}}
 
 
 def ways(load: dict, network: str) -> Dict[str, List[int]]:
@@ -194,13 +206,16 @@ def throughput(ran: Ran, network: str, load: dict) -> Optional[dict]:
 
 
 def efficiency(ran: Ran, load: dict) -> Optional[float]:
-    """Return the pod network's share of what the host network carries, with the same streams in the same way; the worse way decides."""
+    """Return the pod network's share of what the host network carries, with the same streams in the same way; the worse way decides.
+
+    None unless all is known: without the number of streams that the host network carries most with, the share would be larger.
+    """
     shares = []
     for way, numbers in ways(load, HOST).items():
-        best = [max((mean_rate(ran, network, way, number) or 0 for number in numbers), default=0) for network in (POD, HOST)]
-        if not all(best):
+        rates = {network: [mean_rate(ran, network, way, number) for number in numbers] for network in (POD, HOST)}
+        if not all(rates[POD] + rates[HOST]):
             return None
-        shares.append(best[0] / best[1])
+        shares.append(max(rates[POD]) / max(rates[HOST]))
     return min(shares, default=None)
 
 

@@ -27,10 +27,11 @@ MESSAGE = 64
 FULL_SIZE_RATE = 10_000_000
 # A share of the free entries of the connection tracking table that our connections may take.
 ROOM = 0.1
-# Of sockperf 3.7, which the image of the tools has: an IPv6 address is none to its client, which shows its help and ends with 0, and its server
-# listens at 0.0.0.0 alone.
-IPV4_ALONE = ("rtt", "loaded", "ramp")
-NO_IPV4 = "sockperf 3.7 has no IPv6, and {server} has no IPv4 address"
+# What sockperf does. To that before 3.8, such as the 3.7 in the image of the tools, an IPv6 address is none: its client shows its help and ends with 0,
+# and its server listens at 0.0.0.0 alone.
+BY_SOCKPERF = ("rtt", "loaded", "ramp")
+WITH_IPV6 = (3, 8)
+NO_IPV4 = "sockperf {version} has no IPv6 (3.8 and later have), and {server} has no IPv4 address"
 
 # Opens connections one after the other until one fails, as the parser curl reads it. $1 seconds, $2 URL.
 CONNECT = """
@@ -40,13 +41,22 @@ code=$?
 [ "$code" -lt 124 ] || exit "$code"
 echo "end $code"
 """
-# Sends datagrams that fill a packet of the pod network and must not be fragmented. $1 address, $2 port, $3 bytes of headers, $4 bit/s.
+# Sends datagrams that fill a packet of the pod network and must not be fragmented. $1 address, $2 port, $3 bytes of headers, $4 bit/s, $5 an option.
+# The route says how large that is (Cilium sets it there), else its device. fibmatch leaves out what the kernel learned of the way, which is to be
+# found out here; with IPv6 iperf3 cannot keep it from fragmenting by that, so that it is asked afterwards.
 FULL_SIZE = """
-device=$(ip -o route get "$1" | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')
-mtu=$(cat "/sys/class/net/$device/mtu") || exit 125
-exec timeout -k 1 10 iperf3 -c "$1" -p "$2" -u -b "$4" -t 1 -l $((mtu - $3)) {fragment} -J --connect-timeout 3000
+size() { sed -n 's/.* mtu \\(lock \\)*\\([0-9][0-9]*\\).*/\\2/p'; }
+route=$(ip -o route get fibmatch "$1") || exit 125
+device=$(echo "$route" | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p')
+mtu=$(echo "$route" | size)
+[ -n "$mtu" ] || mtu=$(cat "/sys/class/net/$device/mtu") || exit 125
+timeout -k 1 10 iperf3 -c "$1" -p "$2" -u -b "$4" -t 1 -l $((mtu - $3)) $5 -J --connect-timeout 3000 2>said.txt || { code=$?; cat said.txt >&2; exit "$code"; }
+passed=$(ip -o route get "$1" | size)
+[ "${passed:-$mtu}" -ge "$mtu" ] || { echo "packets of $mtu bytes were sent, and the way to $1 carries $passed" >&2; exit 1; }
 """
 DONT_FRAGMENT = "--dont-fragment"
+# Bytes of IP and UDP before a datagram.
+HEADERS = {4: 28, 6: 48}
 # Streams of $4 bit/s each, $6 of them for $5 seconds, and meanwhile round trips; both are printed. $1 address, $2 and $3 ports.
 RAMP = """
 timeout -k 1 $(($5 + 10)) iperf3 -c "$1" -p "$2" -b "$4" -P "$6" -t "$5" -J --connect-timeout 3000 >ramp.json 2>&1 &
@@ -162,8 +172,8 @@ def runs(kinds, layout, plan, places):
     """Return the runs of these kinds of tests for pod_exec: [{name, pod, argv, timeout, parser}].
 
     `plan`: network_plan, with `step`, the one that runs, where that is one of a ramp. `places`: pods {pod: what pod_group returned}, services
-    {server: cluster IP}, host_port, looks {pod: facts of network_nodes}, pairs {pair: its facts until now}. A test whose address or rate is not known
-    has no run.
+    {server: cluster IP}, host_port, looks {pod: facts of network_nodes before the load}, pairs {pair: its facts until now}. A test whose address or rate
+    is not known has no run.
     """
     found = []
     for test in (test for kind in kinds for test in tests(kind, layout, plan["load"])):
@@ -187,14 +197,32 @@ def _addresses(test, places):
 
 def _address(test, places):
     """Return the address that the client of a test asks, None where there is none that its tool can reach."""
-    return next((one for one in _addresses(test, places) if ":" not in one or test["test"] not in IPV4_ALONE), None)
+    has_ipv6 = test["test"] not in BY_SOCKPERF or (oldest(test, places) or (0,)) >= WITH_IPV6
+    return next((one for one in _addresses(test, places) if ":" not in one or has_ipv6), None)
+
+
+def oldest(test, places):
+    """Return the lower version of sockperf, as numbers, in the pods of a test; None unless both tell it."""
+    told = [((places.get("looks") or {}).get(test[end]) or {}).get("sockperf") for end in ("client", "server")]
+    return min(tuple(map(int, one.split("."))) for one in told) if all(told) else None
 
 
 def unable(test, places):
-    """Return why the tool of a test cannot reach its server, of which an address is known; "" otherwise. `places`: pods and services, as `runs` has them."""
+    """Return why the tool of a test cannot reach its server, of which an address is known; "" otherwise. `places`: pods, services and looks, as `runs`."""
     if not _addresses(test, places) or _address(test, places):
         return ""
-    return NO_IPV4.format(server=f"the {'Service before the pod' if test['network'] == SERVICE else 'pod'} {test['server']}")
+    version = oldest(test, places)
+    server = f"the {'Service before the pod' if test['network'] == SERVICE else 'pod'} {test['server']}"
+    return NO_IPV4.format(version=".".join(map(str, version)) if version else "of a version that is not known", server=server)
+
+
+def packet(test, places, datagram):
+    """Return the bytes of the packet that holds a datagram of a test."""
+    return datagram + HEADERS[family(_address(test, places) or "")]
+
+
+def family(address):
+    return 6 if ":" in address else 4
 
 
 PARSER = {"tcp": "iperf3", "udp": "iperf3", "full_size": "iperf3", "rtt": "sockperf", "loaded": "sockperf", "ramp": "iperf3_sockperf", "connect": "curl"}
@@ -216,10 +244,8 @@ def _argv(test, address, plan, places):
     if kind == "udp":
         return [*iperf3, "-u", "-b", str(round(plan["udp_rate"])), "-t", str(load["udp"])]
     if kind == "full_size":
-        is_new = ":" in address
-        # A router never fragments IPv6, where the headers are 20 bytes longer.
-        script = FULL_SIZE.format(fragment="" if is_new else DONT_FRAGMENT)
-        return ["sh", "-c", script, "sh", address, str(ports["iperf3"]), "48" if is_new else "28", str(FULL_SIZE_RATE)]
+        option = DONT_FRAGMENT if family(address) == 4 else ""
+        return ["sh", "-c", FULL_SIZE, "sh", address, str(ports["iperf3"]), str(HEADERS[family(address)]), str(FULL_SIZE_RATE), option]
     if kind == "rtt":
         return ["sockperf", "ping-pong", "--tcp", "-i", address, "-p", str(ports["sockperf"]), "-t", str(load["rtt"]), "-m", str(MESSAGE), "--full-rtt"]
     if kind == "loaded":

@@ -15,6 +15,8 @@ import re
 from . import histogram, openmetrics
 
 TABLE = ("nf_conntrack_count", "nf_conntrack_max")
+# Said in the place of a number that the kernel does not have: nf_conntrack is not loaded.
+ABSENT = "absent"
 # Of the kernel's own statistics: connections that found no place.
 FAILED = ("insert_failed", "drop", "early_drop")
 PROGRAMMING = "kubeproxy_network_programming_duration_seconds"
@@ -22,6 +24,7 @@ RULES = "kubeproxy_sync_proxy_rules_iptables_total"
 START = "process_start_time_seconds"
 FAMILIES = (PROGRAMMING, RULES, START)
 MODE = re.compile(r"[a-zA-Z]{2,20}")
+VERSION = re.compile(r"sockperf, version ([0-9]{1,4}\.[0-9]{1,4})\b")
 SECTION = re.compile(r"== ([a-z]+)")
 # Bytes of an answer that are read, a hundred times what one has.
 LONGEST = 4 << 20
@@ -30,13 +33,12 @@ LOOK = f"""
 echo "== table"
 for one in {' '.join(TABLE)}; do
   value=$(cat "/proc/sys/net/netfilter/$one" 2>/dev/null) && echo "$one $value"
+  [ ! -d /proc/sys/net ] || [ -e "/proc/sys/net/netfilter/$one" ] || echo "$one {ABSENT}"
 done
 echo "== statistics"
 cat /proc/net/stat/nf_conntrack 2>/dev/null
-echo "== devices"
-for one in /sys/class/net/*; do
-  echo "${{one##*/}} $(cat "$one/mtu" 2>/dev/null)"
-done
+echo "== sockperf"
+sockperf --version 2>/dev/null
 if [ "$1" = host ]; then
   for address in 127.0.0.1 '[::1]'; do
     mode=$(curl --silent --fail --globoff --max-time 3 "http://$address:10249/proxyMode" 2>/dev/null) && break
@@ -53,16 +55,18 @@ class StateError(Exception):
 
 
 def facts_of(text):
-    """Return {conntrack: {count, max, failed}, mtu, proxy: {mode, rules, start, programming: [[bound, count]]}} of an answer; what is not known is absent."""
+    """Return {conntrack: {count, max, failed}, sockperf: its version, proxy: {mode, rules, start, programming: [[bound, count]]}} of an answer.
+
+    What is not known is absent. conntrack: {loaded: False} says that the kernel has no such table.
+    """
     parts = sections(text)
     found = {}
     conntrack = {**table(parts.get("table", [])), **statistics(parts.get("statistics", []))}
     if conntrack:
         found["conntrack"] = conntrack
-    devices = dict(line.split(" ", 1) for line in parts.get("devices", []) if " " in line)
-    sizes = [int(size) for name, size in devices.items() if name != "lo" and size.isdigit()]
-    if sizes:
-        found["mtu"] = min(sizes)
+    version = VERSION.search(" ".join(parts.get("sockperf", [])))
+    if version:
+        found["sockperf"] = version[1]
     mode = " ".join(parts.get("mode", [])).strip()
     if MODE.fullmatch(mode):
         found["proxy"] = {"mode": mode, **metrics(parts.get("metrics", []))}
@@ -84,8 +88,10 @@ def sections(text):
 
 
 def table(lines):
-    """Return {count, max} of the connection tracking table, each where it is a number."""
+    """Return {count, max} of the connection tracking table, each where it is a number; {loaded: False} where the kernel has none."""
     values = dict(line.split(" ", 1) for line in lines if " " in line)
+    if all(values.get(name) == ABSENT for name in TABLE):
+        return {"loaded": False}
     return {name.rpartition("_")[2]: int(values[name]) for name in TABLE if values.get(name, "").isdigit()}
 
 

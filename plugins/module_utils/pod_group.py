@@ -59,6 +59,7 @@ class Group(Pods):
         """Return whether all pods are ready; JobError when that will not or did not happen in time."""
         count, now = len(self.names), time.monotonic()
         self.refuse_loss(count)
+        self.refuse_limit()
         self.refuse_end()
         self.refuse_delay(count, now - self.begun > self.options["ready_timeout"])
         for state in self.at(RUNNING):

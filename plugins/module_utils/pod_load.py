@@ -15,7 +15,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-from . import owned, pod_rows
+from . import job_spec, owned, pod_rows
 from .cluster import ClusterError
 from .pod_slots import DELETERS, Slots
 from .pod_watch import INDEX_LABEL, text_of
@@ -91,6 +91,8 @@ def pod_spec(options, image, nodes):
     }
     spec = {
         "containers": [container],
+        # Hollow nodes may say that they have another system.
+        "nodeSelector": options.get("node_selector") or job_spec.LINUX,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         # With 0 the object would be gone before the kubelet has stopped the container.
@@ -99,8 +101,6 @@ def pod_spec(options, image, nodes):
     }
     if options["tolerations"]:
         spec["tolerations"] = options["tolerations"]
-    if options.get("node_selector"):
-        spec["nodeSelector"] = options["node_selector"]
     if nodes:
         # By the node's name: the label kubernetes.io/hostname may differ from it, and the scheduler looks at these nodes only.
         terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]} for node in nodes]

@@ -81,10 +81,10 @@ def account_objects(account, namespace, run_id):
 
 
 def namespaced(given, namespace, run_id):
-    """Return (path of its kind, object) of an object of the run in its namespace; `given` {api_version, kind, name, content, secret}."""
+    """Return (path of its kind, object) of an object of the run in its namespace; `given` {api_version, kind, name, annotations, content, secret}."""
     version, kind = given["api_version"], given["kind"]
     group = "/api/" if version == "v1" else "/apis/"
-    metadata = {"name": given["name"], "namespace": namespace, "labels": labels(run_id)}
+    metadata = {"name": given["name"], "namespace": namespace, "labels": labels(run_id), "annotations": given["annotations"]}
     secret = {"stringData": given["secret"]} if given["secret"] else {}
     path = f"{group}{version}/namespaces/{namespace}/{kind.lower()}{'es' if kind.endswith('s') else 's'}"
     return path, {**given["content"], **secret, "apiVersion": version, "kind": kind, "metadata": metadata}

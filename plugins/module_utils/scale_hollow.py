@@ -151,6 +151,7 @@ def job(options):
         "terminationGracePeriodSeconds": 1,
         "securityContext": {"runAsNonRoot": True, "runAsUser": USER, "runAsGroup": USER, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": containers,
+        "nodeSelector": {SYSTEM_LABEL: "linux"},
         "volumes": [{"name": "config", "configMap": {"name": CONFIG}}, {"name": "tmp", "emptyDir": {}}],
         **({"tolerations": options["tolerations"]} if options["tolerations"] else {}),
     }

@@ -29,20 +29,21 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
     """Return the document of the storage.
 
     `measured`: plan (storage_plan), info (storage_info's facts), volumes {step name: {facts: volume_run's}}, disks {node: fio's facts},
-    hosts (of the inventory), stress {class: as stress.facts takes it}, ran {class: {step: {volume: {facts: fio's}}}}, ramping (the class whose ramp
-    goes on, whose next step is said), clean. Only `plan` must be there.
+    left {node: why the disk under it was not measured}, hosts (of the inventory), stress {class: as stress.facts takes it},
+    ran {class: {step: {volume: {facts: fio's}}}}, ramping (the class whose ramp goes on, whose next step is said), clean. Only `plan` must be there.
     """
     plan, info = measured["plan"], _map(measured.get("info"))
     volumes = {name: sound(_map(_map(one).get("facts"))) for name, one in _map(measured.get("volumes")).items()}
     disks = {name: sound(_map(one)) for name, one in _map(measured.get("disks")).items()}
     # What is tried on the disks under the nodes of the inventory as well, and what came of it.
-    below = {"jobs": [job["job"] for job in plan["disk"].get("jobs", ())], "hosts": measured.get("hosts"), "nodes": disks}
+    below = {"jobs": [job["job"] for job in plan["disk"].get("jobs", ())], "hosts": measured.get("hosts"), "nodes": disks, "left": _map(measured.get("left"))}
     facts: Dict[str, Any] = {"plan": {name: plan[name] for name in ("classes", "steps", "missing", "engine")}}
     known = _map(info.get("classes")) if "classes" in info else None
     defaults = [_map(one).get("default") for one in (known or {}).values()]
     if known is not None and all(isinstance(one, bool) for one in defaults):
         facts["defaults"] = sum(defaults)
     facts.update({name: info[name] for name in ("volumes",) if name in info})
+    facts["missing"] = _unread(info, "defaults", "volumes")
     names = {step["class"]: None for step in plan["steps"] if step["class"]}
     ran = _map(measured.get("ran"))
     ramps = {name: _map(_map(measured.get("stress")).get(name)) for name in names}
@@ -50,7 +51,7 @@ def cluster_facts(measured: Dict[str, Any]) -> dict:
         if volumes.get(step["name"]) and any("phase" in job for job in step["jobs"]):
             ramp = [run["name"] for run in ramps[step["class"]].get("runs") or ()]
             volumes[step["name"]] = _stressed(step["name"], volumes[step["name"]], _map(ran.get(step["class"])), ramp)
-    facts["classes"] = {name: _class(name, plan, known, volumes, below) for name in names}
+    facts["classes"] = {name: _class(name, plan, info, volumes, below) for name in names}
     for name in names:
         # What shows whether I/O was direct is complete when the volumes were let go: between steps nothing is doubted for want of it.
         doubt = "" if measured.get("ramping") == name else facts["classes"][name].get("doubt", UNSEEN)
@@ -72,12 +73,19 @@ def _at(value: Any, *path: str) -> Any:
     return value
 
 
-def _class(name: str, plan: dict, known: Optional[dict], volumes: dict, below: dict) -> dict:
+def _unread(info: dict, *names: str) -> dict:
+    """Return {fact: why it is not known} of those that what could not be read would have said; `defaults` and what describes a class are of the classes."""
+    said = _map(info.get("missing"))
+    found = {name: said.get(name if name == "volumes" else "classes") for name in names}
+    return {name: text for name, text in found.items() if isinstance(text, str) and text}
+
+
+def _class(name: str, plan: dict, info: dict, volumes: dict, below: dict) -> dict:
     """Return the facts of one StorageClass; `missing` {path: sentence} says why some are not there."""
-    declared = _map(plan["classes"].get(name))
+    declared, known = _map(plan["classes"].get(name)), _map(info.get("classes")) if "classes" in info else None
     facts: Dict[str, Any] = {key: declared[key] for key in ("tier", "required_iops") if declared.get(key) is not None}
     facts["engine"] = plan["engine"]
-    facts["missing"] = _undeclared(declared, plan)
+    facts["missing"] = {**_undeclared(declared, plan), **_unread(info, "exists", "expanded", *DESCRIBED)}
     if known is not None:
         described = _map(known.get(name))
         facts["exists"] = name in known
@@ -89,6 +97,7 @@ def _class(name: str, plan: dict, known: Optional[dict], volumes: dict, below: d
     # One that was not tried leaves open what the others together would say.
     whole = len(mine) == len(steps)
     facts.update(_function(mine, whole))
+    facts["missing"].update({"": said for said in (_at(volume, "unmeasured") for dummy, volume in mine) if said})
     facts["nodes"] = sorted({volume["node"] for dummy, volume in mine if volume.get("node")})
     if whole and steps[0]["jobs"]:
         numbers, doubts = _numbers(mine, below, declared)
@@ -130,7 +139,9 @@ def _function(mine: list, whole: bool) -> dict:
         times = [_at(volume, *path) for volume in volumes]
         if whole and all(_is_number(time) for time in times):
             facts[name] = max(times)
-    for name, path in (("integrity", ("integrity", "same")), ("expanded", ("expand", "grown")), ("deleted", ("delete", "gone"))):
+    for name, path in (
+        ("integrity", ("integrity", "same")), ("expanded", ("expand", "grown")), ("deleted", ("delete", "gone")), ("quota", ("expand", "quota")),
+    ):  # fmt: skip
         said = [_at(volume, *path) for volume in volumes]
         if False in said or (whole and all(one is True for one in said)):
             facts[name] = False not in said
@@ -139,7 +150,7 @@ def _function(mine: list, whole: bool) -> dict:
     room = [min(1.0, free / asked) for free, asked in spaces if _is_number(free) and _is_number(asked) and asked > 0]
     room = room if whole and len(room) == len(spaces) else []
     filesystem = next(filter(None, (_at(volume, "space", "filesystem") for volume in volumes)), None)
-    facts.update({"room": round(min(room), 3)} if room else {})
+    facts.update({"room": min(room)} if room else {})
     facts.update({"filesystem": filesystem} if filesystem else {})
     errors = [volume["errors"] for volume in volumes if _is_number(volume.get("errors"))]
     facts.update({"errors": sum(errors)} if any(errors) or (whole and len(errors) == len(volumes)) else {})
@@ -159,7 +170,7 @@ def _numbers(mine: list, below: dict, declared: dict) -> tuple:
     worst = min((_proof(*(storage_kbench.proving(*one) if kbench else one)) for one in mine), key=lambda one: one["proven"])
     mine = [storage_kbench.as_fio(*one) for one in mine] if kbench else mine
     files = [volume["file"] if _is_number(volume.get("file")) else 0 for dummy, volume in mine]
-    small = [storage_doubt.small(step, size, _at(volume, "space", "memory")) for (step, volume), size in zip(mine, files)]
+    small = [volume.get("unmeasured") or storage_doubt.small(step, size, _map(volume.get("space"))) for (step, volume), size in zip(mine, files)]
     indirect = "" if worst["proven"] else f"{storage_doubt.SAID}: {worst['by']}"
     facts: Dict[str, Any] = {"direct": worst, "file": min(files), "doubt": next(filter(None, small), indirect)}
     doubts = {}
@@ -170,8 +181,19 @@ def _numbers(mine: list, below: dict, declared: dict) -> tuple:
             continue
         doubt = facts["doubt"] or next((run["doubt"] for run in runs if run["doubt"]), "")
         facts.update({} if doubt else {name: _quantity(name, volumes, declared)})
-        doubts.update({name: doubt} if doubt else {})
+        doubts.update({name: doubt} if doubt else {f"{name}.of_disk": why for why in [_uncompared(name, mine, below)] if why})
     return facts, doubts
+
+
+def _uncompared(name: str, mine: list, below: dict) -> str:
+    """Return why a job was not compared with the disk under a node although the owner names a directory there, "" where that is not so."""
+    strange = [volume["node"] for dummy, volume in mine if name in below["jobs"] and _is_strange(volume.get("node"), below)]
+    return f"no host of the inventory is called {strange[0]}, as the node is, so that storage_baseline_directory is not measured there" if strange else ""
+
+
+def _is_strange(node: Any, below: dict) -> bool:
+    """Return whether no host of the inventory is called as the node."""
+    return bool(node) and isinstance(below["hosts"], list) and node not in below["hosts"]
 
 
 def _proof(step: dict, volume: dict) -> dict:
@@ -186,11 +208,12 @@ def _proof(step: dict, volume: dict) -> dict:
 def _below(volume: dict, job: dict, below: dict) -> Optional[dict]:
     """Return what the same job measured on the disk under a volume's node, None where that was not to be tried."""
     node = volume.get("node")
-    if job["job"] not in below["jobs"] or (node and isinstance(below["hosts"], list) and node not in below["hosts"]):
+    if job["job"] not in below["jobs"] or _is_strange(node, below):
         return None
-    disk = _map(below["nodes"].get(node))
+    disk, why = _map(below["nodes"].get(node)), below["left"].get(node)
     parts = {name: one for name, one in _map(_at(disk, "jobs", job["job"])).items() if _is_part(one)}
-    return {**parts, **({"devices": disk["devices"]} if isinstance(disk.get("devices"), dict) else {})}
+    devices = {"devices": disk["devices"]} if isinstance(disk.get("devices"), dict) else {}
+    return {**parts, **devices, **({"why": why} if isinstance(why, str) and why else {})}
 
 
 def _run(volume: dict, job: dict, below: dict) -> Optional[dict]:
@@ -268,6 +291,9 @@ def _ramp(facts: dict, name: str, plan: dict, volumes: dict, below: dict, known:
     stress.add(facts, "storage", whole, views, known)
     if doubt and facts["stress"].pop("recovery", None):
         facts["missing"]["stress.recovery"] = doubt
+    # What kept the ramp from its first step says more than that it took none.
+    why = "" if known.get("runs") else facts["missing"].get("")
+    facts["missing"].update({one: why for one in ("stress.headroom", "stress.recovery") if why and one in facts["missing"]})
 
 
 def _view(name: str, job: dict, runs: List[Optional[dict]]) -> dict:
@@ -311,7 +337,7 @@ def _quantity(name: str, volumes: List[List[dict]], declared: dict) -> dict:
         slowest = max(run["p999"] for run in runs)
         facts.update({"p999": slowest} if slowest < math.inf and not any(isinstance(one, list) for one in percentiles) else {})
     if name == "workload" and declared.get("required_iops") and key in facts:
-        facts["ratio"] = _ratio(facts[key], runs, declared["required_iops"])
+        facts["ratio"] = _ratio(min(values), runs, declared["required_iops"])
     of_disk = [run["of_disk"] for run in runs if run["of_disk"] is not None]
     facts.update({"of_disk": round(min(of_disk), 3)} if of_disk else {})
     facts.update({"offered": runs[0]["offered"]} if runs[0]["offered"] else {})
@@ -319,13 +345,16 @@ def _quantity(name: str, volumes: List[List[dict]], declared: dict) -> dict:
 
 
 def _ratio(rate: float, runs: List[dict], required: float) -> Any:
-    """Return the share of what is required, an interval without an upper end where no more was offered than was done."""
+    """Return the share of what is required, an interval without an upper end where no more was offered than was done.
+
+    Not rounded: a share just below a bound would reach it.
+    """
     offered = runs[0]["offered"]
     if offered:
         chance = 1 - DEVIATIONS / math.sqrt(offered * min(run["seconds"] for run in runs))
         if rate >= min(DONE, chance) * offered:
-            return [round(offered / required, 3), None]
-    return round(rate / required, 3)
+            return [offered / required, None]
+    return rate / required
 
 
 def _p99(run: dict) -> Any:

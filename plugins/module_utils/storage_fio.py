@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List
 
+from .human import human
 from .parsers.kbench import PREFIX
 
 PLACE = "/volume"
@@ -24,11 +25,15 @@ CACHED_SIZE, CACHED_SECONDS = 32 * 2**20, 1
 GRACE, SLOWEST = 30, 5e6
 # The share of the free space that a file may take, and the least that is worth measuring.
 SHARE, LEAST_FILE = 0.8, 16 * 2**20
+# The share of a node's own disk that stays free: below 15 % kubelet removes images and evicts pods, if they are there, below 10 % if it has the pods' files.
+KEPT = 0.2
+# What is mounted in every pod from there: by kubelet from its directory, by the runtime from that of images.
+OF_THE_NODE = ("/etc/hosts", "/etc/hostname")
 # What stands behind a path in a pod that is no volume: memory, or the layers of the image.
 NO_VOLUME = ("tmpfs", "ramfs", "overlay", "overlayfs", "aufs", "rootfs", "devtmpfs", "sysfs", "proc")
 COMMON = ("--direct=1", "--ioengine=libaio", "--output-format=json", "--eta=never", "--lat_percentiles=1", "--percentile_list=50:90:95:99:99.9")
 LOOK = f"""
-grep ' {PLACE} ' /proc/self/mountinfo || true
+grep -E ' ({PLACE}|{'|'.join(OF_THE_NODE)}) ' /proc/self/mountinfo || true
 echo "space $(stat -f -c '%S %b %a' {PLACE})"
 grep MemTotal: /proc/meminfo
 if touch {PLACE}/kubeproof.touch 2>&1; then rm {PLACE}/kubeproof.touch; echo written; fi
@@ -45,8 +50,12 @@ class VolumeError(Exception):
 
 
 def look(text: str, asked: int) -> dict:
-    """Return {filesystem, device, source, size, free, memory} of the volume from what LOOK printed; VolumeError when it is none that can be measured."""
-    mounts = [found for found in map(MOUNT.fullmatch, text.splitlines()) if found and found[2] == PLACE]
+    """Return {filesystem, device, source, size, free, asked, memory, node_disk?} of the volume from what LOOK printed.
+
+    node_disk is whether it is on the node's own disk, absent where that cannot be seen. VolumeError when it is none that can be measured.
+    """
+    every = [found for found in map(MOUNT.fullmatch, text.splitlines()) if found]
+    mounts = [found for found in every if found[2] == PLACE]
     if not mounts:
         raise VolumeError(f"{PLACE} is no mount point in the pod, so what is written there goes to the disk of its container")
     device, dummy, options, filesystem, source, more = mounts[-1].groups()
@@ -58,6 +67,8 @@ def look(text: str, asked: int) -> dict:
     block, blocks, free = (int(one) for one in space.groups())
     found = {"filesystem": filesystem, "device": device, "source": source, "size": block * blocks, "free": block * free, "asked": asked}
     found["memory"] = int(memory[1]) * 1024 if memory else None
+    own = {one[1] for one in every if one[2] in OF_THE_NODE}
+    found.update({"node_disk": device in own} if own else {})
     if "ro" in options.split(",") or "ro" in more.split(","):
         raise VolumeError("it is mounted read-only")
     if "written" not in text.splitlines():
@@ -66,13 +77,29 @@ def look(text: str, asked: int) -> dict:
     return found
 
 
-def file_size(step: dict, free: int) -> int:
-    """Return the bytes of the test file: what was planned, bounded by the free space; VolumeError when that is too little."""
-    room = int(free * SHARE) - PROOF_SIZE
-    size = min(step["file"], room) // 2**20 * 2**20
+def file_size(step: dict, space: dict) -> int:
+    """Return the bytes of the test file: what was planned, bounded by the free space; VolumeError when that is too little.
+
+    0 where the volume has them, but is on the node's own disk, which has none to spare (crowded).
+    """
+    free = space["free"]
+    size = _bounded(step, int(free * SHARE))
     if size < LEAST_FILE:
         raise VolumeError(f"there is no space left: {mebibytes(free)} are free of {mebibytes(step['size'])} that were asked for")
-    return size
+    if space.get("node_disk"):
+        size = min(size, _bounded(step, int(free - KEPT * space["size"])))
+    return size if size >= LEAST_FILE else 0
+
+
+def _bounded(step: dict, room: int) -> int:
+    return min(step["file"], room - PROOF_SIZE) // 2**20 * 2**20
+
+
+def crowded(space: dict) -> str:
+    """Return in a sentence that a node's own disk has no room for a test file."""
+    free, size = human(space["free"], "byte"), human(space["size"], "byte")
+    why = f"{KEPT:.0%} stay so, for kubelet evicts pods from a full one"
+    return f"its volume is on the node's own disk, of which {free} of {size} are free; {why}: make room there"
 
 
 def mebibytes(size: float) -> str:
@@ -125,6 +152,22 @@ def disk(planned: dict, path: str) -> List[str]:
     for job in planned["jobs"]:
         argv += [f"--name={job['name']}", "--stonewall", *_form(job)]
     return [*argv, "--unlink=1"]
+
+
+def disk_refused(planned: dict, directory: str, looked: Dict[str, Any]) -> str:
+    """Return in a sentence why nothing is measured in a directory of a node, or ""; `looked` is what came of `stat -f -c 'space %S %b %a'` there.
+
+    fio makes a directory that is not there, and would measure the disk of the root.
+    """
+    found = SPACE.search(str(looked.get("stdout") or "")) if looked.get("rc") == 0 else None
+    if not found:
+        said = looked.get("stderr") or looked.get("msg") or "nothing is known of it"
+        return f"the directory {directory} cannot be looked at: {' '.join(str(said).split())[:200]}"
+    block, blocks, free = (int(one) for one in found.groups())
+    if block * free - planned["file"] >= KEPT * block * blocks:
+        return ""
+    free_text, whole, file = (human(one, "byte") for one in (block * free, block * blocks, planned["file"]))
+    return f"{directory} has {free_text} free of {whole}, so that a file of {file} would leave less than {KEPT:.0%}"
 
 
 def cached(size: int) -> dict:

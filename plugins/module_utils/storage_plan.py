@@ -43,6 +43,8 @@ MORE_SECONDS = 3600
 LEAST_ROUNDS = 3
 # Bytes a second that an estimate takes for filling a file, and the share of a volume that a file may take.
 FILL_RATE, SHARE = 100e6, 0.8
+# What a filesystem and its reserve leave of a volume at least: ext4 takes 6.5 %.
+USABLE = 0.9
 # The profiles whose numbers decide, for which a file must be larger than a cache, and a volume that has room for it beside its filesystem's own.
 SIZED, ROOMY = ("load", "stress"), "30Gi"
 # Seconds for making a volume, the test of its function, and its deletion.
@@ -55,9 +57,10 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 def plan(profile: str, settings: Dict[str, Any]) -> dict:
-    """Return {classes: {name: declared}, steps: [step], disk: {jobs, file, seconds} or {}, missing: [sentence], engine, function_only, bytes, seconds}.
+    """Return {classes: {name: declared}, steps: [step], disk: {jobs, file, seconds} or {}, missing: [sentence], engine, function_only, bytes, kept, seconds}.
 
-    `settings`: engine (auto, fio, kbench), live, default_class ("" while the cluster was not asked), and the role's storage_*.
+    `settings`: engine (auto, fio, kbench), live, default_class ("" while the cluster was not asked), hosts (of the inventory), and the role's storage_*.
+    `bytes` are there at once, `kept` where volumes are retained until the layer's end.
     A step is one volume: {name, object, class, node, size, file, least, larger, engine, mode, jobs: [job], spare, fill_rate, seconds, beside}; a job is
     {name, job, round, rw, block_size, queue_depth, seconds, ramp, rate: {read, write} or {}, read_share}. `least` and `larger` are what storage_doubt.small
     takes. In a stress run jobs and spare (those of bisection) are what stress_plan takes; each is run when it is chosen, in all volumes of its class,
@@ -89,11 +92,12 @@ def plan(profile: str, settings: Dict[str, Any]) -> dict:
         "steps": steps,
         "disk": disk,
         "inputs": [_input(one) for one in declared],
-        "missing": _missing(declared, {**settings, "load": load, "profile": profile}, engine) + _small(steps),
+        "missing": _missing(declared, {**settings, "load": load, "profile": profile}, engine) + _small(steps) + (_strange(settings) if disk else []),
         "engine": engine,
         "scale": settings.get("time_scale", 1),
         "function_only": not declared,
         # Of what is there at once.
+        "kept": sum(step["size"] for step in steps),
         "bytes": max(sum(one["size"] for one in steps if one["class"] == step["class"]) if step["beside"] else step["size"] for step in steps),
         "seconds": sum(step["seconds"] for step in steps) + disk.get("seconds", 0) * len(nodes),
     }
@@ -210,14 +214,28 @@ def _step(declared: dict, node: str, number: int, profile: str, settings: Dict[s
 
 def _larger(declared: dict, load: dict, profile: str, least: int) -> str:
     """Return what to write for a test file of so many bytes, "" where the settings allow one."""
-    wanted = [f"size: {ROOMY} for {declared['name']} in storage_classes"] if int(declared["size"] * SHARE) < least else []
+    wanted = [f"size: {ROOMY} for {declared['name']} in storage_classes"] if _holds(declared["size"]) < least else []
     return " and ".join(wanted + ([f"file: {least // 2**30}Gi in storage_load.{profile}"] if load["file"] < least else []))
 
 
+def _holds(size: int) -> int:
+    """Return the bytes of the file that a volume of this size has room for, whatever its filesystem."""
+    return int(size * USABLE * SHARE)
+
+
 def _small(steps: List[dict]) -> List[str]:
-    """Return in sentences which classes have a test file that a cache may hold; the memory of the nodes is not known yet."""
-    found = {step["class"]: storage_doubt.small(step, step["file"], None) for step in steps}
-    return [f"{name}: its read and write numbers stay open: {why}" for name, why in found.items() if why]
+    """Return in sentences which classes have a test file that a cache may hold; filesystems and the memory of the nodes are not known yet."""
+    found = {step["class"]: (step, storage_doubt.small(step, min(step["file"], _holds(step["size"])), {})) for step in steps}
+    # Some filesystems leave enough of a volume that others do not.
+    stay = {name: "stay" if step["file"] < step["least"] else "may stay" for name, (step, dummy) in found.items()}
+    return [f"{name}: its read and write numbers {stay[name]} open: {why}" for name, (dummy, why) in found.items() if why]
+
+
+def _strange(settings: Dict[str, Any]) -> List[str]:
+    """Return in a sentence under which nodes no disk is measured, since the inventory has no host of their name."""
+    hosts = settings.get("hosts")
+    strange = [str(node) for node in settings["storage_nodes"] if isinstance(hosts, list) and node not in hosts]
+    return [f"storage_baseline_directory: no host of the inventory is called {', '.join(strange)}, as storage_nodes is"] if strange else []
 
 
 def _jobs(declared: dict, load: dict, settings: Dict[str, Any]) -> List[dict]:

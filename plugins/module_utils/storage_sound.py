@@ -13,7 +13,7 @@ NUMBERS = {
     *("file", "memory", "free", "size", "asked", "resident", "seconds", "bound", "ready", "errors"),
 }
 MAPS = {"jobs", "devices", "fio", "latency", "read", "write", "both", "sync", "space", "provision", "expand", "delete", "integrity", "cached"}
-TEXTS = {"node", "filesystem", "outcome"}
+TEXTS = {"node", "filesystem", "outcome", "unmeasured"}
 # Below these a key is a name that others have given.
 NAMED = {"jobs", "devices", "fio"}
 LARGEST = 2**63

@@ -47,7 +47,7 @@ class Volume(Group):
     def hold(self):
         """Make the volume and fill its file, for others to use. It works when it was let go well, too."""
         self.attempt(self.begin)
-        if self.facts["outcome"] == WORKS:
+        if self.facts["outcome"] == WORKS and "unmeasured" not in self.facts:
             del self.facts["outcome"]
 
     def let_go(self):
@@ -103,9 +103,13 @@ class Volume(Group):
         self.facts["node"] = self.pods()[POD]["node"]
         space = storage_fio.look(self.shell("look", storage_fio.LOOK), self.step["size"])
         self.facts["space"] = space
-        size = storage_fio.file_size(self.step, space["free"])
+        size = storage_fio.file_size(self.step, space)
         self.prove()
         if not self.step["jobs"]:
+            return
+        if not size:
+            # It works; to measure it would harm the node.
+            self.facts["unmeasured"] = storage_fio.crowded(space)
             return
         self.facts["file"] = size
         for run in storage_fio.fills(self.step, size):
@@ -114,7 +118,7 @@ class Volume(Group):
     def use(self):
         """Run what the plan says; VolumeError when that fails."""
         size = self.facts.get("file")
-        for job in self.step["jobs"]:
+        for job in self.step["jobs"] if size else ():
             if self.step["engine"] == KBENCH:
                 self.facts["jobs"][job["name"]] = self.run(storage_fio.kbench(job, self.step["mode"], size))
             else:
@@ -167,8 +171,12 @@ class Volume(Group):
         """Let the volume grow where its class allows that, until the pod sees it; VolumeError when it does not."""
         if not self.options["expand"]:
             return
-        began, wanted, before = time.monotonic(), self.step["size"] + GROWTH, self.facts["space"]["size"]
-        self.facts["expand"] = {"asked": wanted, "grown": False}
+        began, before = time.monotonic(), self.facts["space"]["size"]
+        # A provider may have given more than was asked for, which would be enough already.
+        wanted = max(self.step["size"], self.capacity()) + GROWTH
+        # Without a quota the filesystem shows all of the disk behind it from the beginning: what has grown is the claim.
+        bounded = before < wanted
+        self.facts["expand"] = {"asked": wanted, "grown": False, "quota": bounded}
         path = f"{self.path('persistentvolumeclaims')}/{self.claim}"
         change = {"spec": {"resources": {"requests": {"storage": str(wanted)}}}}
         try:
@@ -176,14 +184,17 @@ class Volume(Group):
         except ClusterError as error:
             raise VolumeError(f"it may not grow, although its class allows that: {error}") from error
         while True:
-            capacity = ((self.look_at_claim().get("status") or {}).get("capacity") or {}).get("storage")
-            if (quantity(capacity) or 0) >= wanted and self.size() > before:
+            if self.capacity() >= wanted and (not bounded or self.size() > before):
                 self.facts["expand"].update(grown=True, seconds=round(time.monotonic() - began, 2))
                 return
             if time.monotonic() - began > self.options["expand_timeout"]:
                 said = self.event("PersistentVolumeClaim", self.claim, "type=Warning") or self.event("PersistentVolumeClaim", self.claim)
                 raise VolumeError(f"it did not grow within {self.options['expand_timeout']:g} s: {said or 'nobody says why'}")
             time.sleep(PAUSE)
+
+    def capacity(self):
+        """Return the bytes that the claim has, 0 while that is not known."""
+        return quantity(((self.look_at_claim().get("status") or {}).get("capacity") or {}).get("storage")) or 0
 
     def size(self):
         """Return the bytes of the filesystem as the pod sees it."""

@@ -239,7 +239,7 @@ def coredns(cluster: Mapping, sizes: Mapping, nodes: Mapping) -> Dict[str, Any]:
     else:
         found["corefile"] = corefile
         if corefile["unknown"]:
-            found["missing"]["corefile"] = f"an import hides a part of the Corefile: {', '.join(corefile['unknown'])}"
+            found["missing"]["corefile"] = corefile["unknown"]
     if nodes and sizes.get("nodes"):
         cpus = sum(node.get("cpus", 0) for node in nodes.values())
         found["wanted"] = max(2, math.ceil(sizes["nodes"] / NODES_PER_DNS), math.ceil(cpus / CPUS_PER_DNS))

@@ -14,23 +14,27 @@ from .dns_corefile import Block, Corefile, CorefileError, Directive
 WANTED = ("cache", "errors", "forward", "health", "kubernetes", "loadbalance", "loop", "prometheus", "ready", "reload")
 # CoreDNS may go on for so long before it is taken away.
 LAMEDUCK = "lameduck"
+# Plugins whose options are looked at.
+OPTIONS = ("forward", "health", "kubernetes")
 DEFAULT_CONCURRENT = 0
 
 
 def facts(text: str) -> Dict[str, Any]:
-    """Return what is known of a Corefile; {error} when CoreDNS would not start with it, {unknown} when imports hide a part of it."""
+    """Return what is known of a Corefile; {error} when CoreDNS would not start with it, {unknown: why} when an import or a variable hides what counts."""
     try:
         corefile = dns_corefile.parse(text)
     except CorefileError as error:
         return {"error": str(error)}
     domain = dns_corefile.cluster_domain(corefile) or ""
     block = dns_corefile.server(corefile, domain or "cluster.local")
+    doubts = [dns_corefile.plugins_doubt(corefile, domain or "cluster.local"), *(dns_corefile.cache_doubt(corefile, name) for name in (domain, ".") if name)]
+    doubts += _hidden(block)
     found: Dict[str, Any] = {
-        "unknown": list(corefile.unknown),
+        "unknown": next(filter(None, doubts), ""),
         "contradictions": contradictions(corefile),
         "logs": any(one.plugin("log") for one in corefile.blocks),
     }
-    if corefile.unknown:
+    if found["unknown"]:
         return found
     plugins = {one.name for one in block.directives} if block else set()
     outside = dns_corefile.cache(corefile, ".")
@@ -44,6 +48,13 @@ def facts(text: str) -> Dict[str, Any]:
     )
     found.update(_options(block))
     return found
+
+
+def _hidden(block: Optional[Block]) -> List[str]:
+    """Return why it is not known what the options say that are asked for: one is a variable or an import."""
+    options = [option for plugin in (block.directives if block else ()) if plugin.name in OPTIONS for option in plugin.options]
+    words = [word for option in options for word in (option.name, *option.arguments)]
+    return [f"the Corefile has {word}, which is not known" for word in words if word == dns_corefile.IMPORT or dns_corefile.ENVIRONMENT.search(word)]
 
 
 def _options(block: Optional[Block]) -> Dict[str, Any]:

@@ -130,7 +130,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.kubeproof.certify.plugins.module_utils import api_streams_checks as checks
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, owned
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, job_spec, job_state, owned
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import STOP_SIGNALS, signal_name
 
 SPEC = {
@@ -195,6 +195,7 @@ def pod_of(options):
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "nodeSelector": job_spec.LINUX,
         "tolerations": options["tolerations"],
         "containers": [
             {
@@ -215,14 +216,14 @@ def pod_of(options):
 
 def start(server, pods, options):
     """Create the pod and wait until its container runs; PodError says why it does not."""
-    limit = time.monotonic() + options["timeout"]
+    limit, reason = time.monotonic() + options["timeout"], ""
     try:
         server.request("POST", pods, body=pod_of(options))
     except cluster.ClusterError as error:
         raise PodError(f"The pod {options['name']} could not be created: {error}.", not 400 <= error.status < 500) from error
     while True:
         try:
-            reason = why_waiting(server.get(f"{pods}/{options['name']}"))
+            reason = why_waiting(server.get(f"{pods}/{options['name']}"), reason)
         except cluster.ClusterError as error:
             reason = str(error)
         if not reason:
@@ -232,8 +233,8 @@ def start(server, pods, options):
         time.sleep(checks.PAUSE)
 
 
-def why_waiting(pod):
-    """Return why the pod does not run yet, None when it runs; PodError when it never will."""
+def why_waiting(pod, before=""):
+    """Return why the pod does not run yet, None when it runs; PodError when it never will. `before` is what it said before."""
     status, name = pod.get("status", {}), pod["metadata"]["name"]
     state = checks.container_of(pod).get("state") or {}
     waiting = state.get("waiting") or {}
@@ -244,10 +245,12 @@ def why_waiting(pod):
         said = f"{status.get('reason') or ended.get('reason') or ''} {status.get('message') or ended.get('message') or ''}"
         code = f" with exit code {ended['exitCode']}" if "exitCode" in ended else ""
         raise PodError(f"The pod {name} ended{code} in place of running: {checks.short(said)}. Give an image whose own command does not end.")
+    said = checks.short(": ".join(filter(None, (waiting.get("reason"), waiting.get("message")))))
     if waiting.get("reason") in HOPELESS:
-        raise PodError(f"The pod {name} cannot run: {waiting['reason']} {checks.short(waiting.get('message') or '')}.")
+        cause = before.startswith(job_state.PULLING) and job_state.NO_CAUSE.fullmatch(said)
+        raise PodError(f"The pod {name} cannot run: {before if cause else said}.")
     if waiting.get("reason") and waiting["reason"] != "ContainerCreating":
-        return checks.short(f"{waiting['reason']} {waiting.get('message') or ''}")
+        return said
     conditions = [one for one in status.get("conditions") or () if one.get("type") == "PodScheduled" and one.get("status") == "False"]
     said = " ".join(f"{one.get('reason') or ''} {one.get('message') or ''}" for one in conditions)
     return checks.short(said) or f"its phase is {status.get('phase') or 'not known'} {waiting.get('reason') or ''}".strip()

@@ -36,12 +36,18 @@ options:
         like the controller.
     type: str
     default: ""
+  class_annotation:
+    description:
+      - What our Ingress says in its annotation C(kubernetes.io/ingress.class), for a controller without IngressClass. With it none is looked for, and a
+        Gateway neither.
+    type: str
+    default: ""
   address:
     description: Where requests come in, as host, host:port or URL. Empty for what the cluster says.
     type: str
     default: ""
   url:
-    description: The owner's own URL. With it no controller is looked for, and an O(address) is where its host name leads.
+    description: The owner's own URL. With it no controller is looked for, and an O(address), which then has no port, is where its host name leads.
     type: str
     default: ""
   tls:
@@ -58,12 +64,23 @@ options:
     description:
       - The host name of our backend. Empty for one of the run, below what a listener of the Gateway is for.
       - A listener for HTTPS without a hostname, and O(tls_needed), need one, for which the certificate is.
+      - One that an Ingress or, at the Gateway, an HTTPRoute of somebody else has, also by a wildcard, is refused.
     type: str
     default: ""
   run_id:
     description: The run. Its objects are no one else's.
     type: str
     required: true
+  nodes:
+    description: Names of the nodes that pods of the load may run on, empty for all. One that no node has is an error.
+    type: list
+    elements: str
+    default: []
+  zones:
+    description: Zones that pods of the load may run in, empty for all. One that no node has is an error.
+    type: list
+    elements: str
+    default: []
   tolerations:
     description: Tolerations of the pods of the load, in the form of Kubernetes. A node with a taint that none tolerates takes none.
     type: list
@@ -161,10 +178,20 @@ facts:
       type: dict
       sample: {via: node port, addresses: [192.0.2.31], node: worker1, http: 30080, https: 30443, said: "node port worker1:30443"}
     pods:
-      description: The controller's pods, and how often their containers have restarted.
+      description: The controller's pods that have not ended, and how often their containers have restarted.
       returned: when known
       type: dict
       sample: {traefik-6d4b8c-x7k2p: 0}
+    replicas:
+      description: How many pods the controller's ReplicaSets, StatefulSets and DaemonSets ask for.
+      returned: when known
+      type: int
+      sample: 1
+    processors:
+      description: Processors of the nodes that take pods of the load, where the node says it.
+      returned: always
+      type: dict
+      sample: {worker1: 4, worker2: 4}
     backends:
       description: The run's backends, and whether each is ready.
       returned: with O(backends)
@@ -178,9 +205,20 @@ facts:
       sample: [worker1, worker2]
 """
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, cluster_module, ingress_gateway, ingress_path, ingress_resolve
+from ansible_collections.kubeproof.certify.plugins.module_utils import (
+    apiserver_state,
+    cluster,
+    cluster_module,
+    ingress_gateway,
+    ingress_path,
+    ingress_resolve,
+    owned,
+    tuning_units,
+)
 
 CLASSES = "/apis/networking.k8s.io/v1/ingressclasses"
+INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
+OWNERS = {"ReplicaSet": "replicasets", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 GATEWAY_API = ingress_gateway.API
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
 TEXT = {"type": "str", "default": ""}
@@ -189,6 +227,7 @@ SPEC = {
     "ingress_class": TEXT,
     "gateway": TEXT,
     "service": TEXT,
+    "class_annotation": TEXT,
     "address": TEXT,
     "url": TEXT,
     "tls": {"type": "bool", "default": True},
@@ -196,6 +235,8 @@ SPEC = {
     "host": TEXT,
     "run_id": {"type": "str", "required": True},
     "tolerations": {"type": "list", "elements": "dict", "default": []},
+    "nodes": {"type": "list", "elements": "str", "default": []},
+    "zones": {"type": "list", "elements": "str", "default": []},
     "namespace": {"type": "str", "required": True},
     "backends": TEXT,
 }
@@ -226,27 +267,36 @@ class Look:
 
     def nodes(self):
         """Add the nodes for pods, and keep the addresses of those that are Ready."""
-        nodes = apiserver_state.Nodes(self.options["tolerations"])
+        nodes = apiserver_state.Nodes(self.options["tolerations"], only=self.options["nodes"], zones=self.options["zones"])
+        processors = {}
         for node in self.server.items("/api/v1/nodes"):
             nodes.add(node)
+            processors[ingress_path.name_of(node)] = tuning_units.quantity(((node.get("status") or {}).get("capacity") or {}).get("cpu"))
             address = ingress_path.internal_address(node)
             if address and apiserver_state.is_ready(node.get("status") or {}):
                 self.addresses[ingress_path.name_of(node)] = address
+        nodes.refuse_unknown()
         self.facts["nodes"] = nodes.facts()["nodes"]["names"]
+        self.facts["processors"] = {name: processors[name] for name in self.facts["nodes"] if processors.get(name)}
         if not self.facts["nodes"]:
-            raise cluster.ClusterError("no node takes pods of the load; give them tolerations in ingress_tolerations")
+            raise cluster.ClusterError(
+                "no node takes pods of the load; give them tolerations in ingress_tolerations, or correct certify_load_nodes and certify_load_zones"
+            )
 
     def path(self):
         """Return the way to the controller, and add what it is; None when the status of our Ingress will say it, PathError when it is not known."""
         options = self.options
         given = ingress_path.by_owner(options["address"], options["tls"]) if options["address"] else None
         if options["url"]:
+            ingress_path.without_port(options["address"])
             self.facts["kind"] = "URL"
             return {"via": "ingress_url", "addresses": given["addresses"] if given else []}
         gateway, taken = self.controller()
         if options["tls"] and options["tls_needed"] and not gateway and not options["host"]:
             raise ingress_path.PathError(f"With ingress_tls own or default the certificate is not of this run. {ingress_gateway.NAME_HOST}")
         self.facts.update(kind="HTTPRoute" if gateway else "Ingress", host=taken["host"] if gateway else options["host"] or self.default_host())
+        if options["host"]:
+            self.refuse_rival(gateway)
         try:
             seen = self.by_gateway(gateway, taken) if gateway else self.by_service()
         except ingress_path.PathError as error:
@@ -264,6 +314,20 @@ class Look:
             path = {**path, **{scheme: path[scheme] if taken[scheme] else None for scheme in ("http", "https")}}
         ingress_path.require(path, options["tls"] and bool(not gateway or taken["https"]))
         return path
+
+    def refuse_rival(self, gateway):
+        """Raise PathError where somebody else has the owner's host name: a route of ours would take its requests."""
+        host, run_id = self.facts["host"], self.options["run_id"]
+        found = ingress_path.rival(self.server.items(INGRESSES), [host] if gateway else [host, f"plain-{host}"], lambda one: owned.is_of(one, run_id))
+        other = f"the Ingress {found[0]} has ({found[1]})" if found else ""
+        route = ingress_gateway.rival(gateway, self.known("httproutes"), host, run_id) if gateway else None
+        if route:
+            other = f"the HTTPRoute {route} has"
+        if other:
+            raise ingress_path.PathError(
+                f"ingress_host is {host}, which {other}: a route of ours would take its requests. "
+                "Write a host name that nobody has, also not by a wildcard, or measure what is there by ingress_url."
+            )
 
     def default_host(self):
         return ingress_gateway.default_host(self.options["run_id"])
@@ -284,6 +348,9 @@ class Look:
         options = self.options
         classes = list(self.server.items(CLASSES))
         self.facts["classes"] = sorted(map(ingress_path.name_of, classes))
+        if options["class_annotation"] and not options["gateway"]:
+            self.facts["controller"] = options["class_annotation"]
+            return None, None
         chosen = None if options["gateway"] else ingress_path.choose_class(classes, options["ingress_class"])
         if chosen:
             self.facts.update(ingress_class=ingress_path.name_of(chosen), controller=(chosen.get("spec") or {}).get("controller") or "")
@@ -291,15 +358,13 @@ class Look:
         asked = ingress_gateway.ours(options["run_id"], options["namespace"], options["host"], options["tls"], options["tls_needed"])
         found = ingress_gateway.choose(self.known("gateways"), options["gateway"], asked)
         if found is None:
-            text = "The cluster has no IngressClass and no Gateway, so no ingress controller. Install one, or leave ingress out of certify_layers."
-            raise ingress_path.PathError(text, absent=True)
-        gateway, taken = found
-        rival = ingress_gateway.rival(gateway, self.known("httproutes"), taken["host"], options["run_id"]) if options["host"] else None
-        if rival:
-            raise ingress_path.PathError(
-                f"ingress_host is {taken['host']}, which the HTTPRoute {rival} has: a route of ours would take its requests. "
-                "Write a host name that nobody has, or measure what is there by ingress_url."
+            text = (
+                "The cluster has no IngressClass and no Gateway. Where its controller goes by the annotation kubernetes.io/ingress.class, write that in "
+                "ingress_annotations, or measure what is there by ingress_url; otherwise install a controller, or leave ingress out of certify_layers."
             )
+            # Who names its address or its Service says that there is one.
+            raise ingress_path.PathError(text, absent=not options["address"] and not options["service"])
+        gateway, taken = found
         name = gateway["spec"].get("gatewayClassName") or ""
         controllers = {ingress_path.name_of(one): (one.get("spec") or {}).get("controllerName") for one in self.known("gatewayclasses")}
         self.facts.update(gateway=ingress_path.full_name(gateway), controller=controllers.get(name) or name)
@@ -322,13 +387,30 @@ class Look:
         self.targets = {port.get("name") or "": port.get("port") for one in slices for port in one.get("ports") or ()}
         selector = ",".join(f"{key}={value}" for key, value in (service["spec"].get("selector") or {}).items())
         if selector:
-            self.facts["pods"] = ingress_path.restarts(self.server.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector))
+            pods = list(self.server.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector))
+            self.facts["pods"] = ingress_path.restarts(pods)
+            self.replicas(namespace, [one for one in pods if ingress_path.name_of(one) in self.facts["pods"]])
         return list(ingress_path.endpoints(slices).values())
+
+
+    def replicas(self, namespace, pods):
+        """Add how many pods those ask for that make the controller's, where all of them are known."""
+        found = ingress_path.owners(pods)
+        if found is None or not {kind for kind, dummy in found} <= set(OWNERS):
+            return
+        try:
+            asked = [self.server.get(f"/apis/apps/v1/namespaces/{namespace}/{OWNERS[kind]}/{name}") for kind, name in sorted(found)]
+        except cluster.ClusterError as error:
+            # Gone since then, or not to be read: then each pod that goes counts.
+            if error.status not in (403, 404):
+                raise
+            return
+        self.facts["replicas"] = sum(map(ingress_path.replicas, asked))
 
 
 def main():
     """Look, return the facts."""
-    cluster_module.run(SPEC, lambda server, options: {"facts": Look(server, options).all()})
+    cluster_module.run(SPEC, lambda server, options: {"facts": Look(server, options).all()}, apiserver_state.PlaceError)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,12 @@ options:
     type: int
     default: 1
   nodes:
-    description: Names of the nodes that the pods may run on; empty for all.
+    description: Names of the nodes that the pods may run on; empty for all. They have Linux in any case.
+    type: list
+    elements: str
+    default: []
+  zones:
+    description: Zones that the pods may run in, as nodes have them in the label C(topology.kubernetes.io/zone); empty for all.
     type: list
     elements: str
     default: []
@@ -83,7 +88,8 @@ options:
     elements: dict
     default: []
   resources:
-    description: Requests and limits of the tool. A limit of CPU throttles the load, so there is none unless it is given here.
+    description: Requests and limits of the tool. A limit of CPU throttles the load, so there is none unless it is given here,
+      and a pod that gets another one from a LimitRange or an admission policy is refused.
     type: dict
     default: {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 1Gi}}
   results_limit:
@@ -136,6 +142,12 @@ options:
       - Directory on the controller that must not exist or must be empty. C(<raw>/<index>/stdout), C(<raw>/<index>/stderr) and the files of the tool
         are written, also those that can be had of a run that failed.
     type: path
+  wait:
+    description:
+      - Whether to wait until everything is gone. Without it the deletion is asked for, and whoever removes the namespace has to see that it happened.
+      - The tools have ended by then. A job that failed is waited for in any case.
+    type: bool
+    default: true
 requirements:
   - kubernetes
 notes:
@@ -156,7 +168,7 @@ EXAMPLES = r"""
     namespace: kubeproof-20261121t040000z-1a2b
     run_id: 20261121t040000z-1a2b
     name: k6
-    image: registry.example.com/kubeproof/tools:0.1.0
+    image: registry.example.com/kubeproof/tools:0.2.0
     count: 3
     argv:
       - k6
@@ -264,6 +276,7 @@ SPEC = {
     "secrets": {"type": "dict", "default": {}, "no_log": True},
     "count": {"type": "int", "default": 1},
     "nodes": {"type": "list", "elements": "str", "default": []},
+    "zones": {"type": "list", "elements": "str", "default": []},
     "spread": {"type": "bool", "default": True},
     "timeout": {"type": "float", "required": True},
     "start_together": {"type": "bool", "default": True},
@@ -272,6 +285,7 @@ SPEC = {
     "parser": {"type": "str"},
     "result": {"type": "str"},
     "raw": {"type": "path"},
+    "wait": {"type": "bool", "default": True},
 }
 
 
@@ -334,7 +348,7 @@ def execute(runner, scratch):
     result = {} if runner.begun is None else {"pods": runner.pods()}
     if not reason:
         result["seconds"] = round(runner.ended - runner.started, 3)
-    result["left"] = runner.remove()
+    result["left"] = runner.remove() if reason or options["wait"] else runner.leave()
     if result["left"]:
         text = f"{', '.join(result['left'])} could not be deleted, or their deletion could not be seen"
         text += f"; pods end by themselves {job_spec.deadline(options)} s after their start. Delete what has the label kubeproof.io/run={options['run_id']}."

@@ -59,9 +59,9 @@ EXAMPLES = r"""
 RETURN = r"""
 layout:
   description:
-    - C(taking_part) the names of the nodes that take part, C(nodes) of how many that could, C(zone_of) their zones, C(left_out) the reason of each that
-      should and cannot, C(zones) how many there are, C(possible) pairs of nodes in one zone and of any two, C(sampled) of how many nodes they are a
-      sample or 0.
+    - C(taking_part) the names of the nodes that take part, C(nodes) of how many that could, C(zone_of) the zones of all nodes, C(left_out) the reason of
+      each that should and cannot, C(aside) of each that is not counted, C(zones) how many there are, C(possible) pairs of nodes in one zone and of any
+      two, C(sampled) of how many nodes they are a sample or 0.
     - C(pairs) as C(name), C(kind) (nodes, zones, same), C(from), C(to), and whether it is C(measured).
   returned: success
   type: dict
@@ -97,6 +97,12 @@ facts:
       returned: with O(netperf)
       type: bool
       sample: false
+    netperf_troubles:
+      description: Why pods in that namespace do not run, ten at most.
+      returned: with O(netperf), where the namespace is of this run
+      type: list
+      elements: str
+      sample: ["pod client-1: ImagePullBackOff: Back-off pulling image"]
     problems:
       description: What is not known, and why.
       returned: always
@@ -105,9 +111,10 @@ facts:
       sample: []
 """
 
-from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, cluster_module, network_layout
+from ansible_collections.kubeproof.certify.plugins.module_utils import apiserver_state, cluster, cluster_module, network_layout, pod_watch
 
 SYSTEM = "/api/v1/namespaces/kube-system"
+NETPERF = "/api/v1/namespaces/netperf"
 WORKER = "node-role.kubernetes.io/worker"
 SHOWN = 10
 # Where those that do the work of kube-proxy say so: ConfigMap, key, values.
@@ -179,14 +186,18 @@ class Look:
             raise
 
     def netperf(self):
-        """Return {netperf_namespace}."""
+        """Return {netperf_namespace, and where it is of this run netperf_troubles}."""
         try:
-            found = self.server.get("/api/v1/namespaces/netperf")
+            found = self.server.get(NETPERF)
         except cluster.ClusterError as error:
             if error.status == 404:
                 return {"netperf_namespace": False}
             raise
-        return {"netperf_namespace": apiserver_state.run_of(found) != self.options["run_id"]}
+        if apiserver_state.run_of(found) != self.options["run_id"]:
+            return {"netperf_namespace": True}
+        pods = self.server.items(f"{NETPERF}/pods")
+        troubles = [f"pod {item['metadata']['name']}: {text}" for item in pods for text in pod_watch.troubles(item)]
+        return {"netperf_namespace": False, "netperf_troubles": troubles[:SHOWN]}
 
 
 def main():

@@ -11,7 +11,7 @@ short_description: Ask nodes about their network, from pods on them
 version_added: "0.1.0"
 author: "kubeproof authors (@kubeproof)"
 description:
-  - Asks each pod, all of them at once, for the MTU of its devices and the use of the connection tracking table of its network namespace; pods in the
+  - Asks each pod, all of them at once, for the version of sockperf and the use of the connection tracking table of its network namespace; pods in the
     host network also for the mode of kube-proxy and what its metrics count.
   - A pod that does not answer has an C(error) in the place of facts, and the module ends well.
 options:
@@ -55,12 +55,13 @@ EXAMPLES = r"""
 RETURN = r"""
 facts:
   description:
-    - For each pod C(mtu), the smallest of its devices in bytes; C(conntrack) with C(count), C(max) and C(failed), how many connections found no place
-      since the boot; C(proxy) with C(mode), C(start), and where kube-proxy tells them C(rules) and the buckets of C(programming).
+    - For each pod C(sockperf), its version; C(conntrack) with C(count), C(max) and C(failed), how many connections found no place since the boot, or
+      C(loaded) false where the kernel has no such table; C(proxy) with C(mode), C(start), and where kube-proxy tells them C(rules) and the buckets of
+      C(programming).
     - Or C(error), why it did not answer.
   returned: success
   type: dict
-  sample: {host-0: {mtu: 1500, conntrack: {count: 120, max: 131072, failed: 0}, proxy: {mode: nftables}}}
+  sample: {host-0: {sockperf: "3.7", conntrack: {count: 120, max: 131072, failed: 0}, proxy: {mode: nftables}}}
 seconds:
   description: How long it took.
   returned: success

@@ -72,7 +72,7 @@ options:
   resources:
     description:
       - Requests and limits of each container, which a pod with C(argv) has two of. A limit of CPU throttles the load, so there is none unless it is given
-        here.
+        here, and a pod that gets another one from a LimitRange or an admission policy is refused.
     type: dict
     default: {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 1Gi}}
   results_limit:
@@ -119,7 +119,7 @@ EXAMPLES = r"""
     namespace: kubeproof-20261121t040000z-1a2b-network
     run_id: 20261121t040000z-1a2b
     name: pair
-    image: registry.example.com/kubeproof/tools:0.1.0
+    image: registry.example.com/kubeproof/tools:0.2.0
     pods:
       server:
         node: worker1

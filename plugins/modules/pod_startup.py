@@ -79,7 +79,7 @@ options:
     elements: str
     default: []
   node_selector:
-    description: Labels of the nodes that the pods are restricted to, for more of them than O(nodes) takes.
+    description: Labels of the nodes that the pods are restricted to, for more of them than O(nodes) takes. Nodes with Linux if left out.
     type: dict
     default: {}
   tolerations:

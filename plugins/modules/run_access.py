@@ -83,6 +83,10 @@ options:
         description: Name of the object.
         type: str
         required: true
+      annotations:
+        description: Its annotations.
+        type: dict
+        default: {}
       content:
         description: The object without C(apiVersion), C(kind) and C(metadata).
         type: dict
@@ -91,6 +95,13 @@ options:
         description: Its C(stringData), which is never shown.
         type: dict
         default: {}
+  pull_secret:
+    description:
+      - A Secret of the cluster, as namespace/name, with which nodes pull the images of the run's pods. It is read with the rights of O(kubeconfig), and
+        copied into O(namespace), where every ServiceAccount names it, so that every pod pulls with it. Neither is it shown nor written anywhere else.
+      - Its type is C(kubernetes.io/dockerconfigjson), as C(kubectl create secret docker-registry) makes it, or C(kubernetes.io/dockercfg).
+    type: str
+    default: ""
   token_seconds:
     description: For how long the tokens are needed, in seconds. It is an error when the API server shortens it.
     type: int
@@ -206,7 +217,7 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, files, owned, run_access, run_removal, run_tokens
+from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, files, owned, run_access, run_pull, run_removal, run_tokens
 
 MINIMUM = 600
 RULES = {"type": "list", "elements": "dict", "default": []}
@@ -222,11 +233,13 @@ SPEC = {
             "api_version": {"type": "str", "default": "v1"},
             "kind": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
+            "annotations": {"type": "dict", "default": {}},
             "content": {"type": "dict", "default": {}},
             "secret": {"type": "dict", "default": {}, "no_log": True},
         },
     },
     "accounts": {**RULES, "options": {"name": {"type": "str", "required": True}, "rules": RULES, "cluster_rules": RULES}},
+    "pull_secret": {"type": "str", "default": "", "no_log": False},
     "token_seconds": {"type": "int", "default": 3600, "no_log": False},
     "directory": {"type": "path"},
     "wait": {"type": "str", "choices": ["all", "load"], "default": "all"},
@@ -298,6 +311,30 @@ def furnish(server, objects, namespace, run_id):
     return {name: found[name] for name in named}
 
 
+def pull(server, given, namespace, run_id, accounts):
+    """Let the pods of the namespace's ServiceAccounts, `accounts` and that of pods without one, pull with a Secret {type, data}; AccessError says why not."""
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    try:
+        ensure(server, f"/api/v1/namespaces/{namespace}/secrets", run_pull.secret_object(given, namespace, run_id), run_id)
+        for name in (run_pull.DEFAULT, *accounts):
+            add_pull(server, path, run_pull.account(name, namespace, run_id))
+    except cluster.ClusterError as error:
+        raise run_access.AccessError(f"pull_secret: it cannot be given to the pods of {namespace}: {error}.") from error
+
+
+def add_pull(server, path, wanted):
+    """Make a ServiceAccount that pulls, or let the one that is there do so too: Kubernetes makes that of pods without one by itself."""
+    try:
+        server.request("POST", path, wanted)
+    except cluster.ClusterError as error:
+        if error.reason != "AlreadyExists":
+            raise
+        path = f"{path}/{wanted['metadata']['name']}"
+        [own] = wanted["imagePullSecrets"]
+        others = [one for one in run_access.document(server.get(path)).get("imagePullSecrets") or () if one != own]
+        server.request("PATCH", path, {"imagePullSecrets": [*others, own]}, content_type="application/merge-patch+json")
+
+
 def give(server, options, check_mode):
     """Give a run its access and return the answer of the module."""
     run_id, namespace, directory, accounts = (options[key] for key in ("run_id", "namespace", "directory", "accounts"))
@@ -306,6 +343,7 @@ def give(server, options, check_mode):
     answer = {"changed": True, "namespace": namespace, "server": place["server"], "tls_server_name": place["tls_server_name"], "ca": ca}
     answer.update(accounts={}, addresses={})
     wanted = run_access.namespace_object(namespace, run_id, options["pod_security"])
+    credentials = run_pull.read(server, options["pull_secret"]) if options["pull_secret"] else None
     if check_mode:
         existing(server, "/api/v1/namespaces", wanted, run_id)
         return answer
@@ -314,6 +352,8 @@ def give(server, options, check_mode):
     known = run_access.manifest(directory, run_id) or {"files": ["ca.crt"]}
     files.write_json(os.path.join(directory, run_access.MANIFEST), {"run": run_id, "files": sorted({*known["files"], *names})})
     ensure(server, "/api/v1/namespaces", wanted, run_id)
+    if credentials:
+        pull(server, credentials, namespace, run_id, [account["name"] for account in accounts])
     for account in accounts:
         grant(server, account, namespace, run_id)
     answer["addresses"] = furnish(server, options["objects"], namespace, run_id)
@@ -342,6 +382,9 @@ def refusal(options):
         return f"directory: {directory} is not an absolute path."
     if present and options["token_seconds"] < MINIMUM:
         return f"token_seconds is {options['token_seconds']}: the API server makes no token for less than {MINIMUM} s."
+    problem = run_pull.problem_of(options["pull_secret"])
+    if problem:
+        return problem
     if not present and options["run_id"] == owned.EVERY_RUN:
         return None
     return run_access.problem_of(options["run_id"], options["namespace"] if present else "none", options["accounts"] if present else [])

@@ -12,7 +12,7 @@ version_added: "0.1.0"
 author: "kubeproof authors (@kubeproof)"
 description:
   - Reads which StorageClasses and CSI drivers there are, and in which phase the volumes are. Changes nothing.
-  - What may not be read is absent from the facts, with a sentence in C(problems).
+  - What may not be read is absent from the facts, with a sentence in C(missing).
 options:
   kubeconfig:
     description: Path of the operator's kubeconfig.
@@ -56,12 +56,11 @@ facts:
       returned: when known
       type: dict
       sample: {Available: 0, Bound: 12, Released: 1, Failed: 0}
-    problems:
-      description: What is not known, and why.
+    missing:
+      description: Why C(classes), C(volumes) or C(drivers), and with them C(driver) of each class, are not known.
       returned: always
-      type: list
-      elements: str
-      sample: []
+      type: dict
+      sample: {}
 """
 
 from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, cluster_module
@@ -106,20 +105,20 @@ def phases(server):
 
 def look(server):
     """Return the facts of the cluster's storage."""
-    facts: dict = {"problems": []}
+    facts: dict = {"missing": {}}
 
-    def attempt(what, gather):
+    def attempt(what, called, gather):
         try:
             return gather()
         except cluster.ClusterError as error:
-            facts["problems"].append(f"{what} cannot be read: {error}.")
+            facts["missing"][what] = f"{called} cannot be read: {error}"
             return None
 
-    drivers = attempt("CSIDrivers", lambda: {item["metadata"]["name"] for item in server.items(f"{STORAGE}/csidrivers")})
-    facts.update(attempt("StorageClasses", lambda: classes(server, drivers)) or {})
-    facts.update(attempt("PersistentVolumes", lambda: phases(server)) or {})
+    drivers = attempt("drivers", "CSIDrivers", lambda: {item["metadata"]["name"] for item in server.items(f"{STORAGE}/csidrivers")})
+    facts.update(attempt("classes", "StorageClasses", lambda: classes(server, drivers)) or {})
+    facts.update(attempt("volumes", "PersistentVolumes", lambda: phases(server)) or {})
     if not {"classes", "volumes"} & set(facts):
-        raise cluster.ClusterError(f"nothing can be read: {' '.join(facts['problems']).rstrip('.')}")
+        raise cluster.ClusterError(f"nothing can be read: {'. '.join(facts['missing'].values())}")
     return facts
 
 

@@ -58,7 +58,7 @@ options:
     elements: dict
     default: []
   resources:
-    description: Requests and limits of the pod's container.
+    description: Requests and limits of the pod's container, as M(kubeproof.certify.pod_group) says.
     type: dict
     default: {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 1Gi}}
   security:
@@ -71,7 +71,7 @@ options:
     type: path
     required: true
   pull_timeout:
-    description: Seconds that the pod has to start after it was scheduled, with the mount of the volume and the pull of O(image).
+    description: Seconds that the pod has to start after it was scheduled, with the attachment and the mount of the volume and the pull of O(image).
     type: float
     default: 120
   bind_timeout:
@@ -104,7 +104,7 @@ EXAMPLES = r"""
     kubeconfig: ~/.kube/prod
     namespace: kubeproof-20261121t040000z-1a2b-storage
     run_id: 20261121t040000z-1a2b
-    image: registry.example.com/kubeproof/tools:0.1.0
+    image: registry.example.com/kubeproof/tools:0.2.0
     step: "{{ plan.steps.0 }}"
     raw: /home/me/results/prod/20261121t040000z-1a2b/raw/storage/fast-1
   register: volume
@@ -115,7 +115,10 @@ facts:
   description:
     - C(outcome) is V(works) or what went wrong. What was not reached is absent.
     - C(provision) has the seconds until the claim was C(bound) and the pod C(ready), C(delete) and C(expand) those until the volume was gone and had grown.
-    - C(space) describes the mounted filesystem, C(integrity) whether what was read back is what was written.
+    - C(space) describes the mounted filesystem, and whether it is on the node's own disk (C(node_disk)). Where that has no room for a test file,
+      C(unmeasured) says so.
+    - C(expand) has C(grown) by the filesystem, or where that showed all of a disk from the beginning (C(quota) is false) by the claim. C(integrity) says
+      whether what was read back is what was written.
     - C(jobs) has what each job measured, C(cached) what the page cache gave, C(resident) the share of the test file in it, C(errors) the runs that failed.
   returned: success
   type: dict
@@ -124,7 +127,8 @@ facts:
     outcome: works
     node: worker1
     provision: {bound: 1.4, ready: 2.9}
-    space: {filesystem: ext4, device: "8:16", source: /dev/sdb, asked: 10737418240, size: 10464022528, free: 10447245312, memory: 33554432000}
+    space:
+      {filesystem: ext4, device: "8:16", source: /dev/sdb, asked: 10737418240, size: 10464022528, free: 10447245312, memory: 33554432000, node_disk: false}
     integrity: {same: true}
     jobs: {}
     errors: 0

@@ -41,11 +41,13 @@ def read_ours(path):
 
 def read_theirs(path):
     """Read the times of each operation with the csv module; return the number of requests."""
-    times = collections.defaultdict(list)
+    times, took = collections.defaultdict(list), 0.0
     with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
         for metric, dummy, value, error_code, group, name, status, *dummy in csv.reader(stream):
             if metric == "http_req_duration" and not group:
-                times[name, status, error_code].append(float(value))
+                took = float(value)
+            if metric == "http_req_blocked" and not group:
+                times[name, status, error_code].append(took + float(value))
     return sum(map(len, times.values()))
 
 

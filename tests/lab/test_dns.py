@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import contextlib
 import functools
+import gzip
 import json
 import time
 
 import pytest
+
+from ansible_collections.kubeproof.certify.tests.lab.test_storage import made, once_there
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("as_before")]
 HOME = "kubeproof-test-dns"
@@ -179,6 +183,23 @@ def test_no_metrics_and_a_limit(lab, certify, note):
     assert not run.error and run.finding("dns_errors")["value"] is not None
     for one in (found["dns_metrics"], found["dns_balance"], found["dns_throttling"]):
         note("no metrics, a limit of 20m", run, one)
+
+
+@pytest.mark.long
+def test_pods_pull_with_the_secret_that_was_named(lab, certify, note):
+    """Every pod of the run has the copy, though no pod names it; what is in it is in no file of the run."""
+    word = base64.b64encode(b"kubeproof:test-word").decode()
+    content = json.dumps({"auths": {"registry.example.com": {"auth": word}}})
+    name = {"name": "kubeproof-test-pull", "namespace": HOME}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": name, "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": content}}
+    seen = []
+    with made(lab, secret), once_there(lambda: lab.kubectl("get", "pods", "-A", *OURS, "-o", "json")["items"], seen.extend):
+        run = certify(certify_tools_pull_secret=f"{HOME}/kubeproof-test-pull")
+    assert not run.error and [pod["spec"]["imagePullSecrets"] for pod in seen] == [[{"name": "kubeproof-pull"}]] * len(seen) != []
+    files = [path for path in run.directory.rglob("*") if path.is_file()]
+    raw = [gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for path in files] + [run.output.encode()]
+    assert not [hidden for hidden in (word, "test-word", base64.b64encode(content.encode()).decode()) if any(hidden.encode() in one for one in raw)]
+    note("a pull secret", run, run.finding("dns_errors"))
 
 
 @pytest.mark.long

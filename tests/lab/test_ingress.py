@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.kubeproof.certify.plugins.module_utils import cluster
 from ansible_collections.kubeproof.certify.plugins.modules import ingress_route
 from ansible_collections.kubeproof.certify.tests.lab.conftest import STATE, wait_for
+from ansible_collections.kubeproof.certify.tests.lab.test_network import dropped
 from ansible_collections.kubeproof.certify.tests.lab.test_storage import made, once_there
 
 pytestmark = pytest.mark.lab
@@ -148,6 +149,17 @@ def test_host_name_that_the_controller_does_not_know(lab, certify, note):
     note("wrong host name", run, found)
 
 
+@pytest.mark.long
+def test_a_policy_that_keeps_everybody_from_our_backends(certify, note):
+    """As the one that denies all, which a policy engine puts into each new namespace: nothing was learned of the ingress."""
+    backends = "tcp dport 8080"
+    with dropped("worker1", backends), dropped("worker2", backends):
+        run = certify(load={"rps": 1})
+    finding = run.finding("ingress_answer")
+    assert run.status and finding["result"] == "INCONCLUSIVE" and "NetworkPolicy" in finding["reason"], finding
+    note("a policy against our backends", run, finding)
+
+
 def test_certificate_that_is_not_valid(certify, note):
     """The controller's own certificate is not for the host name."""
     run = certify(load={"rps": 1}, ingress_tls="default", ingress_host="{{ certify_run.id }}.elsewhere.kubeproof.test", ingress_ready_timeout=2)
@@ -167,7 +179,7 @@ def test_backends_are_killed(lab, certify, note):
     facts = facts_of(run)
     assert run.finding("ingress_backends_lost")["result"] == run.finding("ingress_errors")["result"] == "FAIL"
     # Answers before, and a status of the controller's own afterwards: each is counted as what it is.
-    assert facts["rps"]["rate"] > 0 and facts["errors"]["unexpected"] > 0 and set(facts["statuses"]) > {"2xx"} and facts["backends"]["lost"] == 2
+    assert facts["rps"]["measured"] > 0 and facts["errors"]["unexpected"] > 0 and set(facts["statuses"]) > {"2xx"} and facts["backends"]["lost"] == 2
     note("backends killed", run, run.finding("ingress_errors"))
 
 

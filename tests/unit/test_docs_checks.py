@@ -67,7 +67,7 @@ def bound(value, unit):
 def wanted(check):
     """Return the cell of the bounds."""
     found = [f"{key} {bound(check[key], check.get('unit'))}" for key in ("target", "critical") if key in check]
-    return "<br>".join(found) or "informs"
+    return "<br>".join(found + ([] if found and check.get("informs") is not True else ["informs"]))
 
 
 def counted(value):
@@ -137,6 +137,14 @@ def test_the_index_names_every_page_and_no_other():
     text = (PAGES / "README.md").read_text(encoding="utf-8")
     assert {path.name for path in PAGES.glob("*.md")} == {"README.md"} | {f"{layer}.md" for layer in NAMES}
     assert [layer for layer in NAMES if f"({layer}.md)" not in text] == []
+
+
+def test_what_informs_says_so_with_bounds_and_without_them():
+    bounds = {"target": ">= 1", "critical": ">= 2"}
+    cells = [wanted(check).split("<br>") for check in ({}, bounds, {**bounds, "informs": True}, {**bounds, "informs": []})]
+    assert cells == [["informs"], ["target `>= 1`", "critical `>= 2`"], ["target `>= 1`", "critical `>= 2`", "informs"], ["target `>= 1`", "critical `>= 2`"]]
+    row = next(line for line in page("network").splitlines() if "`network_overlay_efficiency`" in line)
+    assert "<br>informs |" in row
 
 
 def test_a_row_stays_one_row():

@@ -9,6 +9,7 @@ import pathlib
 import re
 import subprocess
 
+import jinja2
 import pytest
 import yaml
 
@@ -124,6 +125,35 @@ def test_the_run_asks_for_it_where_it_starts_the_pods():
     first, second = block["block"]
     assert first["kubeproof.certify.pod_group"]["name"] == "all" and "is not search(__network_without_hosts)" in first["failed_when"]
     assert second["when"] == "__network_all.pods is not defined"
+
+
+# k8s-netperf beside it -------------------------------------------------------------------------------------------------------
+
+
+def test_what_k8s_netperf_fails_by_is_kept_and_the_layer_goes_on():
+    [block] = yaml.safe_load((ROLES / "network/tasks/k8s_netperf.yml").read_text(encoding="utf-8"))
+    assert [task["ansible.builtin.include_tasks"] for task in block["block"]] == ["k8s_netperf_run.yml"]
+    look, keep = block["rescue"]
+    assert look["kubeproof.certify.network_info"]["netperf"] is True and look["failed_when"] is False
+    text = keep["ansible.builtin.set_fact"]["__network_run"]["msg"]
+    failed, troubles = {"msg": "It did not end within 198 s."}, {"facts": {"netperf_troubles": ["pod a: ErrImagePull"]}}
+    for found, said in ((troubles, " pod a: ErrImagePull"), ({"facts": {}}, ""), ({"msg": "no answer"}, "")):
+        assert jinja2.Template(text).render(ansible_failed_result=failed, __network_netperf=found) == f"{failed['msg']}{said}"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"netperf_namespace": True, "problems": []}, "exists already. Delete it when nobody needs it"),
+        ({"problems": ["The namespace netperf cannot be read: 403 no rights."]}, "It is not known whether there is a namespace netperf"),
+    ],
+)
+def test_a_namespace_that_is_there_is_told_from_one_that_cannot_be_read(facts, said):
+    tasks = yaml.safe_load((ROLES / "network/tasks/k8s_netperf_run.yml").read_text(encoding="utf-8"))
+    [task] = [task for task in tasks if task["name"].endswith("Leave a namespace alone that is not ours")]
+    text = jinja2.Template(task["ansible.builtin.fail"]["msg"]).render(__network_info={"facts": facts})
+    assert said in text and all(problem in text for problem in facts["problems"])
+    assert jinja2.Environment().compile_expression(task["when"])(__network_info={"facts": facts}) is True
 
 
 # What failed is tried once more ------------------------------------------------------------------------------------------------

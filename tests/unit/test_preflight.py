@@ -62,6 +62,11 @@ def test_no_stress_without_the_cluster_that_says_which_it_is(tmp_path):
     assert "certify_kubeconfig is empty." in said and "also where etcd alone is to be loaded" in said, said
 
 
+def test_a_pull_secret_that_cannot_be_one_is_refused_before_anything_is_loaded(tmp_path):
+    said = run(tmp_path, "certify_kubeconfig=/nowhere certify_tools_pull_secret=pull")
+    assert "pull_secret is 'pull': write the namespace and the name of a Secret, as in registry/pull." in said, said
+
+
 # A process of its own: where tests have imported ansible_collections before it, Ansible's loader does not find its own lookups.
 COMPARED = """
 import json, sys
@@ -95,7 +100,8 @@ def test_by_what_a_run_is_compared():
     assert targets["etcd"] == {"etcd_clusters": events, "hosts": {"events": ["b", "c"]}}
     assert targets["ingress"]["ingress_url"] == "https://a" and targets["storage"]["storage_classes"] == []
     ramp = {"certify_stress_shares": [1.0, 1.25, 1.5, 1.75, 2.0], "certify_stress_bisect": False}
-    assert means["ingress"] == {"certify_generators": 2, **ramp} and means["etcd"] == {"certify_prometheus_url": "", **ramp}
+    places = {"certify_load_nodes": [], "certify_load_zones": []}
+    assert means["ingress"] == {"certify_generators": 2, **places, **ramp} and means["etcd"] == {"certify_prometheus_url": "", **ramp}
     # Without that layer its hosts are nobody's, and without a ramp its steps are none.
     targets, means = other
     assert list(targets) == ["apiserver"] and means["apiserver"]["certify_reboot_nodes"] == []

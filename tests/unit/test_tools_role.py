@@ -11,6 +11,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -182,4 +183,10 @@ def test_the_image_is_the_same_for_the_lab_and_for_a_user():
         assert f"/{name}" in text and f"/image/{name}" in json.dumps(root)
     settings = yaml.safe_load((ROOT / "inventories/lab/group_vars/all/certify.yml").read_text(encoding="utf-8"))
     assert f"kubeproof/tools:{lab['__lab_tools_version']} " in text
+    # A build context that has a link out of it has no k6.
+    assert all("k6=$(dirname $(readlink -f ~/.cache/kubeproof/tools/amd64/k6)) " in one for one in (text, (ROOT / "README.md").read_text("utf-8")))
+    # Wherever a user may copy the command from.
+    shown = [path for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("plugins/modules/*.py")] if "/tools:" in path.read_text("utf-8")]
+    named = {tag for path in shown for tag in re.findall(r"kubeproof/tools:([0-9.]+)", path.read_text("utf-8"))}
+    assert len(shown) > 3 and named == {lab["__lab_tools_version"]}
     assert settings["certify_tools_image"].endswith(f"/tools:{lab['__lab_tools_version']}")

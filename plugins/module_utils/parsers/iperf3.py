@@ -22,9 +22,9 @@ GAP = 0.05
 
 def parse(text: str) -> dict:
     """Return {version, protocol, reverse, streams, seconds, sent: {bytes, rate}, received: {bytes, rate}, cpu: {local, remote}, mss, retransmits,
-    slowest_interval} and with UDP {packets, lost, loss, out_of_order, jitter, offered_rate, asked_rate} as `udp`.
+    slowest_interval} and with UDP {packets, lost, loss, out_of_order, jitter, offered_rate, asked_rate, datagram} as `udp`.
 
-    Rates are in bit/s, of all streams. mss and retransmits are None with UDP, or where a system does not tell them.
+    Rates are in bit/s, of all streams; a datagram is in bytes, without headers. mss and retransmits are None with UDP, or where a system does not tell them.
     """
     document, end = decode_json(text, len(text) - len(text.lstrip()))
     if text[end:].strip():
@@ -122,6 +122,8 @@ def _intervals(document: dict, duration: float, expected: int, what: str) -> flo
         raise ParseError(f"it was to run for {duration:g} s, but its intervals end at {reached:g} s.")
     if total != expected:
         raise ParseError(f"the intervals have {total} bytes, {what} has {expected}.")
+    if not rates:
+        raise ParseError(f"no interval is longer than {GAP:g} s.")
     return rounded(min(rates))
 
 
@@ -143,4 +145,5 @@ def _udp(result: dict, test: dict, streams: int, sent: dict, received: dict) -> 
         "jitter": rounded(number(parts["received"].get("jitter_ms"), "jitter_ms") / 1000),
         "offered_rate": sent["rate"],
         "asked_rate": integer(test.get("target_bitrate"), "target_bitrate") * streams,
+        "datagram": integer(test.get("blksize"), "blksize", 1),
     }

@@ -4,6 +4,10 @@
 """k6 (1.x): the raw samples that one or several generators wrote with --out csv, to facts.
 
 Files are read in pieces, and of the dozen rows of a request only those that are needed are looked at: looking at each would take too long.
+
+A request takes from when it was to be sent until the whole answer came: http_req_blocked, the wait for a connection, in which connecting and the TLS
+handshake are, and http_req_duration, which begins when there is one (https://grafana.com/docs/k6/latest/using-k6/metrics/reference/). On a
+connection that is kept the first is nothing; the first request of each client has it.
 """
 
 from __future__ import annotations
@@ -30,8 +34,10 @@ STATUS = re.compile(r"0|[1-5][0-9]{2}")
 ERROR_CODE = re.compile(r"0?|[1-9][0-9]{3}")
 # Digits of a timestamp (K6_CSV_TIME_FORMAT: unix, unix_milli, unix_micro, unix_nano) -> its unit in s.
 UNITS = {10: 1.0, 13: 1e-3, 16: 1e-6, 19: 1e-9}
-READ = ("http_req_duration", "dropped_iterations", "vus_max")
-COUNTED = ("http_req_duration", "http_reqs", "iterations")
+# What a script counts of its own accord: answers with a good status and another content than is expected; and what its generator waited for a processor.
+UNEXPECTED, WAITED = "kubeproof_unexpected", "kubeproof_waited"
+READ = ("http_req_duration", "http_req_blocked", "dropped_iterations", "vus_max", UNEXPECTED, WAITED)
+COUNTED = ("http_req_duration", "http_req_blocked", "http_reqs", "iterations")
 ERRORS = ("transport", "throttled", "server", "other")
 QUANTILES = (("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99), ("p999", 99.9), ("max", 100))
 MINUTE = 60
@@ -40,11 +46,12 @@ MINUTE = 60
 def parse(path: str) -> dict:
     """Return the facts of the file at `path`, or of all files in that directory, one of each generator: {generators, requests, seconds, rate,
     started, dropped, offered, slowest_minute?, errors: {transport, throttled, server, other}, error_ratio, statuses: {"200": n},
-    operations: {<name>: {count, failed, p50, p90, p95, p99, p999, max}}, latency: {the same}, vus_max}.
+    operations: {<name>: {count, failed, p50, p90, p95, p99, p999, max}}, latency: {the same}, vus_max, waited?}.
 
     `count` requests were sent, `failed` of them were not answered well. In a percentile those are slower than all others, and in `latency`
     those that were dropped as well; where it falls on them it is [<longest known>, null]. `seconds` is the time in which requests were begun,
-    `rate` what was answered well in a second, `slowest_minute` the lowest such rate over a whole minute.
+    `rate` what was answered well in a second, `slowest_minute` the lowest such rate over a whole minute. `waited` (s) is for how long the threads of the
+    generator that had to wait longest were ready to run and had no processor, where it was watched.
     """
     load = _Load()
     paths = samples.files(path, ENDINGS)
@@ -85,19 +92,24 @@ class _File:
         self.digits, self.unit = 0, 1.0
         self.counts = dict.fromkeys(COUNTED, 0)
         self.sorts: dict = {}  # rest of a row: _Sort
-        self.vus_max = 0
+        self.vus_max, self.waited = 0, None
+        self.requests, self.blocked = [], []  # rows of requests whose other row is in the next piece
 
     def read(self):
         """Add the samples to the load; ParseError when they cannot be trusted."""
         for piece in samples.read(self.path, "CSV of k6"):
             self._add(piece)
-        requests, times = self.counts["http_reqs"], self.counts["http_req_duration"]
+        requests, times, waits = (self.counts[metric] for metric in ("http_reqs", "http_req_duration", "http_req_blocked"))
         if requests != times:
             raise ParseError(f"{self.file} counts {requests} requests, but has the times of {times}.")
+        if requests != waits:
+            raise ParseError(f"{self.file} counts {requests} requests, but has the waits for a connection of {waits}.")
         if not any(sort.milliseconds for sort in self.sorts.values() if sort.operation):
             raise ParseError(f"{self.file} has no request of the load.")
         self.load.iterations += self.counts["iterations"]
         self.load.vus_max += self.vus_max
+        if self.waited is not None:
+            self.load.waited = max(self.waited, self.load.waited or 0.0)
 
     def _add(self, piece):
         """Add the samples in a piece."""
@@ -105,12 +117,16 @@ class _File:
             self._begin(*piece.split(b"\n", 3)[1:3])
         for metric in COUNTED:
             self.counts[metric] += piece.count(b"\n%s," % metric.encode())
-        self._add_requests(self._rows("http_req_duration", piece))
+        self._add_requests(self.requests + self._rows("http_req_duration", piece), self.blocked + self._rows("http_req_blocked", piece))
         for second, rest, value, dummy in self._rows("dropped_iterations", piece):
             self.load.dropped += self._whole("dropped_iterations", value)
             self.load.last_drop = max(self.load.last_drop, int(second + rest) * self.unit)
         for dummy, dummy, value, dummy in self._rows("vus_max", piece):
             self.vus_max = max(self.vus_max, self._whole("vus_max", value))
+        for dummy, dummy, value, dummy in self._rows(UNEXPECTED, piece):
+            self.load.unexpected += self._whole(UNEXPECTED, value)
+        for dummy, dummy, value, dummy in self._rows(WAITED, piece):
+            self.waited = float(value)
 
     def _begin(self, header, row=b""):
         """Learn the columns, and the form of the timestamps from the first row."""
@@ -141,14 +157,18 @@ class _File:
                     raise ParseError(f"{self.file}: the row {samples.shown(line)} is not possible.")
         return rows
 
-    def _add_requests(self, rows):
-        """Add requests; this loop is what reading takes, so that it calls little."""
-        sorts, unit = self.sorts, self.unit
-        for tenth, rest, value, tags in rows:
+    def _add_requests(self, rows, blocked):
+        """Add requests; this loop is what reading takes, so that it calls little. What has no other row yet is kept for the next piece."""
+        sorts, unit, both = self.sorts, self.unit, min(len(rows), len(blocked))
+        self.requests, self.blocked = rows[both:], blocked[both:]
+        for (tenth, rest, value, tags), (same, too, wait, also) in zip(rows, blocked):
+            if tags != also or rest != too or tenth != same:
+                found = f"{samples.shown(tenth + rest + b',' + tags)} and {samples.shown(same + too + b',' + also)}"
+                raise ParseError(f"{self.file}: two rows are not of one request, {found}.")
             sort = sorts.get(tags)
             if sort is None:
                 sort = sorts[tags] = self._sort(tags)
-            took = float(value)
+            took = float(value) + float(wait)
             sort.milliseconds.append(took)
             sort.tenths[tenth] += 1
             began = int(tenth + rest) * unit - took * 1e-3
@@ -186,7 +206,8 @@ class _Load:
 
     def __init__(self):
         self.sorts: dict = {}  # (operation, status, error code): _Sort
-        self.iterations, self.dropped, self.vus_max = 0, 0, 0
+        self.iterations, self.dropped, self.vus_max, self.unexpected = 0, 0, 0, 0
+        self.waited = None
         self.last_drop = -math.inf
 
     def facts(self) -> dict:
@@ -201,6 +222,9 @@ class _Load:
         # From the first to the last there is one pause less than there are requests.
         seconds = span * asked / (asked - 1)
         errors = {error: sum(len(sort.milliseconds) for sort in sorts if sort.error == error) for error in ERRORS}
+        if self.unexpected > count - sum(errors.values()):
+            raise ParseError(f"{self.unexpected} answers with a good status were not the expected one, but there are {count - sum(errors.values())} such.")
+        errors["other"] += self.unexpected
         failed = sum(errors.values())
         facts = {
             "requests": count,
@@ -213,10 +237,11 @@ class _Load:
             "error_ratio": rounded(failed / count),
             "statuses": self._statuses(),
             "operations": {one: _latency([sort for sort in sorts if sort.operation == one]) for one in sorted({sort.operation for sort in sorts})},
-            "latency": _latency(sorts, self.dropped),
+            "latency": _latency(sorts, self.dropped, self.unexpected),
             "vus_max": self.vus_max,
+            **({} if self.waited is None else {"waited": rounded(self.waited)}),
         }
-        slowest = _slowest_minute([sort for sort in sorts if not sort.error], begun, seconds)
+        slowest = _slowest_minute([sort for sort in sorts if not sort.error], begun, seconds, self.unexpected)
         return facts if slowest is None else {**facts, "slowest_minute": slowest}
 
     def _statuses(self) -> dict:
@@ -228,9 +253,12 @@ class _Load:
         return dict(sorted(counts.items()))
 
 
-def _latency(sorts: list, dropped: int = 0) -> dict:
-    """Return {count, failed, p50, p90, p95, p99, p999, max} in s by nearest rank, with the failed and the dropped ones as the slowest."""
-    good = sorted(value for sort in sorts if not sort.error for value in sort.milliseconds)
+def _latency(sorts: list, dropped: int = 0, unexpected: int = 0) -> dict:
+    """Return {count, failed, p50, p90, p95, p99, p999, max} in s by nearest rank, with the failed and the dropped ones as the slowest.
+
+    Of those with a good status so many were `unexpected`. Which ones is not known: the fastest, so that no percentile is better than it was.
+    """
+    good = sorted(value for sort in sorts if not sort.error for value in sort.milliseconds)[unexpected:]
     count = sum(len(sort.milliseconds) for sort in sorts)
     facts: dict = {"count": count, "failed": count - len(good)}
     for key, percent in QUANTILES:
@@ -240,8 +268,8 @@ def _latency(sorts: list, dropped: int = 0) -> dict:
     return facts
 
 
-def _slowest_minute(sorts: list, begun: float, seconds: float):
-    """Return the lowest rate of good answers over a whole minute since the load began, or None when it was shorter."""
+def _slowest_minute(sorts: list, begun: float, seconds: float, unexpected: int):
+    """Return the lowest rate of good answers over a whole minute since the load began, or None when it was shorter; all `unexpected` ones were in it."""
     # A load of a minute is one, although its last request did not begin at its end.
     minutes = int((seconds + 0.1) // MINUTE)
     if not minutes:
@@ -253,4 +281,4 @@ def _slowest_minute(sorts: list, begun: float, seconds: float):
             minute = (int(tenth.ljust(11, b"0")) - start) // (MINUTE * 10)
             if minute < minutes:
                 counts[max(minute, 0)] += count
-    return rounded(min(counts) / MINUTE)
+    return rounded(max(0, min(counts) - unexpected) / MINUTE)

@@ -18,6 +18,8 @@ from .common import ParseError, boolean, decode_json, excerpt, integer, mapping,
 LINE = re.compile(r"^WRK_JSON (?=\{)", re.MULTILINE)
 ASKED = re.compile(r"^Running ([0-9]{1,9})([smh]) test @ ", re.MULTILINE)
 TOTAL = re.compile(r"^  ([0-9]{1,15}) requests in ", re.MULTILINE)
+# What ran it may say after it for how long its threads were ready to run and had no processor.
+WAITED = re.compile(r"^KUBEPROOF_WAITED ([0-9]{1,9}\.[0-9]{1,9})$", re.MULTILINE)
 RATE = re.compile(r"^Requests/sec: +([0-9]{1,12}\.[0-9]{2})$", re.MULTILINE)
 UNITS = {"s": 1, "m": 60, "h": 3600}
 ERRORS = ("connect", "read", "write", "timeout", "status")
@@ -30,9 +32,10 @@ MICROSECOND = 1e-6
 
 def parse(text: str) -> dict:
     """Return {requests, seconds, rate, good, rate_good, bytes, errors: {connect, read, write, timeout, status}, statuses: {"2xx": n}, codes: {"200": n},
-    expected: {status, marker}, latency: {min, mean, max, p50, p90, p95, p99, p999, samples, synthetic}}.
+    expected: {status, marker}, latency: {min, mean, max, p50, p90, p95, p99, p999, samples, synthetic}, waited?}.
 
-    `requests` were answered, `good` of them as was expected; `expected` is {} when any 2xx was. Without an answer there is no latency.
+    `requests` were answered, `good` of them as was expected; `expected` is {} when any 2xx was. Without an answer there is no latency. `waited` (s) is
+    for how long its threads were ready to run and had no processor, where it was watched.
     """
     lines = list(LINE.finditer(text))
     if not lines:
@@ -46,13 +49,16 @@ def parse(text: str) -> dict:
         raise ParseError("its line WRK_JSON is not of the collection's own report.lua: it does not say how many answers were good.")
     facts = _facts(document)
     _check_text(text[: lines[0].start()], facts)
-    return facts
+    waited = WAITED.findall(text, end)
+    if len(waited) > 1:
+        raise ParseError("it says several times for how long wrk waited.")
+    return {**facts, "waited": rounded(float(waited[0]))} if waited else facts
 
 
 def parse_files(path: str) -> dict:
     """Return the facts of the output in a file, or in all files of a directory together, and how many `clients` they are; without latencies.
 
-    Counts and rates are sums, `seconds` the longest.
+    Counts and rates are sums, `seconds` and `waited` the longest.
     """
     paths = samples.files(path)
     parts = []
@@ -64,6 +70,8 @@ def parse_files(path: str) -> dict:
     if any(part["expected"] != parts[0]["expected"] for part in parts):
         raise ParseError("the files do not expect the same answers.")
     facts: dict = {key: _sum(part[key] for part in parts) for key in ("requests", "rate", "good", "rate_good", "bytes", "errors", "statuses", "codes")}
+    waited = [part["waited"] for part in parts if "waited" in part]
+    facts.update({"waited": max(waited)} if waited else {})
     return {"clients": len(paths), **facts, "seconds": max(part["seconds"] for part in parts), "expected": parts[0]["expected"]}
 
 

@@ -22,6 +22,8 @@ ZONES = "a2 -> b1 (zones)"
 SERVICE = "a1 -> a2 (service)"
 REFUSED = {"exit_code": 1, "seconds": 3.0, "error": "iperf3 ended with 1: unable to connect"}
 TIMED_OUT = {"exit_code": 124, "seconds": 9.0, "error": "timeout ended with 124"}
+# Of packets of 1450 bytes with IPv4.
+DATAGRAM = 1422
 CUT = {"seconds": 3.0, "error": "the pod net-pod-1 was lost"}
 
 
@@ -40,7 +42,7 @@ def facts_of(test, rate):
         return {"count": 2000, "good": 2000, "failed": 0, "latency": {"p50": 1e-04, "p99": 5e-04, "samples": 2000}}
     facts = {"sent": {"bytes": 1.5e9, "rate": rate}, "received": {"bytes": 1.5e9, "rate": rate}, "mss": 1500, "retransmits": 10}
     if test["test"] != "tcp":
-        facts.update(udp={"packets": 80_000, "lost": 0, "loss": 0.0, "jitter": 1e-06, "offered_rate": 100e6}, retransmits=None, mss=None)
+        facts.update(udp={"packets": 80_000, "lost": 0, "loss": 0.0, "jitter": 1e-06, "offered_rate": 100e6, "datagram": DATAGRAM}, retransmits=None, mss=None)
     return facts
 
 
@@ -88,7 +90,7 @@ def measured(profile="load", nodes=None, engine="auto", capacity=None, most=20, 
 
 
 def look(pod, count):
-    facts = {"mtu": 1450, "conntrack": {"count": 1000 + count, "max": 10_000, "failed": 7}}
+    facts = {"sockperf": "3.7", "conntrack": {"count": 1000 + count, "max": 10_000, "failed": 7}}
     programming = [[1.0, count], [2.0, count], [None, count]]
     return {**facts, "proxy": {"mode": "iptables", "rules": 300, "start": 5.0, "programming": programming}} if pod.startswith("host") else facts
 

@@ -2,7 +2,7 @@
 // Without RATE closed loop, as many clients as VUS, each request on a connection of its own: with https a whole handshake each, since Go's
 // client resumes no session unless it is told to (wrk does: of its handshakes all but the first of each connection are short).
 import http from 'k6/http';
-import exec from 'k6/execution';
+import { Counter, Rate } from 'k6/metrics';
 
 const { URL, MARKER, RATE, DURATION, VUS, MAX_VUS, REQUEST_TIMEOUT } = __ENV;
 
@@ -34,10 +34,15 @@ export const options = {
 http.setResponseCallback(http.expectedStatuses(200));
 const PARAMETERS = { tags: { name: 'GET' }, timeout: REQUEST_TIMEOUT, redirects: 0 };
 
+// A good status of somebody else is no success: such a page is what an ingress may show that has too much to do. The parser counts it as a failed
+// request, and so does what ends the load.
+const unexpected = new Counter('kubeproof_unexpected');
+const failed = new Rate('http_req_failed');
+
 export default function get() {
   const answer = http.get(URL, PARAMETERS);
-  // A good status of somebody else is no success, and no number of this load can be trusted any more.
   if (answer.status === 200 && !answer.error_code && MARKER && !answer.body.includes(MARKER)) {
-    exec.test.abort(`${URL} was answered by something else: status 200 without ${MARKER}`);
+    unexpected.add(1);
+    failed.add(true);
   }
 }

@@ -46,6 +46,40 @@ def test_only_nodes_that_take_the_load_count_as_room():
     assert nodes.allocatable == 220
 
 
+def labelled(found, **labels):
+    return {**found, "metadata": {**found["metadata"], "labels": {**found["metadata"]["labels"], **labels}}}
+
+
+def test_a_node_of_another_system_is_no_room():
+    windows, linux = (labelled(node(name), **{"kubernetes.io/os": name}) for name in ("windows", "linux"))
+    nodes = look(windows, linux, node("unsaid"))
+    facts = nodes.facts()["nodes"]
+    assert (facts["count"], facts["ready"], facts["schedulable"], facts["names"]) == (3, 3, 2, ["linux", "unsaid"]) and nodes.allocatable == 220
+
+
+@pytest.mark.parametrize(
+    ("only", "zones", "names"),
+    [
+        ([], [], ["d", "a", "c", "b"]),
+        (["a", "b"], [], ["a", "b"]),
+        ([], ["z1"], ["a", "b"]),
+        (["b", "c"], ["z1"], ["b"]),
+        # It is there, and takes no pods.
+        (["e"], [], []),
+    ],
+)
+def test_the_load_is_for_these_nodes_in_these_zones(only, zones, names):
+    seen = look(node("a", "z1"), node("b", "z1"), node("c", "z2"), node("d"), node("e", cordoned=True), only=only, zones=zones)
+    seen.refuse_unknown()
+    assert sorted(seen.facts()["nodes"]["names"]) == sorted(names)
+
+
+@pytest.mark.parametrize(("only", "zones", "said"), [(["a", "worker9"], [], "has worker9,"), ([], ["z2", "z3"], "has z2, z3,")])
+def test_the_load_is_not_for_fewer_nodes_than_were_named(only, zones, said):
+    with pytest.raises(state.PlaceError, match=said):
+        look(node("a", "z1"), only=only, zones=zones).refuse_unknown()
+
+
 @pytest.mark.parametrize(("pods", "room"), [("110", 110), ("1k", 1000), ("0", 0), ("1Ki", 0), ("-1", 0), ("ten", 0), ("", 0)])
 def test_the_room_of_a_node_is_a_quantity(pods, room):
     assert look(node("a", pods=pods)).allocatable == room

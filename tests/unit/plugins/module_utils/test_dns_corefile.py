@@ -286,6 +286,85 @@ def test_summary_of_node_local():
     assert found["bind"] == ["10.96.0.10", "169.254.20.10"] and found["zones"] == ["cluster.local", "."] and "domain" not in found
 
 
-def test_what_an_import_may_change_is_not_said():
-    found = summary(parse(KUBEADM.replace("    loop", "    import /elsewhere/*")))
-    assert found == {"zones": ["."], "unknown": ["import /elsewhere/*"], "domain": "cluster.local"}
+LACKS = {"plugins", "metrics", "cache", "upstream_cache"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lacks"),
+    [
+        # What stands beside a plugin hides none, and turns off no cache.
+        ("errors", 'log . "{$POD_NAME} {remote}"', set()),
+        ("errors", "bind {$NODE_IP}", set()),
+        (". /etc/resolv.conf", ". {$UPSTREAM}", set()),
+        ("reload", "nsid {%POD%}", set()),
+        # It may hold another plugin; those that are there, it cannot change.
+        ("loop", "import /elsewhere/*", {"plugins"}),
+        ("loop", "{$MORE}", {"plugins"}),
+        ("cache 30 {", "{$MORE} {", {"plugins", "cache", "upstream_cache"}),
+        ("cache 30 {", "import /elsewhere/*\n cache 30 {", {"plugins"}),
+        ("disable success cluster.local", "import /elsewhere/*", {"cache", "upstream_cache"}),
+        ("cache 30", "cache {$TTL}", {"cache", "upstream_cache"}),
+        ("disable denial cluster.local", "disable denial {$ZONE}", {"cache", "upstream_cache"}),
+        ("prometheus :9153", "import /elsewhere/*", {"plugins", "metrics"}),
+        ("prometheus :9153", "prometheus {$POD_IP}:9153", {"metrics"}),
+        ("prometheus :9153", "prometheus :{$PORT}", set()),
+        # It may be another server block that answers.
+        (".:53 {", "import /elsewhere/*\n.:53 {", {"plugins", "cache", "upstream_cache"}),
+        (".:53 {", "{$ZONE}:53 {", {"plugins", "cache", "upstream_cache"}),
+        (".:53 {", ".:{$PORT} {", {"plugins", "cache", "upstream_cache"}),
+        ("kubernetes cluster.local", "kubernetes {$ZONE}", {"domain", "plugins", "cache"}),
+    ],
+)
+def test_what_the_unknown_hides_is_not_said(old, new, lacks):
+    found, whole = summary(parse(KUBEADM.replace(old, new))), summary(parse(KUBEADM))
+    assert found["unknown"] and whole["missing"] == {} and set(found["missing"]) == lacks
+    assert lacks.isdisjoint(found) and {*whole} - {*found} == lacks
+    assert {name: found[name] for name in LACKS - lacks - {"plugins", "metrics"}} == {name: whole[name] for name in LACKS - lacks - {"plugins", "metrics"}}
+
+
+def test_why_it_is_not_known_names_what_hides_it():
+    found = summary(parse(KUBEADM.replace("cache 30", "cache {$TTL}")))["missing"]["cache"]
+    assert found == "the Corefile has {$TTL}, which is not known, so that it is not known whether names in cluster.local are cached"
+    assert "import /elsewhere/*" in summary(parse(KUBEADM.replace("loop", "import /elsewhere/*")))["missing"]["plugins"]
+
+
+TWO_DOMAINS = """cluster.local:53 {
+    kubernetes
+    cache 30 {
+        disable success
+        disable denial
+    }
+}
+k8s.corp:53 {
+    kubernetes k8s.corp
+    cache 30
+}
+"""
+
+
+@pytest.mark.parametrize(("domain", "cached"), [("", False), ("cluster.local", False), ("k8s.corp", True), ("K8s.Corp.", True)])
+def test_the_cache_is_that_of_the_domain_that_is_measured(domain, cached):
+    found = summary(parse(TWO_DOMAINS), domain)
+    assert found["cache"]["success"] is found["cache"]["denial"] is cached and found["domain"] == (domain.lower().rstrip(".") or "cluster.local")
+
+
+def test_a_domain_that_the_corefile_does_not_tell():
+    corefile = parse(".:53 {\n kubernetes\n cache 30\n}")
+    assert summary(corefile, "k8s.corp")["cache"]["success"] is True
+    assert "name it in dns_domain" in summary(corefile)["missing"]["cache"] and "cache" not in summary(corefile)
+
+
+TWO_PORTS = ".:1053 {\n forward . 8.8.8.8\n}\n.:53 {\n kubernetes cluster.local\n cache 30\n}\ncluster.local:54 {\n log\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("port", "plugins"), [(53, ["cache", "kubernetes"]), (1053, ["forward"]), (54, ["log"]), (None, ["log"]), (5353, None)]
+)
+def test_the_block_at_the_port_that_is_asked_answers(port, plugins):
+    found = summary(parse(TWO_PORTS), port=port)
+    assert found.get("plugins") == plugins and found.get("cache", {}).get("present") == (None if plugins is None else "cache" in plugins)
+    assert ("at port 5353" in found["missing"].get("cache", "")) is (plugins is None)
+
+
+def test_a_block_without_a_port_is_there_for_each():
+    assert summary(parse(". {\n kubernetes cluster.local\n cache\n}"), port=5353)["cache"]["present"]

@@ -10,7 +10,7 @@ import re
 import pytest
 import yaml
 from ansible_collections.kubeproof.certify.plugins.module_utils import checks as engine
-from ansible_collections.kubeproof.certify.plugins.module_utils import dns_clients, dns_job, dns_state
+from ansible_collections.kubeproof.certify.plugins.module_utils import dns_clients, dns_corefile, dns_job, dns_state
 from ansible_collections.kubeproof.certify.plugins.module_utils.dns_facts import cluster_facts
 from ansible_collections.kubeproof.certify.plugins.module_utils.dns_plan import plan
 from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
@@ -28,7 +28,8 @@ CACHED = {"present": True, "success": True, "denial": True}
 
 
 def pod(name, **more):
-    return {"uid": name, "ip": "10.0.0.1", "node": "w1", "ready": True, "restarts": 1, "container": "coredns", "cpu_limit": "1", "memory_limit": "", **more}
+    found = {"uid": name, "ip": "10.0.0.1", "node": "w1", "ready": True, "restarts": 1, "container": "coredns", "cpu_limit": "1", "memory_limit": ""}
+    return {**found, "port": 53, **more}
 
 
 def looked(behind=PODS, **more):
@@ -45,7 +46,7 @@ def looked(behind=PODS, **more):
         "node_local": {"name": "node-local-dns", "address": "169.254.20.10", "pods": local, "corefile": {"metrics": {"exposed": True, "port": 9253}}},
         "nodes": {"count": 3, "schedulable": 2, "names": list(CLIENTS)},
         "throttling": {name: {"c": {"periods": 100, "throttled": 5}} for name in behind},
-        "problems": [],
+        "missing": {},
         **more,
     }
 
@@ -494,7 +495,8 @@ def test_hits_that_were_never_counted_are_none(window_more, expected):
         ({**CACHED, "denial": False}, "NOT_APPLICABLE"),
         ({"present": True, "success": False, "denial": False}, "NOT_APPLICABLE"),
         ({"present": False, "success": False, "denial": False}, "NOT_APPLICABLE"),
-        ({}, "FAIL"),
+        # That there are no hits says nothing where it is not known whether names of the cluster are cached.
+        ({}, "INCONCLUSIVE"),
     ],
 )
 def test_a_corefile_that_does_not_cache_the_cluster_is_not_asked_for_hits(cache, result):
@@ -505,6 +507,131 @@ def test_a_corefile_that_does_not_cache_the_cluster_is_not_asked_for_hits(cache,
     assert results("load", cluster_facts(run))["dns_cache_hit_ratio"] == result
 
 
+@pytest.mark.parametrize(
+    ("cache", "reason"),
+    [
+        ({"present": False, "success": False, "denial": False}, "has no cache for names of the cluster"),
+        ({"present": True, "success": False, "denial": False}, "does not cache names of the cluster (kubeadm"),
+        ({"present": True, "success": False, "denial": True}, "does not cache names of the cluster (kubeadm"),
+        ({"present": True, "success": True, "denial": False}, "does not cache which names the cluster does not have"),
+    ],
+)
+def test_why_hits_are_not_asked_for(cache, reason):
+    run = measured()
+    run["info"]["corefile"]["cache"] = cache
+    assert reason in told(run, "dns_cache_hit_ratio")["reason"]
+
+
+def told(run, check, profile="load"):
+    """Return the finding of a check that asks one question."""
+    [found] = [one for one in findings(profile, cluster_facts(run)) if one["id"] == check]
+    return found
+
+
+HIDDEN = """.:53 {
+    log . "{$POD_NAME}"
+    kubernetes cluster.local in-addr.arpa ip6.arpa
+    prometheus :9153
+    forward . /etc/resolv.conf
+    cache %s {
+        disable success cluster.local
+        disable denial cluster.local
+    }
+    import /elsewhere/*
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ttl", "result", "reason"),
+    [
+        ("30", "NOT_APPLICABLE", "kubeadm from 1.32 on writes so"),
+        ("{$TTL}", "INCONCLUSIVE", "Not measured: the Corefile has {$TTL}, which is not known"),
+    ],
+)
+def test_what_a_variable_does_not_hide_is_known(ttl, result, reason):
+    run = measured()
+    run["info"]["corefile"] = dns_corefile.summary(dns_corefile.parse(HIDDEN % ttl))
+    for name in PODS:
+        run["steps"]["service-3-100"]["metrics"][name]["cache_hits"] = {}
+    found = {check: told(run, check) for check in ("dns_cache_hit_ratio", "dns_metrics", "dns_upstream_cache")}
+    assert found["dns_cache_hit_ratio"]["result"] == result and reason in found["dns_cache_hit_ratio"]["reason"]
+    assert found["dns_metrics"]["result"] == "PASS"
+    assert found["dns_upstream_cache"]["result"] == ("PASS" if ttl == "30" else "INCONCLUSIVE")
+    assert ttl == "30" or "{$TTL}" in found["dns_upstream_cache"]["reason"]
+
+
+def test_metrics_that_were_read_are_exposed_whatever_the_corefile_hides():
+    run = measured()
+    del run["info"]["corefile"]["metrics"]
+    assert told(run, "dns_metrics")["result"] == "PASS" and "corefile.metrics" not in cluster_facts(run)["missing"]
+    for step in run["steps"].values():
+        step.pop("metrics", None)
+    assert told(run, "dns_metrics")["result"] == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(
+    ("gone", "missing", "check", "reason"),
+    [
+        (("corefile",), {"corefile": "The Corefile cannot be understood: no ConfigMap that the pod mounts has one"}, "dns_metrics", "no ConfigMap"),
+        (("corefile",), {"corefile": "The Corefile cannot be understood: no ConfigMap that the pod mounts has one"}, "dns_cache_hit_ratio", "no ConfigMap"),
+        (("pods", "ready"), {"pods": "it has no selector", "ready": "it has no selector"}, "dns_pods_ready", "it has no selector"),
+        (("nodes",), {"nodes": "Nodes cannot be read: 403"}, "dns_client_nodes", "Nodes cannot be read: 403"),
+        (("service_found",), {"service_found": "Services cannot be read: 403"}, "dns_service", "Services cannot be read: 403"),
+        (("throttling",), {"throttling": "cannot be read: 403"}, "dns_throttling", "cannot be read: 403"),
+        (("node_local_found",), {"node_local_found": "DaemonSets: 403"}, "dns_node_cache_hit_ratio", "DaemonSets: 403"),
+    ],
+)
+def test_what_could_not_be_read_is_the_reason(gone, missing, check, reason):
+    run = measured(info={"missing": missing})
+    for name in gone:
+        del run["info"][name]
+    if "corefile" in gone:
+        for step in run["steps"].values():
+            step.pop("metrics", None)
+    if "node_local_found" in gone:
+        del run["steps"]["node-local"]
+    found = told(run, check)
+    assert found["result"] == "INCONCLUSIVE" and reason in found["reason"]
+
+
+def test_that_nobody_could_look_after_the_load_is_said():
+    run = measured()
+    run["after"] = {"missing": {"pods": "The pods cannot be read: 403"}}
+    assert "The pods cannot be read: 403" in told(run, "dns_restarts")["reason"]
+    assert "The pods cannot be read: 403" in told(run, "dns_pods_lost")["reason"]
+
+
+def test_coredns_pods_at_ports_that_are_not_known_are_not_asked():
+    run = measured()
+    for one in run["info"]["pods"].values():
+        del one["port"]
+    del run["steps"]["pods"]
+    found = [one for one in findings("load", cluster_facts(run)) if one["id"] in ("dns_pod_errors", "dns_pod_latency_p99")]
+    assert found and all(one["result"] == "INCONCLUSIVE" and "at which UDP port" in one["reason"] for one in found)
+
+
+def test_where_a_cache_hides_coredns_its_answers_are_not_those_of_coredns():
+    why = "there is no Service kube-dns-upstream besides"
+    run = measured(info={"missing": {"node_local.upstream": why}})
+    run["info"]["node_local"].update(takes_service=True, upstream="")
+    kinds = {step["name"]: step["kind"] for step in dns_job.steps(run["plan"]["steps"], run["info"])}
+    assert set(kinds.values()) == {"pods", "node_local"}
+    run["steps"] = {name: run["steps"][name] for name in kinds}
+    found = [one for one in findings("load", cluster_facts(run)) if why in one["reason"]]
+    asked = {"dns_latency_p99", "dns_errors", "dns_qps", "dns_balance", "dns_servfail", "dns_external_errors"}
+    assert asked <= {one["id"] for one in found} and {one["result"] for one in found} <= {"INCONCLUSIVE", "INFO"}
+    assert results("load", cluster_facts(run))["dns_node_errors"] == results("load", cluster_facts(run))["dns_pod_errors"] == "PASS"
+
+
+def test_an_address_of_the_caches_that_is_not_known_is_the_reason():
+    run = measured(info={"missing": {"node_local.address": "neither its command nor a Corefile names one"}})
+    del run["info"]["node_local"]["address"], run["steps"]["node-local"]
+    for check in ("dns_node_errors", "dns_node_cache_hit_ratio"):
+        assert "neither its command nor a Corefile names one" in told(run, check)["reason"]
+    assert "neither its command" in next(one["reason"] for one in findings("load", cluster_facts(run)) if one.get("entry") == "node-local")
+
+
 @pytest.mark.parametrize(("counts", "ratio", "result"), [((5000, 5000), 1, "PASS"), ((7000, 3000), 1.4, "CONDITIONAL"), ((10000, 0), 2, "FAIL")])
 def test_the_busiest_pod(counts, ratio, result):
     run = measured()
@@ -512,6 +639,16 @@ def test_the_busiest_pod(counts, ratio, result):
         run["steps"]["service-3-100"]["metrics"][name]["requests"] = {"udp": {"increase": count}}
     found = cluster_facts(run)
     assert found["balance"]["ratio"] == ratio and results("load", found)["dns_balance"] == result
+
+
+@pytest.mark.parametrize(("sockets", "judged"), [(150, True), (149, False)])
+def test_a_balance_of_too_few_sockets_is_that_of_chance(sockets, judged):
+    run = measured()
+    run["steps"]["service-3-100"]["job"].update(sockets=sockets, count=2)
+    run["steps"]["service-3-100"]["metrics"]["a"]["requests"] = {"udp": {"increase": 200000}}
+    found = told(run, "dns_balance")
+    assert cluster_facts(run)["balance"]["sockets"] == sockets and (found["result"], found["judged"]) == ("CONDITIONAL", judged)
+    assert ("raise dns_clients" in found["reason"]) is not judged
 
 
 def test_one_pod_has_no_balance():
@@ -541,20 +678,40 @@ def test_panics_are_counted_in_every_step():
 @pytest.mark.parametrize(
     ("pods", "expected"),
     [
-        ({"a": pod("a"), "b": pod("b")}, (0, 0)),
-        ({"a": pod("a", restarts=3), "b": pod("b")}, (2, 0)),
-        ({"a": pod("a")}, (0, 1)),
-        ({"a": pod("a"), "b": pod("b", uid="new")}, (0, 1)),
-        ({"a": pod("a"), "b": pod("b"), "c": pod("c")}, (0, 0)),
-        ({}, (0, 2)),
-        (None, (None, None)),
+        ({"a": pod("a"), "b": pod("b")}, (0, 0, 0)),
+        ({"a": pod("a", restarts=3), "b": pod("b")}, (2, 0, 0)),
+        ({"a": pod("a")}, (0, 1, 0)),
+        # What came has restarted during the run only.
+        ({"a": pod("a"), "b": pod("b", uid="new", restarts=0)}, (0, 1, 1)),
+        ({"a": pod("a"), "b": pod("b"), "c": pod("c", restarts=7), "d": pod("d", restarts=3)}, (10, 0, 2)),
+        ({"a": pod("a"), "b": pod("b"), "c": {"uid": "c"}}, (None, 0, 1)),
+        ({}, (0, 2, 0)),
+        (None, (None, None, None)),
     ],
 )
 def test_restarts_and_losses(pods, expected):
     run = measured()
     run["after"] = {} if pods is None else looked(pods=pods)
     found = cluster_facts(run)
-    assert (found.get("restarts"), found.get("pods_lost")) == expected
+    assert (found.get("restarts"), found.get("pods_lost"), found.get("pods_new")) == expected
+
+
+def test_what_pods_counted_that_came_during_the_run_is_not_known():
+    run = measured()
+    run["after"]["pods"]["c"] = pod("c", restarts=0)
+    for check in ("dns_balance", "dns_servfail", "dns_panics", "dns_cache_hit_ratio"):
+        assert told(run, check)["reason"] == "Not measured: 1 CoreDNS pods came during the load, and nobody read what they counted."
+    judged = results("load", cluster_facts(run))
+    assert judged["dns_restarts"] == judged["dns_errors"] == judged["dns_pods_lost"] == "PASS"
+
+
+def test_a_pod_that_came_may_be_throttled():
+    run = measured()
+    run["after"]["pods"]["c"] = pod("c", restarts=0)
+    assert told(run, "dns_throttling")["result"] == "INCONCLUSIVE"
+    run["after"]["throttling"]["c"] = {"c": {"periods": 100, "throttled": 50}}
+    found = told(run, "dns_throttling")
+    assert (found["result"], found["value"]) == ("FAIL", 0.5)
 
 
 @pytest.mark.parametrize(

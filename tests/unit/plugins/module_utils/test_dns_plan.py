@@ -21,7 +21,7 @@ PROFILES = ("smoke", "load", "stress", "soak")
 INFO = {
     "nodes": {"names": ["w1", "w2", "w3"]},
     "service": {"address": "10.96.0.10", "name": "kube-dns", "namespace": "kube-system"},
-    "pods": {"b": {"ip": "10.0.0.2", "ready": True}, "a": {"ip": "10.0.0.1", "ready": True}, "c": {"ip": "10.0.0.3", "ready": False}},
+    "pods": {"b": {"ip": "10.0.0.2", "ready": True, "port": 53}, "a": {"ip": "10.0.0.1", "ready": True, "port": 53}, "c": {"ip": "10.0.0.3", "ready": False}},
     "ready": 2,
     "domain": "cluster.local",
     "scraped": {"coredns": {"a": "a:9153", "b": "b:9153"}, "node_local": {"n1": "n1:9253", "n2": "n2:9253"}},
@@ -217,7 +217,7 @@ def step(kind="service", rate=1000, seconds=20):
 
 def many(count):
     """Return what dns_info found of a cluster with so many CoreDNS pods."""
-    pods = {f"c{number:03d}": {"ip": f"10.0.0.{number}", "ready": True} for number in range(count)}
+    pods = {f"c{number:03d}": {"ip": f"10.0.0.{number}", "ready": True, "port": 53} for number in range(count)}
     return {**INFO, "pods": pods, "ready": count, "node_local": {"address": "169.254.20.10", "pods": {}}}
 
 
@@ -230,7 +230,7 @@ def test_clients_ask_the_service_from_many_sockets():
     assert found["count"] == 3 and found["nodes"] == ["w1", "w2", "w3"] and found["names"] == ["service"]
     assert found["argv"][:4] == ["sh", dns_job.SCRIPT, "{index}", "10.96.0.10"]
     assert int(argument(found, "-Q")) * 3 >= 1000 and argument(found, "-l") == "20"
-    assert found["sockets"] * 3 >= 100 * 2 and argument(found, "-c") == str(found["sockets"])
+    assert found["sockets"] * 3 >= dns_job.SOCKETS_PER_POD * 2 and argument(found, "-c") == str(found["sockets"])
     # What is sent until the first query is given up may wait.
     assert int(argument(found, "-q")) >= int(argument(found, "-Q")) * int(argument(found, "-t"))
     assert found["timeout"] > 20 + int(argument(found, "-t"))
@@ -267,9 +267,56 @@ def test_how_many_ask(clients, generators, count):
     assert job(step(), INFO, {**SETTINGS, "clients": clients, "generators": generators})["count"] == count
 
 
-@pytest.mark.parametrize(("pods", "sockets"), [(1, 34), (2, 67), (100, 250)])
-def test_sockets_grow_with_the_pods(pods, sockets):
-    assert job(step(), {**INFO, "ready": pods}, SETTINGS)["sockets"] == sockets
+@pytest.mark.parametrize(("pods", "sockets", "threads"), [(1, 67, 2), (2, 134, 2), (9, 600, 3), (100, 960, 4)])
+def test_sockets_grow_with_the_pods(pods, sockets, threads):
+    found = job(step(), {**INFO, "ready": pods}, SETTINGS)
+    assert (found["sockets"], found["threads"], argument(found, "-T")) == (sockets, threads, str(threads))
+    # No thread has more than dnsperf gives it, and no process more than 1,024 files.
+    assert sockets / threads <= 256 and sockets < 1000
+
+
+def test_fifty_coredns_pods_get_sockets_enough_from_the_default_number_of_clients():
+    found = job(step(), {**many(48), "nodes": {"names": [f"w{number}" for number in range(48)]}}, {**SETTINGS, "clients": DEFAULTS["dns_clients"]})
+    assert found["sockets"] * found["count"] >= 48 * dns_job.SOCKETS_PER_POD
+
+
+def test_no_thread_is_without_a_rate():
+    assert job(step(rate=3), INFO, SETTINGS)["threads"] == 1
+
+
+def ports(*found):
+    """Return what dns_info found of CoreDNS pods that are asked at these ports, None where that is not known."""
+    return {**INFO, "pods": {f"c{at}": {"ip": f"10.0.0.{at}", "ready": True, **({"port": port} if port else {})} for at, port in enumerate(found)}}
+
+
+def test_each_pod_is_asked_at_its_own_port():
+    """OpenShift's Corefile has .:5353, and its Service 53 -> 5353."""
+    assert argument(job(step("pods"), ports(5353, 5353), SETTINGS), "-p") == "5353"
+    assert argument(job(step("service"), ports(5353, 5353), SETTINGS), "-p") == "53"
+
+
+@pytest.mark.parametrize(
+    ("kind", "info", "said"),
+    [
+        ("pods", ports(5353, None), "do not say at which UDP port the pod c1 answers"),
+        ("pods", ports(53, 5353), "answer at several ports (53, 5353)"),
+        ("pods", ports(53, "dns"), "do not say at which UDP port the pod c1 answers"),
+        ("node_local", {**INFO, "missing": {"node_local.address": "no address"}}, "no address"),
+        ("service", {**many(2), "node_local": {"address": "10.96.0.10", "takes_service": True}}, "answers for the DNS Service"),
+        (
+            "external",
+            {**many(2), "node_local": {"takes_service": True, "upstream": ""}, "missing": {"node_local.upstream": "no Service x besides"}},
+            "no Service x besides",
+        ),
+    ],
+)
+def test_what_is_not_known_is_not_asked(kind, info, said):
+    planned_steps = planned("load", dns_external_names=["a.example"])["steps"]
+    assert kind in {one["kind"] for one in planned_steps} and kind not in {one["kind"] for one in dns_job.steps(planned_steps, info)}
+    assert said in dns_job.left_out(info)[kind]
+    with pytest.raises(JobError) as error:
+        job(step(kind), info, SETTINGS)
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +337,7 @@ def test_whom_a_step_asks(kind, node_local, address):
     [
         ("service", {**INFO, "nodes": {}}, "no node takes pods"),
         ("service", {**INFO, "service": {}}, "no address to ask in a step of the kind service"),
-        ("node_local", INFO, "no address to ask in a step of the kind node_local"),
+        ("node_local", INFO, "the address of NodeLocal DNSCache is not known"),
         ("pods", {**INFO, "pods": {}}, "no address to ask in a step of the kind pods"),
         ("service", {**INFO, "domain": None}, "name it in dns_domain"),
     ],
@@ -313,6 +360,11 @@ def test_the_mix_within_the_cluster():
     assert {line.split()[0] for line in searched} == {name.replace(".svc.", ".ns.svc.") for name in existing}
 
 
+def test_where_coredns_finds_names_of_a_search_path_itself_none_is_asked_for_in_vain():
+    found = job(step(), {**INFO, "corefile": {"plugins": ["autopath", "cache"]}}, SETTINGS)
+    assert found["searched"] == 0 and ".ns.svc." in found["queries"] and not [line for line in found["queries"].splitlines() if line.count(".") == 5]
+
+
 def test_names_outside():
     found = job(step("external"), INFO, SETTINGS)
     assert found["queries"] == "www.example.com A\nwww.example.com AAAA\n" and found["searched"] == 0
@@ -326,6 +378,12 @@ def test_metrics_are_read_through_the_api_server(kind, names):
     found = endpoints(INFO, kind, ["w1"], {"server": "https://api/", "ca": "/ca"}, "secret")
     assert [one["url"] for one in found.values()] == [f"https://api/api/v1/namespaces/kube-system/pods/{name}/proxy/metrics" for name in names]
     assert all(one["token"] == "secret" and one["ca"] == "/ca" for one in found.values())
+
+
+def test_caches_are_read_in_their_own_namespace():
+    info = {**INFO, "node_local": {**INFO["node_local"], "namespace": "dns"}}
+    [found] = endpoints(info, "node_local", ["w1"], {"server": "https://api"}, "secret").values()
+    assert found["url"] == "https://api/api/v1/namespaces/dns/pods/n1:9253/proxy/metrics"
 
 
 def test_without_metrics_nothing_is_read():

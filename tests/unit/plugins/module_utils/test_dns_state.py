@@ -52,7 +52,24 @@ def test_pods_that_are_ready():
         {"addresses": ["10.0.0.1"]},
     ]
     # The other family of a dual stack has a slice of its own with the same pods.
-    assert dns_state.ready_pods([{"endpoints": endpoints}, {"endpoints": endpoints}, {"endpoints": None}]) == ["a", "b"]
+    assert dns_state.ready_pods([{"endpoints": endpoints}, {"endpoints": endpoints}, {"endpoints": None}]) == {"a": None, "b": None}
+
+
+@pytest.mark.parametrize(
+    ("ports", "name", "port"),
+    [
+        ([{"name": "dns-tcp", "protocol": "TCP", "port": 1}, {"name": "dns", "protocol": "UDP", "port": 5353}], "dns", 5353),
+        ([{"name": "", "protocol": "UDP", "port": 1053}], "", 1053),
+        ([{"name": None, "protocol": "UDP", "port": 53}], "", 53),
+        ([{"name": "other", "protocol": "UDP", "port": 53}], "dns", None),
+        ([{"name": "dns", "port": 53}], "dns", None),
+        (None, "dns", None),
+    ],
+)
+def test_where_pods_take_queries(ports, name, port):
+    one = {"endpoints": [{"targetRef": {"kind": "Pod", "name": "a"}}], "ports": ports}
+    assert dns_state.ready_pods([one], name) == {"a": port}
+    assert dns_state.pod_facts({"metadata": {"name": "a"}}, {"a": port}).get("port") == port
 
 
 @pytest.mark.parametrize(
@@ -81,15 +98,24 @@ def test_facts_of_a_pod():
     container = {"name": "coredns", "resources": {"limits": {"cpu": 1, "memory": "170Mi"}}}
     one = pod(container, status={"podIP": "10.0.0.1", "containerStatuses": [{"name": "other", "restartCount": 9}, {"name": "coredns", "restartCount": 2}]})
     one["spec"]["nodeName"] = "w1"
-    found = dns_state.pod_facts(one, ["p"])
+    found = dns_state.pod_facts(one, {"p": 53})
     assert found == {
         **{"uid": "u", "ip": "10.0.0.1", "node": "w1", "ready": True, "restarts": 2},
-        **{"container": "coredns", "cpu_limit": "1", "memory_limit": "170Mi"},
+        **{"container": "coredns", "cpu_limit": "1", "memory_limit": "170Mi", "port": 53},
     }
 
 
+@pytest.mark.parametrize(
+    ("own", "of_pod", "limit"), [({}, {"cpu": "500m"}, "500m"), ({"cpu": "1"}, {"cpu": "2"}, "1"), ({"memory": "1Gi"}, {"cpu": "2"}, "2"), ({}, {}, "")]
+)
+def test_the_limit_of_a_pod_is_that_of_its_container(own, of_pod, limit):
+    one = pod({"name": "coredns", "resources": {"limits": own}})
+    one["spec"]["resources"] = {"limits": of_pod}
+    assert dns_state.pod_facts(one, {})["cpu_limit"] == limit
+
+
 def test_how_often_a_pod_without_status_restarted_is_not_known():
-    found = dns_state.pod_facts(pod({"name": "coredns"}), [])
+    found = dns_state.pod_facts(pod({"name": "coredns"}), {})
     assert "restarts" not in found and not found["ready"] and found["cpu_limit"] == ""
 
 
@@ -127,6 +153,8 @@ def test_the_configuration_follows_imports():
     folders = {"/etc/coredns": {"Corefile": ".:53 {\n kubernetes k8s.local\n import custom/*.override\n}"}, "/etc/coredns/custom": {"a.override": "cache 5"}}
     found = dns_state.configuration(mounted("/etc/coredns"), folders)
     assert found["domain"] == "k8s.local" and found["cache"]["success_ttl"] == 5
+    other = dns_state.configuration(mounted("/etc/coredns"), folders, "corp", 1053)
+    assert other["domain"] == "corp" and "at port 1053" in other["missing"]["cache"]
 
 
 def test_no_corefile_is_said():
@@ -137,8 +165,9 @@ def test_no_corefile_is_said():
 # NodeLocal DNSCache ---------------------------------------------------------------------------------------------------------
 
 
-def daemon_set(name, *arguments):
-    return {"metadata": {"name": name}, "spec": {"template": {"spec": {"containers": [{"name": "node-cache", "args": list(arguments)}]}}}}
+def daemon_set(name, *arguments, host=True, labels=None, namespace="kube-system"):
+    spec = {"hostNetwork": host, "containers": [{"name": "node-cache", "args": list(arguments)}]}
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"template": {"metadata": {"labels": labels or {}}, "spec": spec}}}
 
 
 @pytest.mark.parametrize(
@@ -146,20 +175,67 @@ def daemon_set(name, *arguments):
     [(["kube-proxy", "node-local-dns"], "node-local-dns"), (["nodelocaldns"], "nodelocaldns"), (["other"], None), ([], None)],
 )
 def test_the_cache_on_the_nodes(names, found):
-    one = dns_state.node_local([daemon_set(name) for name in names])
+    one = dns_state.node_local([daemon_set(name) for name in names], "kube-system")
     assert (one and one["metadata"]["name"]) == found
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        daemon_set("dns-cache-node-local-dns", labels={"k8s-app": "node-local-dns"}, namespace="dns"),
+        daemon_set("release", labels={"app.kubernetes.io/name": "node-local-dns"}),
+        daemon_set("cache", "-localip", "169.254.20.10"),
+    ],
+)
+def test_a_cache_by_another_name_is_found(one):
+    assert dns_state.node_local([daemon_set("kube-proxy", "-conf", "/x"), one], "kube-system") is one
+
+
+def test_of_several_caches_the_one_beside_the_service_counts():
+    ours, other = daemon_set("z", "-localip", "169.254.20.10"), daemon_set("node-local-dns", namespace="a")
+    assert dns_state.node_local([other, ours], "kube-system") is ours and dns_state.node_local([ours, other], "a") is other
+
+
+TOLD = ("-localip", "169.254.20.10,10.96.0.10", "-conf", "/etc/Corefile")
+CILIUM = (*TOLD, "-upstreamsvc", "kube-dns-upstream", "-skipteardown=true", "-setupinterface=false", "-setupiptables=false")
 
 
 @pytest.mark.parametrize(
     ("arguments", "bound", "expected"),
     [
-        (["-localip", "169.254.20.10,10.96.0.10", "-conf", "/etc/Corefile"], [], ["169.254.20.10", "10.96.0.10"]),
+        (TOLD, [], ["169.254.20.10", "10.96.0.10"]),
+        (["-localip", "169.254.20.10, 10.96.0.10"], [], ["169.254.20.10", "10.96.0.10"]),
         (["-conf", "/etc/Corefile"], ["169.254.25.10"], ["169.254.25.10"]),
+        (["-conf", "/etc/Corefile"], ["fd00::10"], ["fd00::10"]),
+        (["-conf", "/etc/Corefile"], ["0.0.0.0", "::"], []),
         ([], ["__PILLAR__LOCAL__DNS__"], []),
+        # It makes no interface: what it is bound to is there, what it is told may not be.
+        (CILIUM, ["0.0.0.0"], []),
+        (CILIUM, ["169.254.20.10"], ["169.254.20.10"]),
+        ((*TOLD, "-setupinterface=true"), ["0.0.0.0"], ["169.254.20.10", "10.96.0.10"]),
     ],
 )
 def test_where_the_cache_answers(arguments, bound, expected):
     assert dns_state.local_addresses(daemon_set("node-local-dns", *arguments), bound) == expected
+
+
+@pytest.mark.parametrize(("redirected", "expected"), [([], []), (["169.254.20.10", "169.254.42.1"], ["169.254.20.10"])])
+def test_a_cache_outside_of_the_network_of_its_host_answers_where_it_is_redirected_to(redirected, expected):
+    assert dns_state.local_addresses(daemon_set("node-local-dns", *CILIUM, host=False), ["0.0.0.0"], redirected) == expected
+
+
+def test_what_cilium_redirects():
+    policies = [
+        {"spec": {"redirectFrontend": {"addressMatcher": {"ip": "169.254.20.10"}}}},
+        {"spec": {"redirectFrontend": {"serviceMatcher": {"serviceName": "kube-dns"}}}},
+        {},
+    ]
+    assert dns_state.redirected_addresses(policies) == ["169.254.20.10"]
+
+
+@pytest.mark.parametrize(("arguments", "name"), [(CILIUM, "kube-dns-upstream"), (["-upstreamsvc", "coredns"], "coredns"), (TOLD, "kube-dns-upstream")])
+def test_by_which_service_the_cache_reaches_coredns(arguments, name):
+    assert dns_state.upstream_of(daemon_set("node-local-dns", *arguments)) == name
 
 
 PODS = {"a": {"ready": True, "node": "w1"}, "b": {"ready": True, "node": "w2"}, "c": {"ready": False, "node": "w1"}}

@@ -75,9 +75,12 @@ def measured(profile="load", **settings):
             "path": {"via": "node port", "addresses": ["192.0.2.1"], "http": 80, "https": 443, "said": "node port a:443"},
             "pods": {"t-1": 2},
             "nodes": ["a"],
+            "processors": {"a": 2, "small": 1},
+            "replicas": 1,
             "problem": "",
         },
-        "after": {"pods": {"t-1": 2}, "backends": {"b-0": True, "b-1": True}},
+        "client": "a",
+        "after": {"pods": {"t-1": 2}, "replicas": 1, "backends": {"b-0": True, "b-1": True}},
         "probe": {"answers": {"main": OURS, "plain": OURS, "stranger": {"answer": "status 404", "code": 0}}, "seconds": 1.5},
         "steps": {step["name"]: ran[step["name"]] if step["kind"] != "k6" else k6(step["rate"], step["seconds"]) for step in steps},
         "skipped": {},
@@ -260,6 +263,54 @@ def test_somebody_else_answers(answer):
     assert "programmed" not in facts and finding("ingress_stranger", facts)["result"] == "INCONCLUSIVE"
 
 
+BLOCKED = {"answer": "dial: i/o timeout", "code": 1211}
+
+
+@pytest.mark.parametrize(
+    ("main", "straight", "result"),
+    [
+        (BLOCKED, BLOCKED, "INCONCLUSIVE"),
+        # The controller does not reach our backend either.
+        ({"answer": "status 502", "code": 0}, BLOCKED, "INCONCLUSIVE"),
+        ({"answer": "status 504", "code": 0}, BLOCKED, "INCONCLUSIVE"),
+        # What answers, and not with our backend, is wrong whoever reaches that.
+        ({"answer": "status 404", "code": 0}, BLOCKED, "FAIL"),
+        (BLOCKED, OURS, "FAIL"),
+        ({"answer": "status 503", "code": 0}, OURS, "FAIL"),
+        (BLOCKED, None, "FAIL"),
+        (OURS, BLOCKED, "PASS"),
+    ],
+)
+def test_a_policy_that_keeps_our_client_from_our_own_backend(main, straight, result):
+    run = measured()
+    run["probe"]["answers"].update({"main": main, **({"straight": straight} if straight else {})})
+    found = finding("ingress_answer", cluster_facts(run))
+    assert found["result"] == result
+    assert ("does not reach our own backend by its Service either (dial: i/o timeout)" in found["reason"]) is (result == "INCONCLUSIVE")
+    assert ("NetworkPolicy" in found["reason"]) is (result == "INCONCLUSIVE")
+
+
+@pytest.mark.parametrize(
+    ("answer", "path", "result"),
+    [
+        ("EOF", {}, "INCONCLUSIVE"),
+        ("read: connection reset by peer", {}, "INCONCLUSIVE"),
+        ("EOF", {"via": "load balancer", "kube_proxy": True}, "INCONCLUSIVE"),
+        # It is on the way.
+        ("EOF", {"via": "load balancer", "kube_proxy": False}, "FAIL"),
+        ("EOF", {"via": "ingress_address"}, "FAIL"),
+        ("dial: connection refused", {}, "FAIL"),
+        ("status 400", {}, "FAIL"),
+    ],
+)
+def test_a_controller_that_expects_the_proxy_protocol(answer, path, result):
+    run = measured()
+    run["probe"]["answers"].update(main={"answer": answer, "code": 1000})
+    run["info"]["path"].update(path)
+    found = finding("ingress_answer", cluster_facts(run))
+    assert found["result"] == result and ("PROXY protocol" in found["reason"] and "ingress_address" in found["reason"]) is (result == "INCONCLUSIVE")
+
+
 def test_host_names_that_are_not_looked_at():
     assert finding("ingress_stranger", changed(("probe", "answers", "stranger"), OURS))["result"] == "FAIL"
 
@@ -313,6 +364,52 @@ def test_what_was_limited_has_an_open_end(step, ran, limited, result):
     facts = changed(("steps", step), ran)
     assert facts["rps"]["limited"] == limited and isinstance(facts["rps"]["rate"], list) is bool(limited)
     assert finding("ingress_rps", facts)["result"] == result
+
+
+def starved(ran, used, waited=None, **more):
+    """Return a step whose generator used so many processors on average, and waited for so many."""
+    seconds = ran["seconds"]
+    facts = {**ran["facts"], **({"waited": waited * seconds} if waited is not None else {})}
+    return {**ran, "facts": facts, "cpu_seconds": used * seconds, **more}
+
+
+@pytest.mark.parametrize(
+    ("used", "waited", "client", "limited"),
+    [
+        (0.95, None, "a", ""),
+        # One processor is all that its node has.
+        (0.95, None, "small", "processors"),
+        (0.95, None, "unknown", ""),
+        # Others had what it was ready to use.
+        (0.95, 0.9, "a", "node"),
+        (0.95, 0.6, "a", ""),
+        (1.9, 0.0, "a", "processors"),
+    ],
+)
+def test_a_generator_that_could_not_have_its_processors_was_limited(used, waited, client, limited):
+    run = measured()
+    run["client"] = client
+    run["steps"]["rps"] = starved(wrk(900_000, 3_000), used, waited)
+    facts = cluster_facts(run)
+    assert facts["rps"]["limited"] == limited
+    assert finding("ingress_rps", facts)["result"] == ("INCONCLUSIVE" if limited else "FAIL")
+
+
+@pytest.mark.parametrize(("nodes", "limited"), [(["a", "small"], True), (["a", "a"], False), (["a", ""], False)])
+def test_of_several_generators_the_smallest_node_counts(nodes, limited):
+    run = measured()
+    run["steps"]["latency-3-100"] = starved(k6(1000, 900, share=0.9), 0.95, nodes=nodes)
+    found = finding("ingress_generator", cluster_facts(run))
+    assert found["result"] == ("INCONCLUSIVE" if limited else "CONDITIONAL") and ("limited by its processors" in found["reason"]) is limited
+
+
+def test_latency_of_a_generator_that_waited_for_its_node_is_not_the_ingress():
+    run = measured()
+    run["steps"]["latency-3-100"] = starved(k6(1000, 900, p99=0.5, share=0.5), 0.5, 1.4)
+    facts = cluster_facts(run)
+    for check in ("ingress_latency_p99", "ingress_generator", "ingress_peak"):
+        found = finding(check, facts)
+        assert found["result"] == "INCONCLUSIVE" and "limited by its node" in found["reason"] and "certify_load_nodes" in found["reason"], check
 
 
 def test_ports_of_the_generator_run_out():
@@ -390,7 +487,7 @@ THROUGH = [step["name"] for step in planned()["steps"] if step["to"] != "straigh
 # What is left of a step that failed, and the reason that is named.
 LOST = [
     (None, "The step did not run"),
-    ({"error": "k6 ended with exit code 108 in pod p: https://a/ was answered by something else."}, "was answered by something else"),
+    ({"error": "sh ended with exit code 107 in pod p: the script cannot be read."}, "the script cannot be read"),
     ({"facts": {}, "seconds": 8, "cpu_seconds": 4, "error": "no request was answered, and wrk reports no error."}, "no request was answered"),
 ]
 
@@ -527,6 +624,29 @@ def test_controller_pods(pods, restarts):
     facts = changed(("after", "pods"), pods)
     assert facts["controller"].get("restarts") == restarts
     assert finding("ingress_restarts", facts)["result"] == {0: "PASS", None: "INCONCLUSIVE"}.get(restarts, "FAIL")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "pods", "restarts"),
+    [
+        # An autoscaler took one away, as it should.
+        (3, 2, {"t-1": 0, "t-2": 0}, 0),
+        (3, 2, {"t-1": 0, "t-2": 1}, 1),
+        (3, 2, {"t-1": 0}, 1),
+        (3, 1, {"t-1": 0, "t-9": 0}, 0),
+        # As many are asked for as before: it was lost, whether another one came or not.
+        (3, 3, {"t-1": 0, "t-2": 0, "t-9": 0}, 1),
+        (3, 3, {"t-1": 0, "t-2": 0}, 1),
+        (2, 3, {"t-1": 0, "t-2": 0}, 1),
+        (3, None, {"t-1": 0, "t-2": 0}, 1),
+        (None, 2, {"t-1": 0, "t-2": 0}, 1),
+    ],
+)
+def test_pods_that_are_asked_for_no_more_are_not_lost(before, after, pods, restarts):
+    run = measured()
+    run["info"].update(pods={"t-1": 0, "t-2": 0, "t-3": 0}, replicas=before)
+    run["after"].update(pods=pods, replicas=after)
+    assert cluster_facts(run)["controller"]["restarts"] == restarts
 
 
 def test_controller_without_a_service():

@@ -299,7 +299,7 @@ OWNED = {ingress_gateway.OWNERS[0]: "public"}
         ([service("edge/one", labels=OWNED), service("shop/two", labels=OWNED)], "", "x", "edge/one"),
         ([service("envoy/one", labels={ingress_gateway.OWNERS[1]: "public"})], "", "x", "envoy/one"),
         ([service("a/one", labels=OWNED), service("b/two", labels=OWNED)], "", "x", None),
-        ([service("edge/traefik"), service("edge/other")], "", "traefik.io/gateway-controller", "edge/traefik"),
+        ([service("traefik/traefik"), service("edge/other")], "", "traefik.io/gateway-controller", "traefik/traefik"),
         ([service("edge/traefik"), service("edge/other")], "edge/other", "traefik.io/gateway-controller", "edge/other"),
         ([service("edge/front")], "", "networking.gke.io/gateway", None),
     ],
@@ -366,6 +366,27 @@ def test_what_the_controller_says_of_our_route(parents, state):
 )
 def test_routes_that_have_our_host_name(one, rival):
     edge = gateway(listeners=[listener(hostname="shop.example.com")])
+    assert ingress_gateway.rival(edge, [one], "shop.example.com", RUN) == rival
+
+
+@pytest.mark.parametrize(
+    ("listeners", "one", "rival"),
+    [
+        # Ours is the more specific one, and would take all its requests.
+        ([{"hostname": "*.example.com"}], route(hostnames=["*.example.com"]), "shop/front"),
+        ([{"hostname": "*.example.com"}], route(), "shop/front"),
+        ([{"hostname": "*.example.com"}], route(hostnames=["*.example.org"]), None),
+        # Of a route for one listener only that one counts.
+        ([{"hostname": "*.example.com", "name": "a"}, {"hostname": "*.example.org", "name": "b"}],
+         route(references=[{"name": "public", "namespace": "edge", "sectionName": "b"}]), None),
+        ([{"hostname": "*.example.com", "name": "a"}, {"hostname": "*.example.org", "name": "b"}],
+         route(references=[{"name": "public", "namespace": "edge", "sectionName": "a"}]), "shop/front"),
+        # What takes every host name, such as a redirect to HTTPS, has named none.
+        ([{}], route(), None),
+    ],
+)  # fmt: skip
+def test_routes_that_have_it_by_a_wildcard(listeners, one, rival):
+    edge = gateway(listeners=[{**listener(), **given} for given in listeners])
     assert ingress_gateway.rival(edge, [one], "shop.example.com", RUN) == rival
 
 

@@ -56,14 +56,15 @@ def test_no_class(classes, wanted, said):
     assert said in str(refused.value) and not refused.value.absent
 
 
-INTERNAL = service("edge/internal-nginx", selector={"app": "internal"})
+INTERNAL = service("edge/internal-nginx", labels={"app.kubernetes.io/name": "internal-nginx"}, selector={"app": "internal"})
 EXTERNAL = service("edge/nginx", "LoadBalancer", balancer=[{"ip": "192.0.2.5"}], selector={"app": "external"})
 
 
 @pytest.mark.parametrize(
     ("controller", "services", "name"),
     [
-        ("traefik.io/ingress-controller", [service("kube-system/traefik"), service("shop/front")], "traefik"),
+        ("traefik.io/ingress-controller", [service("traefik/traefik"), service("shop/front")], "traefik"),
+        ("k8s.io/ingress-nginx", [service("edge/ingress-nginx-controller"), service("shop/front")], "ingress-nginx-controller"),
         (
             "k8s.io/ingress-nginx",
             [service("ingress-nginx/ingress-nginx-controller", "LoadBalancer"), service("ingress-nginx/admission", "ClusterIP")],
@@ -85,11 +86,16 @@ def test_service_is_called_like_its_controller(controller, services, name):
     ("services", "wanted", "said"),
     [
         ([service("shop/front")], "", "no Service of type LoadBalancer or NodePort looks like it. Name its address in ingress_address"),
-        ([service("a/traefik"), service("b/traefik")], "", "2 Services look like it: a/traefik, b/traefik."),
+        ([service("traefik-a/web"), service("traefik-b/web")], "", "2 Services look like it: traefik-a/web, traefik-b/web."),
+        # An application that is called like it, of a controller without a Service of its own (hostPort), and with one that is no entrance (hostNetwork).
+        ([service("shop/web-traefik", "LoadBalancer", balancer=[{"ip": "192.0.2.5"}])], "",
+         "shop/web-traefik is called like it and may be an application's: neither its namespace nor its label app.kubernetes.io/name says that it is one."),
+        ([service("shop/web", labels={"app.kubernetes.io/name": "traefik"}), service("edge/traefik", "ClusterIP")], "",
+         "edge/traefik, by which nothing comes in from outside, looks as much like it as shop/web. Name its address"),
         ([service("a/traefik", ports=[{"port": 8080, "name": "admin"}])], "", "no Service"),
         ([service("a/traefik")], "a/other", "ingress_service is a/other, and there is no such Service."),
     ],
-)
+)  # fmt: skip
 def test_no_service(services, wanted, said):
     with pytest.raises(PathError) as refused:
         ingress_path.choose_service(services, wanted, "traefik.io/ingress-controller")
@@ -253,5 +259,67 @@ def test_restarts_of_all_containers():
     pods = [
         {"metadata": {"name": "p"}, "status": {"containerStatuses": [{"restartCount": 1}, {"restartCount": 2}]}},
         {"metadata": {"name": "q"}, "status": {}},
+        # What was evicted, or has completed, is none of them any more, and may be cleared away at any time.
+        {"metadata": {"name": "r"}, "status": {"phase": "Failed", "containerStatuses": [{"restartCount": 9}]}},
+        {"metadata": {"name": "s"}, "status": {"phase": "Succeeded"}},
     ]
     assert ingress_path.restarts(pods) == {"p": 3, "q": 0}
+
+
+def owned_by(kind=None, name="t", controller=True):
+    return {"metadata": {"name": "p", **({"ownerReferences": [{"kind": kind, "name": name, "controller": controller}]} if kind else {})}}
+
+
+@pytest.mark.parametrize(
+    ("pods", "found"),
+    [
+        ([owned_by("ReplicaSet", "a"), owned_by("ReplicaSet", "a"), owned_by("ReplicaSet", "b")], {("ReplicaSet", "a"), ("ReplicaSet", "b")}),
+        ([owned_by("ReplicaSet"), owned_by()], None),
+        ([owned_by("Node", controller=False)], None),
+        ([], None),
+    ],
+)
+def test_who_makes_the_pods(pods, found):
+    assert ingress_path.owners(pods) == found
+
+
+@pytest.mark.parametrize(
+    ("owner", "number"),
+    [
+        ({"spec": {"replicas": 3}, "status": {"replicas": 2}}, 3),
+        ({"spec": {"replicas": 0}}, 0),
+        ({"spec": {"template": {}}, "status": {"desiredNumberScheduled": 5}}, 5),
+        ({"spec": {}}, 1),
+    ],
+)
+def test_how_many_pods_are_asked_for(owner, number):
+    assert ingress_path.replicas(owner) == number
+
+
+def ingress(*hosts, name="front"):
+    return {"metadata": {"namespace": "shop", "name": name}, "spec": {"rules": [{"host": host} if host else {} for host in hosts]}}
+
+
+@pytest.mark.parametrize(
+    ("ingresses", "found"),
+    [
+        ([ingress("a.example.com", "Shop.example.com")], ("shop/front", "Shop.example.com")),
+        ([ingress("*.example.com")], ("shop/front", "*.example.com")),
+        ([ingress("plain-shop.example.com")], ("shop/front", "plain-shop.example.com")),
+        # What takes every host name has named none, and ours is none of theirs.
+        ([ingress(""), ingress("a.example.com"), ingress("shop.example.com.de"), {"metadata": {}, "spec": {}}], None),
+        ([ingress("shop.example.com", name="ours")], None),
+    ],
+)
+def test_whether_somebody_else_has_our_host_name(ingresses, found):
+    hosts = ["shop.example.com", "plain-shop.example.com"]
+    assert ingress_path.rival(ingresses, hosts, lambda one: one["metadata"].get("name") == "ours") == found
+
+
+@pytest.mark.parametrize(("address", "refused"), [("", False), ("192.0.2.8", False), ("lb.example.com", False), ("192.0.2.8:8443", True), ("https://a/", True)])
+def test_beside_a_url_an_address_has_no_port(address, refused):
+    if not refused:
+        ingress_path.without_port(address)
+        return
+    with pytest.raises(PathError, match="With ingress_url write a host alone"):
+        ingress_path.without_port(address)

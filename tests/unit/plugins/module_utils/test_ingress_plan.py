@@ -133,6 +133,28 @@ def test_without_a_size_class_the_variable_is_named():
     assert planned(capacity={"ingress_peak_rps": 9})["missing"] == []
 
 
+@pytest.mark.parametrize(
+    ("profile", "capacity", "settings", "said"),
+    [
+        # 2,850 for each of two processors, of which 80 % are the most.
+        ("load", {"ingress_rps": 4560}, {}, None),
+        ("load", {"ingress_rps": 4561}, {}, ("latency-3-100 asks for", 2, "4,561", 1)),
+        ("load", {}, {}, ("latency-1-70, latency-2-85, latency-3-100 ask for", 3, "10,000", 1)),
+        ("load", {}, {"generators": 3}, None),
+        ("load", {"ingress_rps": 8000, "ingress_peak_rps": 12000}, {"generators": 2}, ("peak-1-100, peak-2-130 ask for", 4, "15,600", 2)),
+        ("load", {"ingress_rps": 8000}, {"ingress_client_cpus": 4}, None),
+        ("smoke", {}, {}, None),
+        ("stress", {"ingress_rps": 4000}, {"stress": {"shares": [1.0, 1.25], "bisect": False}}, ("probe-125, ramp-125 ask for", 2, "5,000", 1)),
+    ],
+)
+def test_the_plan_says_what_the_generators_cannot_send(profile, capacity, settings, said):
+    found = [one for one in planned(profile, capacity=capacity, **settings)["missing"] if "the generators cannot send" in one]
+    assert bool(found) is (said is not None)
+    if said:
+        names, wanted, rate, there = said
+        assert f"cannot send what {names}" in found[0] and f"set certify_generators to {wanted} for {rate} requests a second (it is {there};" in found[0]
+
+
 def test_without_tls_there_are_no_handshakes():
     found = planned(ingress_tls="none")
     assert not found["tls"] and "handshakes" not in steps(ingress_tls="none") and "connections" in steps(ingress_tls="none")
@@ -150,9 +172,15 @@ def test_nothing_goes_beyond_what_is_declared(limit):
     assert planned(tier="", **limit)["steps"] == []
 
 
-@pytest.mark.parametrize(("url", "tls"), [("https://a.example.com/x", True), ("http://a.example.com/x", False)])
+@pytest.mark.parametrize(("url", "tls"), [("https://a.example.com/x", True), ("http://a.example.com/x", False), ("HTTPS://a.example.com/x", True)])
 def test_the_owners_url_says_whether_there_is_tls(url, tls):
     assert planned(ingress_url=url)["tls"] is tls
+
+
+@pytest.mark.parametrize(("settings", "said"), [({}, True), ({"ingress_marker": "Cart"}, False), ({"ingress_url": ""}, False)])
+def test_a_url_without_a_marker_takes_every_page_for_the_expected_one(settings, said):
+    found = planned(**{"ingress_url": "https://a.example.com/x", **settings})["missing"]
+    assert any("set ingress_marker" in one for one in found) is said
 
 
 @pytest.mark.parametrize(
@@ -164,6 +192,12 @@ def test_the_owners_url_says_whether_there_is_tls(url, tls):
         ({"ingress_load": {"smoke": {"rps": True}}}, "ingress_load.smoke.rps is True. "),
         ({"ingress_load": {"smoke": {"latency": [{"share": 1}]}}}, "ingress_load.smoke.latency is "),
         ({"ingress_load": {"smoke": {"peak": [{"share": 0, "seconds": 5}]}}}, "ingress_load.smoke.peak[0].share is 0. Write a number from 0.001"),
+        ({"ingress_url": "shop.example.com/health"}, "ingress_url is 'shop.example.com/health'. Write a whole URL, such as https://"),
+        ({"ingress_url": "ftp://shop.example.com/"}, "ingress_url is "),
+        ({"ingress_url": "https:///health"}, "ingress_url is "),
+        ({"ingress_url": "https://shop:many/"}, "ingress_url is "),
+        ({"ingress_url": "https://[::1/"}, "ingress_url is "),
+        ({"ingress_client_cpus": "two"}, "ingress_client_cpus is 'two'. "),
         ({"ingress_tls": "yes"}, "ingress_tls is 'yes'. Write one of run, own, default, none."),
         ({"ingress_tls": "own", "ingress_certificate": "/c.pem"}, "ingress_tls is own, and ingress_key is empty. "),
         ({"ingress_least_rate": "fast"}, "ingress_least_rate is 'fast'. "),

@@ -4,11 +4,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
+import pathlib
+import re
+import subprocess
 
 import pytest
 
+from ansible_collections.kubeproof.certify.plugins.module_utils import ingress_runs
 from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_runs import runs
+from ansible_collections.kubeproof.certify.plugins.module_utils.parsers import k6, wrk
 
 HOST = "run-1.ingress.example.com"
 PATH = {"via": "node port", "addresses": ["192.0.2.1"], "http": 30080, "https": 30443}
@@ -65,13 +72,19 @@ def step(name, **setup):
         (
             False,
             {**PATH, "http": 80, "https": None},
-            {"main": f"http://{HOST}:80/", "plain": f"http://plain-{HOST}:80/", "stranger": f"http://stranger-{HOST}:80/"},
+            # As clients outside write it: some controllers know no Host header with the port of its scheme.
+            {"main": f"http://{HOST}/", "plain": f"http://plain-{HOST}/", "stranger": f"http://stranger-{HOST}/"},
+        ),
+        (
+            True,
+            {**PATH, "http": 443, "https": 443},
+            {"main": f"https://{HOST}/", "tls": f"https://{HOST}/", "plain": f"http://plain-{HOST}:443/", "stranger": f"http://stranger-{HOST}:443/"},
         ),
     ],
 )
 def test_urls(tls, path, urls):
     found = made(tls, path=path)
-    assert found["urls"] == {"straight": "http://backend:80/", **urls}
+    assert found["urls"] == {"straight": "http://backend/", **urls}
     # The names are in the clients' hosts file, so that SNI and the Host header are those of a client outside.
     assert found["aliases"] == {"192.0.2.1": [HOST, f"plain-{HOST}", f"stranger-{HOST}"]}
 
@@ -99,10 +112,48 @@ def test_pods_are_spread():
 
 def test_wrk_counts_only_our_answers():
     argv = step("rps")["argv"]
-    assert argv[0] == "wrk" and argv[-4:] == [f"https://{HOST}:30443/", "--", "200", f"kubeproof/run-1/{HOST}"]
+    assert argv[5] == "wrk" and argv[-4:] == [f"https://{HOST}:30443/", "--", "200", f"kubeproof/run-1/{HOST}"]
     assert {"-t2", "-c64", "-d8s", "--timeout=10s"} <= set(argv) and "Connection: close" not in argv
     assert step("straight")["argv"][-1] == "kubeproof/run-1/"
     assert step("rps")["parser"] == "wrk_files" and step("rps")["result"] == "stdout" and step("rps")["timeout"] == 38
+
+
+@pytest.mark.parametrize(
+    ("path", "url", "host"),
+    [(PATH, f"https://{HOST}:30443/", f"{HOST}:30443"), ({**PATH, "https": 443}, f"https://{HOST}:443/", HOST)],
+)
+def test_wrk_is_told_the_port_and_sends_the_host_of_a_client_outside(path, url, host):
+    argv = step("rps", path=path)["argv"]
+    assert url in argv and argv[argv.index("-H") + 1] == f"Host: {host}"
+
+
+@pytest.mark.skipif(not os.path.exists(f"/proc/self/task/{os.getpid()}/schedstat"), reason="This kernel does not say how long threads wait.")
+@pytest.mark.parametrize(("tool", "code"), [("echo said", 0), ("echo said; exit 99", 99), ("kill -9 $$", 137)])
+def test_what_is_watched_says_how_long_it_waited_and_ends_as_it_did(tmp_path, tool, code):
+    samples = tmp_path / "samples.csv.gz"
+    with gzip.open(samples, "wb") as stream:
+        stream.write(b"header\n")
+    for argument, said in (("", r"(said\n)?KUBEPROOF_WAITED [0-9]+\.[0-9]{3}\n"), (str(samples), r"(said\n)?")):
+        argv = ["sh", "-c", ingress_runs.WATCH, "sh", argument, "sh", "-c", f"sleep 0.2; {tool}"]
+        done = subprocess.run(argv, capture_output=True, check=False, text=True)
+        assert done.returncode == code and re.fullmatch(said, done.stdout), done
+    with gzip.open(samples, "rt") as stream:
+        assert re.fullmatch(r"header\nkubeproof_waited,0{13},[0-9]+\.[0-9]{3},,,,,,\n", stream.read())
+
+
+def test_what_is_said_beside_the_samples_is_what_the_parsers_read():
+    script = (pathlib.Path(__file__).parents[4] / "roles/ingress/files/k6/get.js").read_text(encoding="utf-8")
+    assert f"new Counter('{k6.UNEXPECTED}')" in script and f'"{k6.WAITED},0000000000000,' in ingress_runs.WATCH
+    assert wrk.WAITED.search("KUBEPROOF_WAITED 1.250") and "KUBEPROOF_WAITED $said" in ingress_runs.WATCH
+
+
+def test_where_nothing_says_how_long_a_thread_waited_nothing_is_said(tmp_path):
+    argv = ["sh", "-c", ingress_runs.WATCH.replace("schedstat", "nothing"), "sh", "", "echo", "said"]
+    done = subprocess.run(argv, capture_output=True, check=True, text=True)
+    assert done.stdout == "said\n"
+    missing = tmp_path / "samples.csv.gz"
+    subprocess.run(["sh", "-c", ingress_runs.WATCH, "sh", str(missing), "sleep", "0.2"], check=True)
+    assert not missing.exists()
 
 
 def test_new_connections():
@@ -135,6 +186,8 @@ def test_probe():
     environment = made()["probe"]["environment"]
     assert list(json.loads(environment["URLS"])) == ["main", "plain", "stranger"] and json.loads(environment["WANTED"]) == ["main"]
     assert environment["MARKER"] == "kubeproof/run-1/" and environment["WAIT"] == "30"
+    # Where the ingress does not answer: whether our own backend can be reached at all.
+    assert json.loads(environment["OTHERWISE"]) == {"straight": "http://backend/"}
 
 
 @pytest.mark.parametrize(

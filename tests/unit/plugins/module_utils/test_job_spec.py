@@ -15,7 +15,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import job_spec,
 OPTIONS = {
     "namespace": "ns", "run_id": "20261121t040000z-1a2b", "name": "k6", "image": "registry/tools:1", "argv": ["k6", "{count}", "{index}"],
     "environment": {"A": "$(B)"},
-    "secrets": {"TOKEN": "hidden"}, "files": {"a.js": "x"}, "count": 3, "nodes": [], "spread": True, "tolerations": [], "host_aliases": {"10.0.0.1": ["a.b"]},
+    "secrets": {"TOKEN": "hidden"}, "files": {"a.js": "x"}, "count": 3, "nodes": [], "zones": [],
+    "spread": True, "tolerations": [], "host_aliases": {"10.0.0.1": ["a.b"]},
     "resources": {"limits": {"memory": "1Gi"}}, "results_limit": "2Gi", "timeout": 30.5, "pull_timeout": 120.0, "ready_timeout": 60.0,
     "start_together": True, "security": "restricted",
 }
@@ -80,6 +81,23 @@ def test_places():
     assert "affinity" not in pod() and pod()["topologySpreadConstraints"][0]["labelSelector"] == {"matchLabels": {"batch.kubernetes.io/job-name": "k6-1"}}
     terms = pod(nodes=["a", "b"], spread=False)["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert [term["matchFields"][0]["values"] for term in terms] == [["a"], ["b"]] and "topologySpreadConstraints" not in pod(spread=False)
+    # Else a node with Windows could have it.
+    assert pod()["nodeSelector"] == {"kubernetes.io/os": "linux"}
+
+
+def one_of(key, *values):
+    return [{"key": key, "operator": "In", "values": list(values)}]
+
+
+ZONES = {"matchExpressions": one_of("topology.kubernetes.io/zone", "z1", "z2")}
+A, B = ({"matchFields": one_of("metadata.name", name)} for name in "ab")
+
+
+# A term takes one name alone, so that the zones are in each of them.
+@pytest.mark.parametrize(("nodes", "zones", "terms"), [("", ("z1", "z2"), [ZONES]), ("a", (), [A]), ("ab", ("z1", "z2"), [{**A, **ZONES}, {**B, **ZONES}])])
+def test_the_load_runs_on_these_nodes_in_these_zones(nodes, zones, terms):
+    affinity = pod(nodes=list(nodes), zones=list(zones))["affinity"]["nodeAffinity"]
+    assert affinity == {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
 
 
 def test_without_files_nothing_is_mounted():

@@ -136,6 +136,35 @@ def test_the_cause_comes_before_what_the_job_deleted_after_it():
     assert job_state.lost_in(states[2:]) == "" and job_state.lost_in(states[:1] * 7).endswith("; and 2 more")
 
 
+BARE = 'ImagePullBackOff: Back-off pulling image "r/t:1"'
+UNTAGGED = "ErrImagePull: r/t:1: not found"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "reason", "hopeless"),
+    [
+        (waiting("ErrImagePull", "401 Unauthorized"), waiting("ImagePullBackOff", 'Back-off pulling image "r/t:1"'), "ErrImagePull: 401 Unauthorized", False),
+        (waiting("ErrImagePull", "r/t:1: not found"), waiting("ImagePullBackOff", 'Back-off pulling image "r/t:1"'), UNTAGGED, True),
+        # A kubelet from 1.32 on says it itself.
+        (waiting("ErrImagePull", "a"), waiting("ImagePullBackOff", 'Back-off pulling image "r/t:1": b'), f"{BARE}: b", False),
+        (waiting("ErrImagePull", "a"), waiting("ErrImagePull", "b"), "ErrImagePull: b", False),
+        (waiting("ErrImagePull", "a"), MADE, "", False),
+        (waiting("CreateContainerConfigError", "a"), waiting("ImagePullBackOff", 'Back-off pulling image "r/t:1"'), BARE, False),
+    ],
+)
+def test_the_reason_of_the_last_pull_stays(before, now, reason, hopeless):
+    before, now = (job_state.read(pod(MADE, one, phase="Pending")) for one in (before, now))
+    found = job_state.with_cause(now, before)
+    assert (found.reason, found.hopeless) == (reason, hopeless) and job_state.with_cause(now, None) == now
+
+
+def test_limits_of_cpu_are_known():
+    limited = {"name": "tool", "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}}}
+    found = pod(UP, UP)
+    found["spec"]["containers"] = [limited, {"name": "keeper", "resources": {"limits": {"memory": "1Gi"}}}]
+    assert job_state.read(found).limits == (("tool", "500m"),) and job_state.read(pod(UP, UP)).limits == ()
+
+
 TEXT = st.none() | st.sampled_from(["", "Failed", "Running", "True", "False", "ErrImagePull", "not found", "Ready", "PodScheduled"]) | st.text(max_size=20)
 ONE = st.dictionaries(st.sampled_from(["reason", "message"]), TEXT) | st.fixed_dictionaries({"exitCode": st.integers(0, 255)})
 STATE = st.dictionaries(st.sampled_from(["waiting", "running", "terminated"]), ONE, max_size=1)

@@ -74,7 +74,27 @@ def test_the_numbers_of_a_pair():
     assert pair["tcp"]["retransmits"] == pytest.approx(10 / 1e6) and pair["tcp"]["mss"] == 1500
     # The percentile of the worst repeat, the observations of the shortest.
     assert pair["rtt"] == {"p99": 5e-04, "p50": 2e-05, "count": 49_996, "repeats": 5}
-    assert pair["udp"]["packets"] == 80_000 and pair["mtu"] == {"pods": 1450, "path": 1450} and "missing" not in pair
+    assert pair["udp"]["packets"] == 80_000 and pair["mtu"] == {"path": 1450} and "missing" not in pair
+
+
+def test_the_path_mtu_is_that_of_the_packets_that_passed():
+    found = measured()
+    found["pods"]["pod-1"].update(ip="fd00::1", ips=["fd00::1"])
+    pairs = cluster_facts(found)["every"]
+    # The headers of IPv6 are larger.
+    assert pairs[NODES]["mtu"] == {"path": 1470} and pairs["b1 -> a1 (zones)"]["mtu"] == {"path": 1450}
+    found["steps"]["pairs"]["runs"]["0-pod-full_size-0"] = REFUSED
+    assert "mtu" not in cluster_facts(found)["every"][NODES]
+
+
+@pytest.mark.parametrize("network", ["host", "pod"])
+@pytest.mark.parametrize("kind", ["tcp-1-forward", "tcp-8-forward", "tcp-1-reverse", "tcp-8-reverse"])
+@pytest.mark.parametrize("outcome", [REFUSED, CUT, None])
+def test_overlay_efficiency_needs_every_number_of_streams_of_both_networks(network, kind, outcome):
+    """Without the host's best one its share would be larger."""
+    assert cluster_facts(measured())["nodes"][NODES]["efficiency"] < 1
+    facts = broken(outcome, f"0-{network}-{kind}")
+    assert "efficiency" not in facts["nodes"][NODES] and finding(facts, "network_overlay_efficiency", NODES)["result"] == "INCONCLUSIVE"
 
 
 def test_tables_and_proxy():
@@ -91,6 +111,13 @@ def test_how_many_nodes_took_part(most, told, sampled):
     facts = cluster_facts(measured(nodes=[place(name, "") for name in ("a1", "a2", "a3")], most=most))
     found = finding(facts, "network_nodes_measured")
     assert (found["value"], found["result"], found["judged"]) == (told, "INFO", False) and facts["layout"]["sampled"] == sampled
+
+
+def test_nodes_that_are_not_counted_are_named():
+    aside = [dict(place(f"w{number}", "c"), aside="runs windows") for number in range(5)] + [dict(place("cp", "a"), aside="is a control-plane node; more")]
+    facts = cluster_facts(measured(nodes=[place("a1", "a"), place("a2", "a"), *aside]))
+    said = "2 of 2; not counted: is a control-plane node (cp), runs windows (w0, w1, w2 and 2 more)"
+    assert finding(facts, "network_nodes_measured")["value"] == said and facts["layout"]["aside"]["w4"] == "runs windows"
 
 
 def test_a_node_that_is_left_out_is_counted():
@@ -242,6 +269,7 @@ def test_a_pause_is_slow_and_no_failure(pause):
 
 NONE_ARRIVED = {"exit_code": 0, "error": "", "facts": {"udp": {"packets": 849, "lost": 849, "loss": 1.0, "offered_rate": 1e7, "asked_rate": 1e7}}}
 STALLED = read_by("sockperf", "sockperf/stalled.out")
+SOME_FAILED = {"exit_code": 0, "error": "", "facts": {"count": 300, "good": 299, "failed": 1, "latency": {"p50": 1e-04, "p99": 5e-04, "samples": 300}}}
 
 
 def tried(first, second, wanted, profile="smoke", gone=()):
@@ -265,6 +293,7 @@ def tried(first, second, wanted, profile="smoke", gone=()):
         ("0-pod-full_size-0", "network_full_size", NODES, TIMED_OUT),
         ("0-service-rtt-0", "network_service", SERVICE, STALLED),
         ("0-service-connect-0", "network_service", SERVICE, TIMED_OUT),
+        ("0-service-connect-0", "network_service", SERVICE, SOME_FAILED),
     ],
 )
 def test_what_works_at_the_second_try_works_and_is_told(wanted, check, entry, first):
@@ -325,7 +354,7 @@ def test_where_sockperf_has_no_address_its_latency_is_not_known_and_the_rest_is(
     facts = cluster_facts(of_ipv6())
     assert finding(facts, "network_tcp", NODES)["result"] == finding(facts, "network_service", SERVICE)["result"] == "PASS"
     found = finding(facts, "network_pod_latency_p99", NODES)
-    assert found["result"] == "INCONCLUSIVE" and "sockperf 3.7 has no IPv6, and the pod pod-1 has no IPv4 address" in found["reason"]
+    assert found["result"] == "INCONCLUSIVE" and "sockperf 3.7 has no IPv6 (3.8 and later have), and the pod pod-1 has no IPv4 address" in found["reason"]
     # What failed has failed.
     refused = of_ipv6()
     refused["steps"]["pairs"]["runs"]["0-pod-tcp-1-forward-3"] = REFUSED
@@ -368,6 +397,7 @@ def test_a_baseline_that_could_not_start_is_named():
     facts = cluster_facts(found)
     assert "host" not in facts["nodes"][NODES] and finding(facts, "network_pod_throughput", NODES)["result"] == "PASS"
     assert "Nothing listens at port 25201" in finding(facts, "network_conntrack", "a1")["reason"]
+    assert "Nothing listens at port 25201" in finding(facts, "network_proxy_mode")["reason"]
     assert "Nothing listens at port 25201" in finding(facts, "network_overlay_efficiency", NODES)["reason"]
 
 
@@ -377,7 +407,9 @@ def test_connections_that_failed_are_slower_than_every_bound():
     found["steps"]["pairs"]["runs"]["0-service-connect-2"]["facts"] = lost
     facts = cluster_facts(found)
     assert finding(facts, "network_service", SERVICE)["result"] == "FAIL"
-    assert finding(facts, "network_service_latency_p99", SERVICE)["result"] == "INCONCLUSIVE"
+    assert "100 of 2000 connections failed" in facts["service"][SERVICE]["missing"]["connect"]
+    found = finding(facts, "network_service_latency_p99", SERVICE)
+    assert found["result"] == "INCONCLUSIVE" and found["value"] == [5e-04, None]
 
 
 def test_a_rate_that_was_not_sent_has_no_loss():
@@ -399,6 +431,61 @@ def test_the_table(change, check, result):
     found = measured()
     change(found["looks"])
     assert finding(cluster_facts(found), check, "a1")["result"] == result
+
+
+CILIUM = {"pods": 0, "replaced": True, "by": "cilium"}
+NOT_LOADED = {"conntrack": {"loaded": False}}
+
+
+def with_tables(proxy, count=100, **of):
+    """Return the facts of a run with this kube-proxy, so full tables, and others on the hosts that are named."""
+    run = measured()
+    run["info"]["kube_proxy"] = proxy
+    for looks in run["looks"].values():
+        for pod in [pod for pod in looks if pod.startswith("host-")]:
+            looks[pod] = of.get(pod.replace("-", "_"), {"conntrack": {"count": count, "max": 10_000, "failed": 0}})
+    return cluster_facts(run)
+
+
+@pytest.mark.parametrize(
+    ("facts", "result", "said"),
+    [
+        (with_tables(CILIUM), "NOT_APPLICABLE", "Cilium tracks connections in tables of its own"),
+        (with_tables(CILIUM, host_0=NOT_LOADED), "NOT_APPLICABLE", "Cilium"),
+        # Half full it is in use, and what cannot be read may be.
+        (with_tables(CILIUM, 5000), "PASS", ""),
+        (with_tables(CILIUM, 9500), "FAIL", ""),
+        (with_tables(CILIUM, host_0={}), "INCONCLUSIVE", "a1 cannot be read"),
+        (with_tables(CILIUM, host_0={"error": "gone"}), "INCONCLUSIVE", "gone"),
+        # Nobody else is known to do without it.
+        (with_tables({"pods": 0, "replaced": False}), "PASS", ""),
+        (with_tables({"pods": 3, "replaced": False}, host_0=NOT_LOADED), "INCONCLUSIVE", "(nf_conntrack) is not loaded on a1"),
+        (with_tables({}), "PASS", ""),
+    ],
+)
+def test_a_table_that_is_not_in_use_is_not_asked(facts, result, said):
+    found = [one for one in judged(facts) if one["id"] == "network_conntrack" and one.get("entry") in (None, "a1")]
+    assert [one["result"] for one in found] == [result] and said in found[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ({"pods": 0, "replaced": False}, "; no pod of kube-proxy runs, so that something else may do its work"),
+        ({"pods": 3, "mode": "ipvs", "replaced": False}, "; its configuration says ipvs; its metricsBindAddress may be another one"),
+        ({"pods": 3, "replaced": False}, "on every node; its metricsBindAddress may be another one"),
+        (None, "; kube-proxy's pods could not be counted"),
+    ],
+)
+def test_why_the_mode_of_kube_proxy_is_not_known(proxy, said):
+    found = measured()
+    found["info"] = {"kube_proxy": proxy} if proxy else {}
+    del found["looks"]["after"]["host-1"]["proxy"]
+    facts = cluster_facts(found)
+    for check in ("network_proxy_mode", "network_proxy_rules", "network_proxy_programming_p99"):
+        one = finding(facts, check)
+        assert one["value"] is None and f"{said}." in one["reason"], one
+    assert "kube_proxy" not in cluster_facts(measured())["missing"]
 
 
 def test_a_proxy_that_restarted_or_has_another_mode():

@@ -108,12 +108,13 @@ def test_who_is_named_counts():
     found = layout([place("n0", "a"), place("n1", "b"), place("n2", "c"), dict(control, zone="a")], ["n0", "cp"])
     assert found["possible"]["nodes"] == 1 and names(found, "nodes", measured=False) == ["n0 -> cp (nodes)"]
     alone = layout([place("n0"), control], ["cp"])
-    assert alone["taking_part"] == [] and alone["left_out"] == {"cp": "is a control-plane node"}
+    assert alone["taking_part"] == [] and alone["left_out"] == {"cp": "is a control-plane node"} and alone["aside"] == {}
 
 
 def test_a_control_plane_beside_workers_is_left_in_peace():
     found = layout([place("cp", "a", aside="is a control-plane node"), place("n0", "a"), place("n1", "b")])
     assert found["left_out"] == {} and not names(found, measured=False) and found["nodes"] == 2
+    assert found["aside"] == {"cp": "is a control-plane node"} and network_layout.took_part(found) == "2 of 2; not counted: is a control-plane node (cp)"
     # No two workers share a zone: the control plane's is no reason to miss such a pair.
     assert found["possible"] == {"nodes": 0, "across": 1} and names(found, "zones") == ["n0 -> n1 (zones)"]
 
@@ -133,6 +134,8 @@ def test_a_sample_of_many_nodes_has_every_zone_and_is_the_same_for_a_run():
     found = layout(nodes, seed="run-1")
     assert len(found["taking_part"]) == network_layout.MOST and found["sampled"] == found["nodes"] == 100
     assert {found["zone_of"][name] for name in found["taking_part"]} == set("abcd")
+    # Whoever else measures there may choose another node.
+    assert found["zone_of"] == {one["name"]: one["zone"] for one in nodes}
     assert found == layout(nodes, seed="run-1") and found["taking_part"] != layout(nodes, seed="run-2")["taking_part"]
 
 

@@ -45,10 +45,62 @@ def test_what_k8s_netperf_does_not_ask_fails_all_the_same(wanted, check):
     assert results == {check: "FAIL"}
 
 
-def test_a_pair_that_only_k8s_netperf_measured():
-    run = measured(engine="k8s_netperf")
+def between(client, server, nodes=None, **more):
+    """Return a run in which k8s-netperf chose these nodes."""
+    run = measured(engine="k8s_netperf", nodes=nodes, **more)
     for one in run["steps"]["k8s-netperf"]["facts"]["runs"]:
-        one.update(client={"node": "b1"}, server={"node": "a2"})
+        one.update(client={"node": client}, server={"node": server})
+    return run
+
+
+@pytest.mark.parametrize(("rate", "result"), [(8e9, "PASS"), (0.9e9, "FAIL")])
+def test_a_pair_of_two_zones_is_judged_as_one(rate, result):
+    run = between("a1", "b1", nodes=[place("a1", "a"), place("b1", "b")])
+    for one in run["steps"]["k8s-netperf"]["facts"]["runs"]:
+        one.update({"throughput": rate} if "throughput" in one else {})
+    facts = cluster_facts(run)
+    assert finding(facts, "network_interzone_throughput", "a1 -> b1 (zones)")["result"] == result and facts["nodes"] == {}
+    # No two nodes are in one zone.
+    assert finding(facts, "network_pod_throughput")["result"] == "NOT_APPLICABLE"
+
+
+@pytest.mark.parametrize(
+    ("server", "zone", "said"),
+    [
+        ("b1", "b", "k8s-netperf measured a1 -> b1, which are in two zones; certify_network_engine: auto measures every pair"),
+        ("c9", None, "k8s-netperf measured a1 -> c9, of which it is not known whether they are in one zone"),
+    ],
+)
+def test_what_is_not_within_a_zone_says_nothing_of_one(server, zone, said):
+    run = between("a1", server)
+    for one in run["steps"]["k8s-netperf"]["facts"]["runs"]:
+        one.update({"throughput": 0.9e9} if "throughput" in one else {})
+    facts = cluster_facts(run)
+    for check in ("network_pod_throughput", "network_pod_latency_p99"):
+        found = finding(facts, check)
+        assert found["result"] == "INCONCLUSIVE" and said in found["reason"]
+    between_zones = {one["entry"]: one["result"] for one in judged(facts) if one["id"] == "network_interzone_throughput"}
+    # Those that it did not measure stay open.
+    assert between_zones == {ZONES: "INCONCLUSIVE", "b1 -> a1 (zones)": "INCONCLUSIVE", **({"a1 -> b1 (zones)": "FAIL"} if zone else {})}
+
+
+def test_a_node_that_is_not_in_the_sample_has_its_zone():
+    facts = cluster_facts(between("a1", "a4", nodes=[place(f"a{number}", "a") for number in range(1, 5)], most=2))
+    assert finding(facts, "network_pod_throughput", "a1 -> a4 (nodes)")["result"] == "PASS"
+
+
+@pytest.mark.parametrize("engine", ["auto", "k8s_netperf"])
+def test_why_k8s_netperf_did_not_run_is_kept(engine):
+    run = measured(engine=engine)
+    run["steps"]["k8s-netperf"] = {"runs": {}, "facts": {}, "took": 0, "error": "k8s-netperf measures between nodes with a label, of which there are 0."}
+    facts = cluster_facts(run)
+    for check in ("network_k8s_netperf_throughput", *(["network_pod_throughput"] if engine == "k8s_netperf" else [])):
+        assert "of which there are 0." in finding(facts, check)["reason"]
+    assert (finding(facts, "network_pod_throughput")["result"] == "PASS") is (engine == "auto")
+
+
+def test_a_pair_that_only_k8s_netperf_measured():
+    run = between("b1", "a2")
     service = cluster_facts(run)["service"]
     assert service["b1 -> a2 (service)"]["works"] is True and service["b1 -> a2 (service)"]["connect"]["p99"] == 4e-04
     assert service[SERVICE]["works"] is True and service[SERVICE]["connect"]["count"] == 2000

@@ -257,7 +257,68 @@ def test_half_of_what_was_measured_is_the_load():
 @pytest.mark.parametrize(("address", "headers", "fragment"), [("10.0.0.1", "28", True), ("fd00::1", "48", False)])
 def test_full_size_packets(address, headers, fragment):
     argv = runs("loss", address=address)["0-pod-full_size-0"]["argv"]
-    assert argv[4:] == [address, "5201", headers, "10000000"] and ("--dont-fragment" in argv[2]) is fragment
+    assert argv[4:] == [address, "5201", headers, "10000000", "--dont-fragment" if fragment else ""]
+
+
+@pytest.fixture(name="full_size")
+def fixture_full_size(tmp_path):
+    """Return a function that runs the script beside an `ip` and an `iperf3` that say what is given: (exit code, stderr, arguments of iperf3)."""
+
+    def run(route, afterwards, address="10.2.0.2", headers="28", option="--dont-fragment", tool="exit 0"):
+        (tmp_path / "eth0").mkdir()
+        (tmp_path / "eth0/mtu").write_text("1500\n")
+        (tmp_path / "ip").write_text(f"#!/bin/sh\n[ -n '{route}' ] || exit 2\n[ \"$4\" = fibmatch ] && echo '{route}' || echo '{afterwards}'\n")
+        (tmp_path / "iperf3").write_text(f"#!/bin/sh\necho \"$@\" >{tmp_path}/said\necho 'warning: UDP block size' >&2\n{tool}\n")
+        for name in ("ip", "iperf3"):
+            (tmp_path / name).chmod(0o755)
+        script = network_runs.FULL_SIZE.replace("/sys/class/net", str(tmp_path))
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", address, "5201", headers, "10000000", option], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        said = tmp_path / "said"
+        return done.returncode, done.stderr, said.read_text() if said.exists() else ""
+
+    return run
+
+
+# As iproute2 6.1 writes them. Cilium sets the MTU on the route of a device with 1500.
+CILIUM = "default via 10.0.0.7 dev eth0 mtu 1450 "
+PLAIN = "default via 10.1.0.1 dev eth0 "
+NEW = "default via fd01::1 dev eth0 metric 1024 mtu 1450 pref medium"
+NEW_PLAIN = "default via fd01::1 dev eth0 metric 1024 pref medium"
+GOT = "10.2.0.2 via 10.1.0.1 dev eth0 src 10.1.0.2 uid 0 \\    cache"
+NEW_GOT = "fd02::2 from :: via fd01::1 dev eth0 src fd01::2 metric 1024"
+
+
+@pytest.mark.parametrize(
+    ("route", "afterwards", "headers", "length"),
+    [
+        (CILIUM, f"{GOT} mtu 1450 ", "28", 1422),
+        ("10.2.0.0/24 via 10.1.0.1 dev eth0 mtu lock 1400 ", f"{GOT} mtu lock 1400 ", "28", 1372),
+        (PLAIN, f"{GOT} ", "28", 1472),
+        (NEW, f"{NEW_GOT} mtu 1450 pref medium", "48", 1402),
+        (NEW_PLAIN, f"{NEW_GOT} pref medium", "48", 1452),
+        # More than the route lets pass is no news.
+        (CILIUM, f"{GOT} expires 590sec mtu 1450 ", "28", 1422),
+    ],
+)
+def test_a_full_size_packet_is_as_large_as_the_route_else_the_device_lets_it_be(full_size, route, afterwards, headers, length):
+    code, stderr, said = full_size(route, afterwards, headers=headers)
+    assert (code, stderr) == (0, "") and f" -l {length} --dont-fragment " in said
+
+
+@pytest.mark.parametrize("route", [PLAIN, NEW_PLAIN])
+def test_a_path_that_carries_less_than_the_route_fails_although_the_sender_fragments(full_size, route):
+    code, stderr, said = full_size(route, f"{NEW_GOT} expires 598sec mtu 1400 pref medium", address="fd02::2", headers="48", option="")
+    assert code == 1 and stderr == "packets of 1500 bytes were sent, and the way to fd02::2 carries 1400\n"
+    assert " -l 1452 -J " in said
+
+
+@pytest.mark.parametrize(("route", "tool", "ends"), [(PLAIN, "exit 1", 1), (PLAIN, "exit 124", 124), ("", "exit 0", 125), ("default dev eth9 ", "exit 0", 125)])
+def test_what_iperf3_ends_with_is_kept_and_without_a_route_nothing_is_known(full_size, route, tool, ends):
+    code, dummy, said = full_size(route, GOT, tool=tool)
+    assert code == ends and bool(said) is (ends != 125)
 
 
 def test_ipv6_stands_in_brackets_in_a_url():
@@ -285,8 +346,29 @@ def test_without_ipv4_sockperf_does_not_run():
     assert {run["parser"] for run in found.values()} == {"curl"}
     why = {test["name"]: network_runs.unable(test, given) for test in network_runs.tests("latency", layout(NODES), planned("load")["load"])}
     assert {name for name, text in why.items() if not text} == set(found) and set(why) > set(found)
-    assert why["0-pod-rtt-0"] == "sockperf 3.7 has no IPv6, and the pod pod-1 has no IPv4 address"
-    assert why["0-service-rtt-0"] == "sockperf 3.7 has no IPv6, and the Service before the pod pod-1 has no IPv4 address"
+    unknown = "sockperf of a version that is not known has no IPv6 (3.8 and later have), and "
+    assert why["0-pod-rtt-0"] == f"{unknown}the pod pod-1 has no IPv4 address"
+    assert why["0-service-rtt-0"] == f"{unknown}the Service before the pod pod-1 has no IPv4 address"
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "said"),
+    [
+        ({"sockperf": "3.8"}, {"sockperf": "3.10"}, ""),
+        ({"sockperf": "4.0"}, {"sockperf": "3.8"}, ""),
+        ({"sockperf": "3.10"}, {"sockperf": "3.7"}, "sockperf 3.7 has no IPv6"),
+        ({"sockperf": "3.10"}, {}, "sockperf of a version that is not known has no IPv6"),
+        ({"error": "gone"}, {"sockperf": "3.10"}, "sockperf of a version that is not known has no IPv6"),
+    ],
+)
+def test_sockperf_of_both_pods_is_asked_whether_it_knows_ipv6(client, server, said):
+    pods = {name: {"pod": name, "ip": "fd00::1", "ips": ["fd00::1"]} for name in places()["pods"]}
+    given = {"pods": pods, "services": {"pod-1": "fd00::9"}, "looks": {"pod-0": client, "pod-1": server}}
+    found = runs("latency", planned("load"), **given)
+    assert ("0-pod-rtt-0" in found) is not bool(said) and ("0-service-rtt-0" in found) is not bool(said)
+    assert said or found["0-pod-rtt-0"]["argv"][7:9] == ["-i", "fd00::1"]
+    test = next(test for test in network_runs.tests("latency", layout(NODES), planned("load")["load"]) if test["name"] == "0-pod-rtt-0")
+    assert network_runs.unable(test, given).startswith(said) and bool(network_runs.unable(test, given)) is bool(said)
 
 
 def test_without_an_address_nothing_runs():
@@ -330,6 +412,11 @@ def tried_again(results, profile="smoke", name="pairs", **changed):
 def test_what_failed_is_tried_once_more(name):
     for outcome in (FAILED, {**FAILED, "exit_code": 124}):
         assert tried_again({name: outcome}) == [f"{name}-again"]
+
+
+def test_connections_of_which_one_failed_are_tried_once_more():
+    some = {"exit_code": 0, "error": "", "facts": {"count": 300, "failed": 1, "latency": {}}}
+    assert tried_again({"0-service-connect-0": some}) == ["0-service-connect-0-again"]
 
 
 def test_under_load_too():

@@ -79,6 +79,10 @@ BAD = {
     "no requirement": (lambda run: run["capacity"].clear(), "network_interzone_throughput", ("capacity",), {"nodes": ZONED}),
     "the table before": (table("before", "host-0"), "network_conntrack", ("looks", "before", "host-0", "conntrack"), {}),
     "the table after": (table("after", "host-1"), "network_conntrack", ("looks", "after", "host-1", "conntrack"), {}),
+    "a table that Cilium has beside its own": (
+        lambda run: (run["info"]["kube_proxy"].update(pods=0, replaced=True, by="cilium"), table("after", "host-1")(run)), "network_conntrack",
+        ("looks", "after", "host-1", "conntrack"), {},
+    ),
     "a lost pod": (
         lambda run: (run["looks"]["after"].update({"pod-1": {"error": "gone"}}), ended("0-pod-udp", REFUSED)(run)), "network_udp",
         ("looks", "after", "pod-1"), {},
@@ -89,6 +93,13 @@ BAD = {
     "k8s-netperf": (
         lambda run: run["steps"]["k8s-netperf"]["facts"]["runs"][2].update(latency_p99=0.02), "network_pod_latency_p99",
         ("steps", "k8s-netperf", "facts", "runs", 2), {"engine": "k8s_netperf"},
+    ),
+    "k8s-netperf between zones": (
+        lambda run: [
+            one.update({"client": {"node": "a1"}, "server": {"node": "b1"}}, **({"throughput": 5e8} if "throughput" in one else {}))
+            for one in run["steps"]["k8s-netperf"]["facts"]["runs"]
+        ],
+        "network_interzone_throughput", ("steps", "k8s-netperf", "facts", "runs", 0), {"engine": "k8s_netperf", "nodes": ZONED},
     ),
     "beside k8s-netperf": (
         ended("0-service-rtt-0", REFUSED), "network_service", ("steps", "pairs", "runs", "0-service-rtt-0"), {"engine": "k8s_netperf"},

@@ -31,7 +31,7 @@ def answer(**sections):
 
 def test_what_a_node_of_the_lab_says():
     found = facts_of(HOST)
-    assert found["mtu"] == 1500 and found["proxy"]["mode"] == "nftables" and "rules" not in found["proxy"]
+    assert found["sockperf"] == "3.7" and found["proxy"]["mode"] == "nftables" and "rules" not in found["proxy"]
     assert found["conntrack"]["max"] == 262144 and 0 < found["conntrack"]["count"] < 5000 and found["conntrack"]["failed"] >= 0
     buckets = found["proxy"]["programming"]
     assert buckets[-1][0] is None and [count for dummy, count in buckets] == sorted(count for dummy, count in buckets)
@@ -46,8 +46,10 @@ def test_what_a_node_of_the_lab_says():
         (answer(table="nf_conntrack_count many\nnf_conntrack_max 100"), {"conntrack": {"max": 100}}),
         (answer(statistics="entries  drop early_drop\n0000000a 00000010 00000001\n0000000b 00000002 00000000"), {"conntrack": {"failed": 19}}),
         (answer(statistics="entries  drop early_drop\n0000000a"), {}),
-        (answer(devices="eth0 1450\nlo 65536\nnet1 9000\nsit0 "), {"mtu": 1450}),
-        (answer(devices="lo 65536"), {}),
+        (answer(table="nf_conntrack_count absent\nnf_conntrack_max absent"), {"conntrack": {"loaded": False}}),
+        (answer(table="nf_conntrack_count absent"), {}),
+        (answer(sockperf="sockperf, version 3.10-0.git5ebd327da983\n   compiled 2023"), {"sockperf": "3.10"}),
+        (answer(sockperf="sh: sockperf: not found"), {}),
         (answer(mode="ipvs"), {"proxy": {"mode": "ipvs"}}),
         (answer(mode="<html>404</html>"), {}),
         (answer(mode="iptables", metrics=IPTABLES.strip()), {"proxy": {"mode": "iptables", "rules": 320}}),
@@ -66,7 +68,7 @@ def test_an_answer_without_its_end_is_refused(text):
 
 @given(st.text(max_size=200))
 def test_any_text_is_refused_or_gives_facts(text):
-    facts = facts_of(answer(table=text, statistics=text, devices=text, mode=text, metrics=text))
+    facts = facts_of(answer(table=text, statistics=text, sockperf=text, mode=text, metrics=text))
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
 
 
@@ -93,6 +95,28 @@ def test_what_was_programmed_between_two_looks(before, after, expected):
 def test_the_script_is_shell_and_its_answer_is_read():
     done = subprocess.run(["sh", "-c", network_state.LOOK, "sh", "pod"], capture_output=True, text=True, check=True)
     assert "mode" not in network_state.sections(done.stdout) and "proxy" not in facts_of(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("files", "table"),
+    [
+        ({"nf_conntrack_count": "5", "nf_conntrack_max": "100"}, {"count": 5, "max": 100}),
+        # Other parts of netfilter are there.
+        ({"nf_log_all_netns": "0"}, {"loaded": False}),
+        ({"nf_conntrack_max": "100"}, {"max": 100}),
+        # Nothing is said of a system that shows no settings of the network.
+        (None, {}),
+    ],
+)
+def test_a_table_that_is_not_loaded_is_told_from_one_that_cannot_be_read(tmp_path, files, table):
+    if files is not None:
+        (tmp_path / "netfilter").mkdir()
+    for name, text in (files or {}).items():
+        (tmp_path / "netfilter" / name).write_text(f"{text}\n")
+    place = tmp_path if files is not None else tmp_path / "none"
+    script = network_state.LOOK.replace("/proc/sys/net", str(place)).replace("/proc/net/stat", str(tmp_path))
+    done = subprocess.run(["sh", "-c", script, "sh", "pod"], capture_output=True, text=True, check=True)
+    assert facts_of(done.stdout).get("conntrack", {}) == table
 
 
 def test_buckets_come_back():

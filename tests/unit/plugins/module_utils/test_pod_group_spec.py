@@ -29,7 +29,7 @@ def test_a_pod_that_sleeps():
     assert list(containers) == ["keeper"] and "startupProbe" not in containers["keeper"]
     assert (spec["activeDeadlineSeconds"], spec["restartPolicy"], spec["terminationGracePeriodSeconds"]) == (90, "Never", 1)
     assert spec["automountServiceAccountToken"] is False and spec["tolerations"] == [{"operator": "Exists"}]
-    assert not {"affinity", "hostNetwork", "nodeName"} & set(spec)
+    assert not {"affinity", "hostNetwork", "nodeName"} & set(spec) and spec["nodeSelector"] == {"kubernetes.io/os": "linux"}
 
 
 def test_a_server_has_a_container_of_its_own():

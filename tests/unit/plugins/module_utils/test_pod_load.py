@@ -26,6 +26,13 @@ def test_pods_comply_with_restricted():
     assert [term["matchFields"][0]["values"] for term in terms_of(body)] == [["n1"], ["n2"]] and container["resources"] == {"requests": {"cpu": "1m"}}
 
 
+def test_pods_run_on_linux_unless_other_nodes_are_selected():
+    """Hollow nodes have another system, so that nobody else's pods come."""
+    assert pod_load.manifest(OPTIONS, 0)["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    hollow = {"kubeproof.io/run": "r1"}
+    assert pod_load.manifest({**OPTIONS, "node_selector": hollow}, 0)["spec"]["nodeSelector"] == hollow
+
+
 def test_a_deployment_has_one_replica_and_no_deadline():
     body = pod_load.manifest({**OPTIONS, "kind": "deployment"}, 7)
     template = body["spec"]["template"]

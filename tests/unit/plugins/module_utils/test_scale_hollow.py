@@ -79,6 +79,7 @@ def test_what_is_of_the_run_is_no_guest():
 
 def test_kubemark_is_a_pod_for_each_node_and_ends_by_itself():
     job = scale_hollow.job(OPTIONS)
+    assert job["spec"]["template"]["spec"]["nodeSelector"] == LINUX
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
     assert (spec["completions"], spec["parallelism"], spec["completionMode"], spec["activeDeadlineSeconds"]) == (20, 20, "Indexed", 900)
     kubelet, proxy = pod["containers"]

@@ -22,7 +22,15 @@ def volume(reads=4000, writes=4000, devices=True, **more):
     for name, one in jobs.items():
         # A cache that the mixed job hits is none of direct I/O's business.
         one["devices"] = {} if not devices else {"vda": {"reads": reads if name != "mixed-1" else 0, "writes": writes}, "vda1": {"reads": 1, "writes": 1}}
-    return {"jobs": jobs, "space": {"memory": 8 * GIB}, "file": GIB, "resident": None, **more}
+    return {"jobs": jobs, "space": {"memory": 8 * GIB, "filesystem": "ext4"}, "file": GIB, "resident": None, **more}
+
+
+def on(filesystem, disk="", **more):
+    """Return a volume of which nothing is in the page cache, on a filesystem, whose requests a disk counted where it has one."""
+    one = volume(devices=False, **{"resident": 0.0, "space": {"memory": 8 * GIB, "filesystem": filesystem}, **more})
+    for job in one["jobs"].values():
+        job["devices"] = {disk: {"reads": 4000, "writes": 4000}} if disk else {}
+    return one
 
 
 def changed(one, job, **more):
@@ -54,8 +62,23 @@ PLANNED = {f"{name}-1": {"job": name, **SHAPES[name]} for name in ("random_read"
         (volume(resident=1.0), True, "the disk vda"),
         (volume(devices=False, resident=None), False, "0.1 times the node's memory"),
         (volume(devices=False, file=16 * GIB), True, "2.0 times"),
-        (volume(devices=False, space={"memory": None}), False, "no disk and no page cache can be seen"),
-        (volume(devices=False, space={}), False, "no disk"),
+        (volume(devices=False, space={"memory": None, "filesystem": "nfs4"}), False, "no disk and no page cache can be seen"),
+        (volume(space={}), False, "what filesystem it has is not known"),
+        # What remembers by itself is seen neither in the page cache nor at a disk.
+        (on("nfs4"), True, "0% of the file is in the page cache"),
+        (on("zfs"), False, "zfs may answer from memory that nothing shows, and the file is 0.1 times the node's memory; it counts from 16 GiB on: "),
+        (on("zfs", file=16 * GIB), True, "zfs may answer from memory that nothing shows, and the file is 2.0 times the node's memory"),
+        (on("zfs", space={"filesystem": "zfs"}), False, "and the node's memory is not known"),
+        (on("fuse.juicefs"), False, "fuse.juicefs may answer"),
+        (on("fuse"), False, "fuse may answer"),
+        (on("fuseblk", file=16 * GIB), True, "2.0 times"),
+        (on("ext4", "sda"), True, "the disk sda counted"),
+        (on("ext4", "zd16"), False, "the disk zd16 may answer from memory that nothing shows"),
+        (on("xfs", "loop0"), False, "the disk loop0 may answer"),
+        (on("xfs", "zram0"), False, "the disk zram0 may answer"),
+        (on("xfs", "loop0", file=16 * GIB), True, "2.0 times"),
+        # A name that only begins so is another disk.
+        (on("xfs", "loopback"), True, "the disk loopback counted"),
         ({"jobs": {}}, False, "how many requests random_read-1 made is not known"),
         (without(volume(devices=False, resident=0.0), "random_write-1"), False, "how many requests random_write-1 made"),
         (without(volume(devices=False), resident=None), False, "the page cache was not looked at"),
@@ -91,7 +114,8 @@ def measured(rate=1000.0, runtime=100, block=4096, **more):
         # Where it was tried it has to be known.
         ("random_read", measured(), MEMORY, {}, "the disk under it was to be compared with it, and was not measured"),
         ("random_read", measured(), MEMORY, {"devices": {"vda": {}}}, "and was not measured"),
-        ("random_read", measured(), MEMORY, {"read": part()}, "and was not measured"),
+        ("random_read", measured(), MEMORY, {"read": part()}, "and was not measured: see raw/storage. Repair that, or empty storage_baseline_directory"),
+        ("random_read", measured(), MEMORY, {"why": "/data has no room"}, "and was not measured: /data has no room. Repair that, or empty storage_baseline_"),
         ("random_read", measured(rate=1.5e6), MEMORY, None, ""),
         ("random_read", measured(rate=1.6e6), MEMORY, None, "1600000 requests"),
         ("sequential_read", measured(rate=29000, block=2**20), None, None, "bytes a second"),
@@ -120,12 +144,31 @@ def test_too_good_to_be_true(name, one, cached, disk, said):
     ],
 )
 def test_a_file_that_a_cache_may_hold(size, memory, enough):
-    found = storage_doubt.small({"least": storage_doubt.LARGE, "larger": "size: 30Gi for fast in storage_classes"}, size, memory)
+    step = {"least": storage_doubt.LARGE, "larger": "size: 30Gi for fast in storage_classes", "file": 20 * GIB}
+    found = storage_doubt.small(step, size, {"memory": memory})
     assert (found == "") is enough
     assert enough or "numbers count from 20 GiB on, or from 4 times the node's memory where that is less: write size: 30Gi for fast in storage_" in found
 
 
-def test_a_file_that_found_no_room():
-    found = storage_doubt.small({"least": storage_doubt.LARGE, "larger": ""}, GIB, None)
-    assert found.endswith("make room on the disk behind the volume, which has no more for it")
-    assert storage_doubt.small({"least": 0, "larger": ""}, 0, 8 * GIB) == ""
+WRITE, ROOM = "write size: 30Gi for fast in storage_classes", "make room on the disk behind the volume, which has no more for it"
+
+
+@pytest.mark.parametrize(
+    ("larger", "file", "space", "advice"),
+    [
+        ("", 20, {}, ROOM),
+        ("size: 30Gi for fast in storage_classes", 20, {}, WRITE),
+        # A filesystem takes some of what was asked for.
+        ("size: 30Gi for fast in storage_classes", 20, {"asked": 26 * GIB, "size": 25 * GIB}, WRITE),
+        # Behind a volume without a quota is a disk, which is full.
+        ("size: 30Gi for fast in storage_classes", 20, {"asked": 26 * GIB, "size": 500 * GIB}, ROOM),
+        # It had room for all that was planned.
+        ("size: 30Gi for fast in storage_classes", 10, {"asked": 13 * GIB, "size": 500 * GIB}, WRITE),
+    ],
+)
+def test_what_is_advised_where_a_file_is_small(larger, file, space, advice):
+    assert storage_doubt.small({"least": storage_doubt.LARGE, "larger": larger, "file": file * GIB}, 10 * GIB, space).endswith(f": {advice}")
+
+
+def test_a_file_that_may_be_of_any_size():
+    assert storage_doubt.small({"least": 0, "larger": "", "file": GIB}, 0, {"memory": 8 * GIB}) == ""

@@ -12,10 +12,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kubeproof.certify.plugins.filter.storage_cluster_facts import FilterModule
+from ansible_collections.kubeproof.certify.plugins.filter.layer_facts import FilterModule
 from ansible_collections.kubeproof.certify.plugins.module_utils import checks as engine
 from ansible_collections.kubeproof.certify.plugins.module_utils.storage_facts import cluster_facts
-from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import SHAPES, plan
+from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan import DISK_JOBS, SHAPES, plan
 from ansible_collections.kubeproof.certify.tests.unit.plugins import stress_fake
 
 ROOT = pathlib.Path(__file__).parents[4]
@@ -96,7 +96,7 @@ def test_the_recorded_run():
     assert facts["workload"]["ratio"] == pytest.approx(facts["workload"]["rate"] / 1000, abs=0.001)
     assert facts["mixed"]["offered"] == 1000 and 0 < facts["mixed"]["p99"] < 0.01 and facts["mixed"]["samples"] > 5000
     assert 0.5 < facts["random_read"]["of_disk"] < 1.5 and facts["room"] == 1.0
-    assert json.dumps(cluster_facts(measured())) and FilterModule().filters()["storage_cluster_facts"](measured()) == cluster_facts(measured())
+    assert json.dumps(cluster_facts(measured())) and FilterModule().filters()["layer_facts"](measured(), "storage") == cluster_facts(measured())
 
 
 @pytest.mark.parametrize("profile", ["smoke", "load", "stress", "soak"])
@@ -213,6 +213,19 @@ def test_every_check_finds_its_fact():
     assert {name for name, one in found.items() if one["value"] is None} == beyond and set(found) == set(CHECKS)
 
 
+@pytest.mark.parametrize(
+    ("lost", "checks"),
+    [("classes", ["storage_classes_exist", "storage_default_class", "storage_expansion"]), ("volumes", ["storage_volumes_failed", "storage_volumes_released"])],
+)
+def test_what_may_not_be_read_says_why(lost, checks):
+    found = measured()
+    del found["info"][lost]
+    found["info"]["missing"] = {lost: f"{lost} cannot be read: forbidden"}
+    findings = judge(found)
+    assert [findings[name]["reason"] for name in checks] == [f"Not measured: {lost} cannot be read: forbidden."] * len(checks)
+    assert "forbidden" not in {one["reason"] for name, one in findings.items() if name not in checks}
+
+
 def test_without_facts_no_check_passes():
     results = {one["result"] for one in engine.judge(CHECKS, {}, "storage", "load", {"cluster": ["lab"]}, SETTINGS) if one["judged"]}
     assert results == {"INCONCLUSIVE"}
@@ -301,7 +314,7 @@ def test_the_worst_node_counts():
     facts = of_class(found)
     assert facts["nodes"] == ["worker1", "worker2"] and facts["random_write"]["rate"] == 7.0 and facts["bound_seconds"] == 50.0
     # The other node is not in the inventory, so that its volume is compared with nothing.
-    assert facts["random_read"]["of_disk"] > 0
+    assert facts["random_read"]["of_disk"] > 0 and "no host of the inventory is called worker2" in facts["missing"]["random_read.of_disk"]
     assert "the disk under it was to be compared with it" in of_class({**found, "hosts": ["worker1", "worker2"]})["missing"]["random_read"]
     other["outcome"] = "random_read-1: fio ended with exit code 1"
     assert of_class(found)["outcome"] == other["outcome"]
@@ -327,6 +340,46 @@ def test_what_is_too_good_is_missing_with_the_reason():
     assert facts["missing"] == {"random_read": "too good to be true: 73487/s, and memory gives 50000/s"}
     finding = judge(found)["storage_random_read_iops"]
     assert finding["result"] == "INCONCLUSIVE" and "too good to be true" in finding["reason"]
+
+
+def test_a_node_that_the_inventory_calls_otherwise_is_said():
+    found = measured("load")
+    found.update(hosts=["worker1.example.com"], disks={})
+    finding = judge(found)["storage_of_disk_read"]
+    assert finding["reason"] == (
+        "Not measured: no host of the inventory is called worker1, as the node is, so that storage_baseline_directory is not measured there."
+    )
+    # Nothing speaks against the numbers themselves, nor is anything said where no directory is named.
+    assert "random_read" in of_class(found) and set(of_class(found)["missing"]) == {f"{name}.of_disk" for name in DISK_JOBS}
+    assert of_class({**measured("load", storage_baseline_directory=""), "hosts": [], "disks": {}})["missing"] == {}
+
+
+def test_a_disk_that_was_not_measured_says_why():
+    found = measured()
+    found.update(disks={"worker1": {}}, left={"worker1": "/data has 26 GiB free of 100 GiB"})
+    reason = judge(found)["storage_random_read_iops"]["reason"]
+    assert "was to be compared with it, and was not measured: /data has 26 GiB free of 100 GiB. Repair that" in reason
+    found["left"] = {"worker1": {"no": "text"}}
+    assert "was not measured: see raw/storage" in judge(found)["storage_random_read_iops"]["reason"]
+
+
+@pytest.mark.parametrize("profile", ["smoke", "stress"])
+def test_a_node_without_room_leaves_the_numbers_open(profile):
+    found, said = measured(profile), "its volume is on the node's own disk, of which 19 GiB of 100 GiB are free: make room there"
+    volume_of(found).update(jobs={}, unmeasured=said)
+    volume_of(found).pop("file")
+    found.update({"ran": {}, "stress": {}} if profile == "stress" else {})
+    findings = judge(found, profile)
+    assert findings["storage_function"]["result"] == "PASS" and of_class(found)["missing"][""] == said
+    name = "storage_headroom" if profile == "stress" else "storage_random_read_iops"
+    assert findings[name]["result"] == "INCONCLUSIVE" and said in findings[name]["reason"]
+
+
+@pytest.mark.parametrize(("quota", "kept"), [(True, True), (False, False), (None, None)])
+def test_a_volume_without_a_quota_is_known(quota, kept):
+    found = measured()
+    volume_of(found)["expand"] = {"grown": True, "seconds": 1.0, **({} if quota is None else {"quota": quota})}
+    assert of_class(found).get("quota") is kept and of_class(found)["expanded"] is True
 
 
 def test_without_proof_of_direct_io_no_number_counts():
@@ -399,6 +452,17 @@ def test_a_live_volume_that_does_what_it_is_asked_is_not_too_slow(rate, seconds,
     assert finding["result"] == result and finding.get("undecided", False) is (result == "CONDITIONAL")
 
 
+@pytest.mark.parametrize(("rate", "result"), [(999.51, "FAIL"), (999.99, "FAIL"), (1000, "CONDITIONAL"), (1299.51, "CONDITIONAL"), (1300, "PASS")])
+def test_a_workload_just_below_its_bound_does_not_reach_it(rate, result):
+    found = measured("load")
+    for job in found["plan"]["steps"][0]["jobs"]:
+        if job["job"] == "workload":
+            job["seconds"] = volume_of(found)["jobs"][job["name"]]["runtime"] = 300
+            for way, share in (("read", 0.75), ("write", 0.25)):
+                volume_of(found)["jobs"][job["name"]][way]["rate"] = rate * share
+    assert judge(found)["storage_workload_iops"]["result"] == result
+
+
 @pytest.mark.parametrize(
     ("change", "check", "result"),
     [
@@ -407,6 +471,9 @@ def test_a_live_volume_that_does_what_it_is_asked_is_not_too_slow(rate, seconds,
         ({"delete": {"gone": None}}, "storage_deletion", "INCONCLUSIVE"),
         ({"space": {"asked": 100, "free": 49, "filesystem": "ext4"}}, "storage_room", "FAIL"),
         ({"space": {"asked": 100, "free": 70, "filesystem": "ext4"}}, "storage_room", "CONDITIONAL"),
+        # No bound is reached by rounding, nor missed.
+        ({"space": {"asked": 100_000, "free": 50_040, "filesystem": "ext4"}}, "storage_room", "CONDITIONAL"),
+        ({"space": {"asked": 100_000, "free": 80_040, "filesystem": "ext4"}}, "storage_room", "PASS"),
         ({"errors": 2}, "storage_errors", "FAIL"),
     ],
 )

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.kubeproof.certify.plugins.filter.storage_disk import FilterModule
+from ansible_collections.kubeproof.certify.plugins.filter.storage_disk_refused import FilterModule as Refused
 from ansible_collections.kubeproof.certify.plugins.filter.storage_runs import FilterModule as Runs
 from ansible_collections.kubeproof.certify.plugins.module_utils import storage_fio
 from ansible_collections.kubeproof.certify.plugins.module_utils.storage_fio import FILE, PLACE, VolumeError
@@ -29,6 +30,28 @@ def test_a_volume():
     found = storage_fio.look(GOOD, 2**30)
     assert (found["filesystem"], found["device"], found["source"], found["asked"]) == ("ext4", "254:0", "/dev/vda", 2**30)
     assert (found["size"], found["free"], found["memory"]) == (4096 * 66053021, 4096 * 17148884, 24684084 * 1024)
+    # As runs were recorded before more was asked.
+    assert "node_disk" not in found
+
+
+# What kubelet and the runtime mount in every pod.
+HOSTS = "2045 1978 254:0 /root/nodes/worker1/kubelet/pods/1/etc-hosts /etc/hosts rw,relatime - ext4 /dev/vda rw"
+
+
+@pytest.mark.parametrize(
+    ("more", "on_it"),
+    [
+        ([HOSTS], True),
+        ([HOSTS.replace("254:0", "8:16")], False),
+        # Images have a disk of their own, which is that of the volume.
+        ([HOSTS.replace("254:0", "8:16"), HOSTS.replace("etc-hosts /etc/hosts", "hostname /etc/hostname")], True),
+        ([HOSTS.replace("/etc/hosts", "/etc/other")], None),
+    ],
+)
+def test_a_volume_on_the_disk_of_its_node(more, on_it):
+    assert storage_fio.look("\n".join([*more, GOOD]), 2**30).get("node_disk") is on_it
+    # What is looked for is what is printed.
+    assert all(name in storage_fio.LOOK for name in ("/volume", "/etc/hosts", "/etc/hostname"))
 
 
 @pytest.mark.parametrize(
@@ -67,13 +90,54 @@ def test_any_text_is_a_volume_or_a_reason(text):
 
 @pytest.mark.parametrize(("free", "size"), [(10 * 2**30, 256 * 2**20), (200 * 2**20, 144 * 2**20), (100 * 2**20, 64 * 2**20), (40 * 2**20, 16 * 2**20)])
 def test_the_file_is_bounded_by_the_free_space(free, size):
-    assert storage_fio.file_size(STEP, free) == size
+    assert storage_fio.file_size(STEP, {"free": free, "size": 100 * free}) == size
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("free", "node_disk", "size"),
+    [
+        # Of a node's own disk a fifth stays free, for kubelet evicts pods from a full one.
+        (60, True, 20),
+        (40.5, True, 20),
+        (26, True, 5.984375),
+        (26, False, 20),
+        (26, None, 20),
+        (20, True, 0),
+        (3, True, 0),
+        (3, False, 2.384375),
+    ],
+)
+def test_a_node_keeps_a_fifth_of_its_own_disk(free, node_disk, size):
+    space = {"free": int(free * GIB), "size": 100 * GIB, **({} if node_disk is None else {"node_disk": node_disk})}
+    assert storage_fio.file_size({"size": 30 * GIB, "file": 20 * GIB}, space) == pytest.approx(size * GIB, abs=2**20)
+    assert "26 GiB of 100 GiB are free; 20% stay so" in storage_fio.crowded({"free": 26 * GIB, "size": 100 * GIB})
+
+
+@pytest.mark.parametrize(
+    ("looked", "said"),
+    [
+        ({"rc": 0, "stdout": f"space 4096 {100 * GIB // 4096} {50 * GIB // 4096}"}, ""),
+        ({"rc": 0, "stdout": f"space 4096 {100 * GIB // 4096} {40 * GIB // 4096}"}, ""),
+        ({"rc": 0, "stdout": f"space 4096 {100 * GIB // 4096} {39 * GIB // 4096}"}, "/data has 39 GiB free of 100 GiB, so that a file of 20 GiB"),
+        # fio would make it, and measure the disk of the root.
+        ({"rc": 1, "stdout": "", "stderr": "stat: cannot read file system information for '/data/.': No such file\n"}, "/data cannot be looked at: stat: c"),
+        ({"unreachable": True, "msg": "Failed to connect"}, "/data cannot be looked at: Failed to connect"),
+        ({"rc": 0, "stdout": "?"}, "nothing is known of it"),
+        ({}, "nothing is known of it"),
+    ],
+)
+def test_the_disk_under_a_node_that_is_not_measured(looked, said):
+    found = Refused().filters()["storage_disk_refused"]({"jobs": [], "file": 20 * GIB}, "/data", looked)
+    assert said in found and bool(found) == bool(said)
 
 
 @pytest.mark.parametrize("free", [0, 20 * 2**20, 39 * 2**20])
 def test_no_space(free):
     with pytest.raises(VolumeError, match=rf"there is no space left: {free // 2**20} MiB are free of 1024 MiB"):
-        storage_fio.file_size(STEP, free)
+        storage_fio.file_size(STEP, {"free": free, "size": 2**30, "node_disk": True})
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -157,7 +157,10 @@ def test_kbench():
 @pytest.mark.parametrize(
     ("size", "file", "written"),
     [
-        ("25Gi", "20Gi", ""),
+        ("28Gi", "20Gi", ""),
+        # With room for it only where the filesystem takes next to nothing.
+        ("27Gi", "20Gi", "write size: 30Gi for fast in storage_classes"),
+        ("25Gi", "20Gi", "write size: 30Gi for fast in storage_classes"),
         ("100Gi", "200Gi", ""),
         ("24Gi", "20Gi", "write size: 30Gi for fast in storage_classes"),
         ("100Gi", "19Gi", "write file: 20Gi in storage_load.load"),
@@ -169,6 +172,7 @@ def test_a_file_that_a_cache_may_hold_is_said_beforehand(size, file, written):
     given = settings(storage_classes=[{**FAST, "size": size}], storage_load=loads, storage_nodes=["a", "b"])
     said = plan("load", given)["missing"]
     assert [one.partition(": ")[0] for one in said] == (["fast"] if written else []) and all(one.endswith(written) for one in said)
+    assert all((" may stay open" in one) is (size in ("25Gi", "27Gi")) for one in said)
     assert len(plan("stress", given)["missing"]) == len(said)
     # Numbers of the other profiles decide nothing, and what is not measured needs no file.
     assert plan("smoke", given)["missing"] == plan("soak", given)["missing"] == []
@@ -181,7 +185,13 @@ def test_what_is_advised_is_enough():
     given = settings(storage_classes=[{**FAST, "size": module.ROOMY}])
     [step] = plan("load", given)["steps"]
     # Of a volume a filesystem takes some, and ext4 keeps a twentieth besides.
-    assert storage_fio.file_size(step, int(0.93 * step["size"])) == step["least"] == step["file"] and DEFAULTS["storage_size"] == module.ROOMY
+    space = {"free": int(0.93 * step["size"]), "size": step["size"]}
+    assert storage_fio.file_size(step, space) == step["least"] == step["file"] and DEFAULTS["storage_size"] == module.ROOMY
+    # So is every size of which nothing is said beforehand, and of others something is.
+    for size in range(24, 30):
+        planned = plan("load", settings(storage_classes=[{**FAST, "size": f"{size}Gi"}]))
+        [step] = planned["steps"]
+        assert planned["missing"] or storage_fio.file_size(step, {"free": int(0.93 * step["size"]), "size": step["size"]}) == step["least"]
 
 
 def test_every_class_on_every_node():
@@ -199,6 +209,24 @@ def test_the_disk_below_gets_the_same_jobs():
     planned = plan("load", settings(storage_baseline_directory="/data"))
     assert [job["job"] for job in planned["disk"]["jobs"]] == list(module.DISK_JOBS) and {job["seconds"] for job in planned["disk"]["jobs"]} == {30}
     assert planned["disk"]["file"] == planned["steps"][0]["file"] and planned["seconds"] > plan("load", settings())["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "hosts", "said"),
+    [
+        (["worker1", "worker2"], ["worker1", "worker2", "cp1"], []),
+        (["worker1", "worker2"], ["worker1.example.com"], ["storage_baseline_directory: no host of the inventory is called worker1, worker2"]),
+        (["worker1"], None, []),
+        # Which node it is going to be is not known.
+        ([], ["cp1"], []),
+    ],
+)
+def test_a_node_whose_name_the_inventory_does_not_know(nodes, hosts, said):
+    more = {} if hosts is None else {"hosts": hosts}
+    given = settings(storage_nodes=nodes, **more)
+    found = plan("load", {**given, "storage_baseline_directory": "/data"})["missing"]
+    assert len(found) == len(said) and all(one.startswith(text) for one, text in zip(found, said))
+    assert plan("load", given)["missing"] == []
 
 
 def test_the_file_fits_into_the_volume():
@@ -258,9 +286,10 @@ def test_quantities(text, size):
 @pytest.mark.parametrize(
     ("profile", "at_once", "said"),
     [
-        ("load", 100, "one after the other, so that 100.00 GB are there at once"),
+        # What is retained stays until the end of the layer.
+        ("load", 100, "one after the other, so that 100.00 GB are there at once (450.00 GB with reclaimPolicy Retain, whose volumes go at the end);"),
         # Volumes of a class that is ramped stand beside each other.
-        ("stress", 300, "those of a StorageClass together until its ramp ends, so that 300.00 GB are there at once"),
+        ("stress", 300, "those of a StorageClass together until its ramp ends, so that 300.00 GB are there at once (450.00 GB with reclaimPolicy Retain"),
     ],
 )
 def test_what_is_there_at_once_is_said(profile, at_once, said):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import signal
 import threading
 import time
@@ -223,6 +224,7 @@ def test_the_pod(call, api):
     [pod] = [asked.body for asked in api.asked if asked.method == "POST"]
     assert pod["metadata"] == {"name": "streams", "labels": {"app.kubernetes.io/managed-by": "kubeproof", "kubeproof.io/run": RUN}}
     spec, [container] = pod["spec"], pod["spec"]["containers"]
+    assert spec["nodeSelector"] == {"kubernetes.io/os": "linux"}
     assert spec["tolerations"] == [{"operator": "Exists"}] and "worker7" in json.dumps(spec["affinity"])
     assert spec["activeDeadlineSeconds"] > 4 * 5 and spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True and spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -440,10 +442,24 @@ LATE = "The pod streams did not run within 0.01 s: "
 
 
 @pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("ErrImagePull: 401 Unauthorized", "ErrImagePull: 401 Unauthorized"),
+        ("", 'ImagePullBackOff: Back-off pulling image "r/t:1"'),
+        ("its phase is Pending", 'ImagePullBackOff: Back-off pulling image "r/t:1"'),
+    ],
+)
+def test_a_pull_that_waits_for_its_next_try_keeps_the_reason_of_the_last(before, said):
+    found = {"metadata": {"name": "streams"}, "status": waiting("ImagePullBackOff", 'Back-off pulling image "r/t:1"')}
+    with pytest.raises(api_streams.PodError, match=re.escape(f"The pod streams cannot run: {said}.")):
+        api_streams.why_waiting(found, before)
+
+
+@pytest.mark.parametrize(
     ("pod_status", "reason"),
     [
-        (waiting("ImagePullBackOff", "no such image"), "The pod streams cannot run: ImagePullBackOff no such image."),
-        (waiting("ErrImagePull", "registry down"), LATE + "ErrImagePull registry down."),
+        (waiting("ImagePullBackOff", "no such image"), "The pod streams cannot run: ImagePullBackOff: no such image."),
+        (waiting("ErrImagePull", "registry down"), LATE + "ErrImagePull: registry down."),
         (waiting("ContainerCreating"), LATE + "its phase is Pending ContainerCreating."),
         (UNSCHEDULABLE, LATE + "Unschedulable 0/3 nodes."),
         ({}, LATE + "its phase is not known."),

@@ -27,6 +27,7 @@ def node(name, address, ready="True"):
         "status": {
             "conditions": [{"type": "Ready", "status": ready}],
             "allocatable": {"pods": "110"},
+            "capacity": {"cpu": "4"},
             "addresses": [{"type": "InternalIP", "address": address}],
         },
     }
@@ -35,7 +36,8 @@ def node(name, address, ready="True"):
 def service(kind="NodePort", balancer=()):
     ports = [{"name": "web", "port": 80, "nodePort": 30080}, {"name": "websecure", "port": 443, "nodePort": 30443}]
     spec = {"type": kind, "ports": ports, "selector": {"app": "traefik"}}
-    return {"metadata": {"name": "traefik", "namespace": "edge"}, "spec": spec, "status": {"loadBalancer": {"ingress": list(balancer)}}}
+    metadata = {"name": "traefik", "namespace": "edge", "labels": {"app.kubernetes.io/name": "traefik"}}
+    return {"metadata": metadata, "spec": spec, "status": {"loadBalancer": {"ingress": list(balancer)}}}
 
 
 ALL = {"namespaces": {"from": "All"}}
@@ -55,6 +57,7 @@ def fixture_api(monkeypatch):
             "/api/v1/nodes": [node("a", "192.0.2.1"), node("b", "192.0.2.2", "False")],
             "/api/v1/services": [service()],
             ingress_info.CLASSES: [{"metadata": {"name": "traefik"}, "spec": {"controller": "traefik.io/ingress-controller"}}],
+            ingress_info.INGRESSES: [],
             SLICES: [{"ports": [{"name": "web", "port": 8000}], "endpoints": [{"nodeName": "a", "targetRef": {"name": "traefik-1"}}]}],
             PODS: [{"metadata": {"name": "traefik-1"}, "status": {"containerStatuses": [{"restartCount": 1}]}}],
             BACKENDS: [
@@ -99,9 +102,16 @@ def test_controller_behind_a_port_of_a_node(api, call):
         "path": {"via": "node port", "addresses": ["192.0.2.1"], "node": "a", "http": 30080, "https": 30443, "said": "node port a:30443"},
         "pods": {"traefik-1": 1},
         "nodes": ["a"],
+        "processors": {"a": 4},
     }
     asked = {one.path: one.query for one in api.asked}
     assert asked[PODS]["labelSelector"] == "app=traefik" and asked[SLICES]["labelSelector"] == "kubernetes.io/service-name=traefik"
+
+
+def test_the_load_runs_on_the_nodes_that_are_named(api, call):
+    items(api, "/api/v1/nodes", [node("a", "192.0.2.1"), node("c", "192.0.2.3")])
+    assert call()["facts"]["nodes"] == ["a", "c"] and call(nodes=["c"])["facts"]["nodes"] == ["c"]
+    assert "certify_load_zones has nowhere, and no node has" in call(zones=["nowhere"])["msg"]
 
 
 def test_load_balancer_with_a_name(api, call, monkeypatch):
@@ -206,6 +216,60 @@ def test_host_name_that_another_route_has(api, call):
     assert not call(gateway="edge/public", tls=False, host="test.example.com")["facts"]["problem"]
 
 
+def ingress(host, labels=None):
+    return {"metadata": {"name": "front", "namespace": "shop", "labels": labels}, "spec": {"rules": [{"host": host}]}}
+
+
+@pytest.mark.parametrize("host", ["shop.example.com", "*.example.com", "plain-shop.example.com"])
+@pytest.mark.parametrize("gateway", ["", "edge/public"])
+def test_host_name_that_another_ingress_has(api, call, host, gateway):
+    items(api, GATEWAYS, [GATEWAY])
+    items(api, ingress_info.INGRESSES, [ingress(host)])
+    given = {"host": "shop.example.com", "gateway": gateway, "tls": not gateway}
+    facts = call(**given)["facts"]
+    # By a Gateway there is one host name with and without TLS.
+    assert (f"which the Ingress shop/front has ({host}): a route of ours" in facts["problem"]) is not (bool(gateway) and host.startswith("plain"))
+    assert "path" not in facts or not facts["problem"]
+    items(api, ingress_info.INGRESSES, [ingress(host, {"app.kubernetes.io/managed-by": "kubeproof", "kubeproof.io/run": RUN})])
+    assert not call(**given)["facts"]["problem"]
+
+
+def test_a_controller_without_a_class(api, call):
+    """That its address or its Service is named says that there is one."""
+    items(api, ingress_info.CLASSES, [])
+    for given in ({"address": "192.0.2.7"}, {"service": "edge/traefik"}):
+        facts = call(**given)["facts"]
+        assert "found" not in facts and "ingress_annotations" in facts["problem"] and "ingress_url" in facts["problem"]
+    facts = call(class_annotation="traefik")["facts"]
+    assert (facts["controller"], facts["service"], facts["found"], facts["kind"], facts["problem"]) == ("traefik", "edge/traefik", True, "Ingress", "")
+    assert "ingress_class" not in facts
+    # Of one whose Service is not known the status of our Ingress says the way.
+    assert call(class_annotation="gce")["facts"]["pending"].startswith("Of the controller gce no Service")
+
+
+def test_the_annotation_comes_before_a_class(call):
+    facts = call(class_annotation="traefik")["facts"]
+    assert "ingress_class" not in facts and facts["controller"] == "traefik"
+
+
+REPLICASET = "/apis/apps/v1/namespaces/edge/replicasets/traefik-6d4b8c"
+
+
+def made_by(kind, name):
+    return {"metadata": {"name": "traefik-1", "ownerReferences": [{"kind": kind, "name": name, "controller": True}]}, "status": {}}
+
+
+def test_how_many_pods_the_controller_is_asked_for(api, call):
+    items(api, PODS, [made_by("ReplicaSet", "traefik-6d4b8c")])
+    api.answers[f"GET {REPLICASET}"] = {"spec": {"replicas": 3}}
+    assert call()["facts"]["replicas"] == 3
+    for code, reason in ((404, "NotFound"), (403, "Forbidden")):
+        api.answers[f"GET {REPLICASET}"] = (code, status(code, reason, "not for you"))
+        assert "replicas" not in call()["facts"]
+    items(api, PODS, [made_by("Rollout", "traefik")])
+    assert "replicas" not in call()["facts"]
+
+
 def test_address_of_the_owner_before_a_gateway(api, call):
     items(api, GATEWAYS, [GATEWAY])
     path = call(gateway="edge/public", address="192.0.2.7")["facts"]["path"]
@@ -231,6 +295,10 @@ def test_url_of_the_owner(api, call, address, addresses, said):
     assert facts["path"] == {"via": "ingress_url", "addresses": addresses, "said": said} and not facts["problem"] and "found" not in facts
 
 
+def test_an_address_with_a_port_beside_a_url(call):
+    assert "With ingress_url write a host alone" in call(url="https://shop.example.com/", address="192.0.2.8:8443")["facts"]["problem"]
+
+
 def test_backends_of_the_run(call):
     assert call(backends="kubeproof.io/part=backend")["facts"]["backends"] == {"b-0": True, "b-1": False}
 
@@ -241,8 +309,8 @@ def test_no_node_for_the_load(api, call):
     assert answer["failed"] and "ingress_tolerations" in answer["msg"]
 
 
-@pytest.mark.parametrize("path", ["/api/v1/nodes", ingress_info.CLASSES, "/api/v1/services", SLICES, PODS])
+@pytest.mark.parametrize("path", ["/api/v1/nodes", ingress_info.CLASSES, "/api/v1/services", SLICES, PODS, ingress_info.INGRESSES])
 def test_what_may_not_be_read_fails(api, call, path):
     api.answers[f"GET {path}"] = (403, status(403, "Forbidden", "no rights"))
-    answer = call()
+    answer = call(host="shop.example.com")
     assert answer["failed"] and "403 no rights" in answer["msg"]

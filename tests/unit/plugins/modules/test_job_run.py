@@ -200,6 +200,18 @@ def test_tools_that_need_no_common_start(call, streams):
 LOST = {"metadata": {"deletionTimestamp": "2026-11-21T00:00:00Z"}}
 
 
+def limited(cpu, *names):
+    """Return a pod whose containers of these names got a limit of CPU."""
+    found = pod(1, UP)
+    found["spec"]["containers"] = [{"name": name, "resources": {"limits": {"cpu": cpu} if name in names else {}}} for name in ("tool", "keeper")]
+    return found
+
+
+def test_what_limits_the_keeper_alone_limits_no_load(call, api):
+    api.stages = [[pod(0, UP), limited("10m", "keeper")] if stage == START[-1] else stage for stage in GOOD]
+    assert "failed" not in call()
+
+
 @pytest.mark.parametrize(
     ("stages", "arguments", "said"),
     [
@@ -214,6 +226,7 @@ LOST = {"metadata": {"deletionTimestamp": "2026-11-21T00:00:00Z"}}
         ),
         ([*START, [pod(0, UP), pod(1, UP, conditions=[{"type": "Ready", "status": "False"}])]], {}, "(index 1) on worker1: its node does not answer."),
         (START, {"timeout": 0.05}, "k6 did not end within 0.05 s in pod job-0 (index 0) on worker1; pod job-1 (index 1) on worker1."),
+        ([[pod(0, UP), limited("500m", "tool")]], {}, "pod job-1 (index 1) on worker1 got a CPU limit of 500m, which the run did not ask for"),
         ([both(UP, waiting("InvalidImageName", "x"))], {}, "pod job-1 (index 1) on worker1 did not start and will not: InvalidImageName: x."),
         ([both(UP, waiting("ErrImagePull", "no route"))], {"pull_timeout": 0.05}, "within 0.05 s after it was scheduled: ErrImagePull: no route."),
         ([both(UP, None)], {"pull_timeout": 0.05}, "on worker1 did not start within 0.05 s after it was scheduled: sandbox."),
@@ -323,6 +336,22 @@ def test_what_is_left_is_named(call, api, monkeypatch):
     assert "the label kubeproof.io/run=r1" in answer["msg"]
     api.answers[f"DELETE {PODS}"] = (401, status(401, "Unauthorized", "expired"))
     assert call()["left"] == ["its pods"]
+
+
+def test_what_was_asked_to_go_need_not_be_waited_for(call, api):
+    api.answers[f"DELETE {PODS}"] = {}
+    answer = call(wait=False)
+    assert not answer.get("failed") and answer["left"] == [] and not api.objects
+    # What cannot be deleted is told all the same, and a job that failed is waited for.
+    api.answers[f"DELETE {PODS}"] = (403, status(403, "Forbidden", "no"))
+    assert call(wait=False)["left"] == ["its pods"]
+
+
+def test_a_job_that_failed_is_waited_for(call, api, monkeypatch):
+    monkeypatch.setattr(job_pods, "REMOVAL", 0.1)
+    api.stages, api.answers[f"DELETE {PODS}"] = [*START, both(ended(1), UP)], {}
+    answer = call(wait=False)
+    assert answer["failed"] and answer["left"] == ["pods/job-0 on worker1", "pods/job-1 on worker1"]
 
 
 def test_a_text_is_parsed(call, api, tmp_path, monkeypatch):

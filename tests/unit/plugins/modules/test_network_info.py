@@ -64,7 +64,18 @@ def test_info(api, run, tmp_path):
 @pytest.mark.parametrize(("labels", "another"), [(RUN, False), ({**RUN, "kubeproof.io/run": "run-0"}, True), ({}, True)])
 def test_a_namespace_netperf_that_is_not_ours_is_told(api, run, tmp_path, labels, another):
     api.answers["GET /api/v1/namespaces/netperf"] = {"metadata": {"name": "netperf", "labels": labels}}
+    api.answers["GET /api/v1/namespaces/netperf/pods"] = {"items": []}
     assert look(api, run, tmp_path, netperf=True)["facts"]["netperf_namespace"] is another
+
+
+def test_why_pods_of_k8s_netperf_do_not_run_is_told(api, run, tmp_path):
+    def pod(name, state):
+        return {"metadata": {"name": name}, "spec": {}, "status": {"containerStatuses": [{"state": state}]}}
+
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
+    api.answers["GET /api/v1/namespaces/netperf"] = {"metadata": {"name": "netperf", "labels": RUN}}
+    api.answers["GET /api/v1/namespaces/netperf/pods"] = {"items": [pod("client-1", waiting), pod("server-1", {"running": {}})]}
+    assert look(api, run, tmp_path, netperf=True)["facts"]["netperf_troubles"] == ["pod client-1: ImagePullBackOff: Back-off pulling image"]
 
 
 @pytest.mark.parametrize(
@@ -118,12 +129,12 @@ def test_nodes_are_asked_at_once_and_one_that_is_silent_is_named(monkeypatch, ru
 
         def text(self, seconds, longest):
             assert self.argv[2] == network_state.LOOK
-            return b"== devices\neth0 1450\n== end\n" if self.argv[-1] == "pod" else b"== mode\nnftables\n"
+            return b"== sockperf\nsockperf, version 3.7-no.git\n== end\n" if self.argv[-1] == "pod" else b"== mode\nnftables\n"
 
     monkeypatch.setattr(network_nodes, "Command", Command)
     pods = {"pods": {"pod-0": "net-pod-0", "pod-1": "net-pod-1"}, "hosts": {"host-0": "host-host-0"}}
     found = run(network_nodes, kubeconfig=write_kubeconfig(tmp_path / "k", "http://127.0.0.1:1"), namespace="n", **pods)
-    assert found["facts"] == {"pod-0": {"mtu": 1450}, "pod-1": {"error": "no such pod"}, "host-0": {"error": "the answer has no end"}}
+    assert found["facts"] == {"pod-0": {"sockperf": "3.7"}, "pod-1": {"error": "no such pod"}, "host-0": {"error": "the answer has no end"}}
 
 
 @pytest.mark.parametrize(

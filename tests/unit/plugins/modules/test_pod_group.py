@@ -173,6 +173,43 @@ def test_pods_that_do_not_become_ready(call, api, stages, arguments, said):
     assert said in failed(api, call(files={"a": "b"}, **arguments))
 
 
+BARE = waiting("ImagePullBackOff", 'Back-off pulling image "r/t:1"')
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        # Kubelets before 1.32 say the cause once, then only that they wait.
+        ([*server(UP, waiting("ErrImagePull", "401 Unauthorized")), *server(UP, BARE)], "scheduled: ErrImagePull: 401 Unauthorized."),
+        # Where that once was missed, the event has it.
+        (server(UP, BARE), 'ImagePullBackOff: Back-off pulling image "r/t:1": Failed to pull image "r/t:1": denied.'),
+    ],
+)
+def test_why_an_image_cannot_be_pulled(call, api, stages, said):
+    messages = ["Error: ImagePullBackOff", 'Failed to pull image "r/t:1": denied', "MountVolume.SetUp failed"]
+    api.answers[f"GET {EVENTS}"] = {"items": [{"lastTimestamp": str(9 - number), "message": one} for number, one in enumerate(messages)]}
+    api.stages = stages
+    assert failed(api, call(**PULL)).endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("asked", "got", "refused"), [(None, None, False), (None, "8", True), ("2", "2", False), ("2000m", "2", False), ("2", "500m", True), ("1", "2", False)]
+)
+def test_a_limit_of_cpu_that_was_not_asked_for(call, api, asked, got, refused):
+    """A LimitRange gives it, or an admission policy: what it throttles would be measured in place of the network."""
+    plain = api.status_of
+
+    def status_of(pod, *known):
+        limit = {"resources": {"limits": {"cpu": got}}} if got else {}
+        return plain({**pod, "spec": {**pod["spec"], "containers": [{**one, **limit} for one in pod["spec"]["containers"]]}}, *known)
+
+    api.status_of = status_of
+    answer = call(resources={"limits": {"memory": "1Gi", **({"cpu": asked} if asked else {})}})
+    assert answer.get("failed", False) is refused
+    if refused:
+        assert f"got a CPU limit of {got}, which the run did not ask for" in failed(api, answer) and "LimitRange" in answer["msg"]
+
+
 def test_the_reason_of_a_loss_comes_after_it(call, api):
     api.stages = [*client(None, ended(0, "Completed")), *client(None, ended(0, "Completed"), LOST)]
     assert "g-client on worker1: Evicted: The node was low on memory." in failed(api, call())

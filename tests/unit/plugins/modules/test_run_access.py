@@ -168,7 +168,7 @@ def test_present_gives_exactly_these_rights(call, store):
 
 
 def test_objects_are_there_from_the_beginning(call, store):
-    route = {"api_version": "networking.k8s.io/v1", "kind": "Ingress", "name": "a", "content": {"spec": {"rules": []}}}
+    route = {"api_version": "networking.k8s.io/v1", "kind": "Ingress", "name": "a", "annotations": {"x/y": "z"}, "content": {"spec": {"rules": []}}}
     secret = {"kind": "Secret", "name": "c", "content": {"type": "kubernetes.io/tls"}, "secret": {"tls.key": "very-private"}}
     arguments = {"namespace": SPACE, "objects": [secret, {"kind": "Service", "name": "b", "content": {"spec": {"clusterIP": "10.96.0.7"}}}, route]}
     answer = call(**arguments)
@@ -178,6 +178,7 @@ def test_objects_are_there_from_the_beginning(call, store):
     made = [store.objects[path] for path in paths]
     assert all(one["metadata"]["namespace"] == SPACE and OURS.items() <= one["metadata"]["labels"].items() for one in made)
     assert made[0]["stringData"] == {"tls.key": "very-private"} and made[0]["type"] == "kubernetes.io/tls" and "stringData" not in made[1]
+    assert [one["metadata"]["annotations"] for one in made] == [{}, {}, {"x/y": "z"}]
     # Once more: what is there stays as it is.
     assert call(**arguments)["addresses"] == {"b": "10.96.0.7"} and made == [store.objects[path] for path in paths]
 
@@ -185,6 +186,66 @@ def test_objects_are_there_from_the_beginning(call, store):
 def test_an_object_that_is_refused_is_named(call, store):
     store.refused[f"POST {SPACES}/{SPACE}/services"] = (403, status(403, "Forbidden", "exceeded quota: few"))
     refused(call(namespace=SPACE, objects=[{"kind": "Service", "name": "b"}]), "objects: Service b: ", "exceeded quota: few")
+
+
+PULL = f"{SPACES}/registry/secrets/pull"
+CREDENTIALS = "eyJhdXRocyI6e319"
+
+
+def credentials(sort="kubernetes.io/dockerconfigjson", **data):
+    return {"metadata": {"name": "pull", "annotations": {"a": "mine"}}, "type": sort, "data": {".dockerconfigjson": CREDENTIALS, "more": "bXk=", **data}}
+
+
+@pytest.mark.parametrize("there", [None, {"imagePullSecrets": [{"name": "own"}]}, {}])
+def test_every_pod_pulls_with_the_secret(call, store, there):
+    """By the ServiceAccounts, of which Kubernetes makes the one of pods without any itself, before or after us."""
+    accounts, copy_of = f"{SPACES}/{SPACE}/serviceaccounts", f"{SPACES}/{SPACE}/secrets/kubeproof-pull"
+    store.objects[PULL] = credentials()
+    default = f"{accounts}/default"
+    if there is not None:
+        store.add(default, {})
+        store.objects[default].update(there)
+    store.answers[f"PATCH {default}"] = lambda asked: store.objects[default].update(asked.body) or store.objects[default]
+    store.answers[f"PATCH {accounts}/load"] = lambda asked: store.objects[f"{accounts}/load"].update(asked.body) or {}
+    for dummy in "once", "again":
+        answer = call(namespace=SPACE, accounts=[LOAD], pull_secret="registry/pull")
+        assert "failed" not in answer and CREDENTIALS not in json.dumps(answer)
+        pulled = [{"name": "kubeproof-pull"}]
+        assert store.objects[default]["imagePullSecrets"] == [*(there or {}).get("imagePullSecrets", []), *pulled]
+        assert store.objects[f"{accounts}/load"]["imagePullSecrets"] == pulled and store.objects[f"{accounts}/load"]["metadata"]["labels"] == OURS
+    made = store.objects[copy_of]
+    # What kubelets read, and nothing else of it.
+    assert made["data"] == {".dockerconfigjson": CREDENTIALS} and made["type"] == "kubernetes.io/dockerconfigjson" and made["immutable"] is True
+    assert made["metadata"]["labels"] == OURS and "annotations" not in made["metadata"]
+    assert not [path for path in call.directory.iterdir() if CREDENTIALS in path.read_text()]
+
+
+def test_without_a_pull_secret_no_account_is_touched(call, store):
+    call(namespace=SPACE, accounts=[LOAD])
+    assert not [asked for asked in store.asked if "/secrets" in asked.path or asked.path.endswith("/default")]
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, "pull_secret: the Secret registry/pull cannot be read: GET /api/v1/namespaces/registry/secrets/pull: 404"),
+        (credentials("Opaque"), "pull_secret: the Secret registry/pull is of the type Opaque: name one that kubectl create secret docker-registry has made."),
+        (credentials(**{".dockerconfigjson": ""}), "is of the type kubernetes.io/dockerconfigjson"),
+        (credentials("kubernetes.io/dockercfg"), "is of the type kubernetes.io/dockercfg"),
+    ],
+)
+def test_a_pull_secret_that_cannot_be_used_is_refused_before_anything_is_made(call, store, found, said, check):
+    store.objects = {PULL: found} if found else {}
+    answer = call(namespace=SPACE, accounts=[LOAD], pull_secret="registry/pull", _ansible_check_mode=check)
+    refused(answer, said)
+    assert CREDENTIALS not in json.dumps(answer) and len(store.objects) == bool(found)
+
+
+def test_a_copy_that_is_refused_is_named(call, store):
+    store.objects[PULL] = credentials()
+    store.refused[f"POST {SPACES}/{SPACE}/secrets"] = (403, status(403, "Forbidden", "exceeded quota: few"))
+    refused(call(namespace=SPACE, pull_secret="registry/pull"), f"pull_secret: it cannot be given to the pods of {SPACE}", "exceeded quota: few")
 
 
 def test_files_are_of_the_user_alone_and_work(call, store):
@@ -311,6 +372,8 @@ def test_a_server_that_cannot_be_asked_who_we_are(call, store, code):
         ({"accounts": [{"name": "../x"}]}, "accounts: '../x'"),
         ({"accounts": [{"name": "a"}, {"name": "a"}]}, "names a twice"),
         ({"token_seconds": 599}, "token_seconds is 599"),
+        ({"pull_secret": "pull"}, "pull_secret is 'pull': write the namespace and the name of a Secret"),
+        ({"pull_secret": "a/../b"}, "pull_secret is 'a/../b'"),
         ({"directory": "access"}, "not an absolute path"),
         ({"state": "absent", "run_id": "a=b"}, "run_id is 'a=b'"),
     ],

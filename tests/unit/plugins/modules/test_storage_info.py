@@ -52,7 +52,7 @@ def test_what_is_there(call, api):
         "fast": {"provisioner": "a.csi", "default": True, "binding": "Immediate", "reclaim": "Delete", "expandable": False, "driver": True},
         "slow": {"provisioner": "b.csi", "default": False, "binding": "WaitForFirstConsumer", "reclaim": "Retain", "expandable": True, "driver": False},
     }
-    assert facts["default_class"] == "fast" and facts["problems"] == []
+    assert facts["default_class"] == "fast" and facts["missing"] == {}
     assert facts["volumes"] == {"Available": 0, "Bound": 2, "Released": 0, "Failed": 1, "Unknown": 1}
 
 
@@ -75,13 +75,13 @@ def test_the_default_class(call, api, items, name):
 def test_what_may_not_be_read_is_absent(call, api, path, lost):
     api.answers[f"GET {path}"] = FORBIDDEN
     facts = call()["facts"]
-    assert lost not in facts and len(facts["problems"]) == 1 and "no rights" in facts["problems"][0]
+    assert lost not in facts and list(facts["missing"]) == [lost] and "no rights" in facts["missing"][lost]
 
 
 def test_drivers_that_may_not_be_read(call, api):
     api.answers.update({f"GET {DRIVERS}": FORBIDDEN, f"GET {CLASSES}": {"items": [storage_class("a")]}})
     facts = call()["facts"]
-    assert "driver" not in facts["classes"]["a"] and "CSIDrivers cannot be read" in facts["problems"][0]
+    assert "driver" not in facts["classes"]["a"] and "CSIDrivers cannot be read" in facts["missing"]["drivers"]
 
 
 def test_a_cluster_that_says_nothing(call, api):

@@ -183,6 +183,43 @@ def test_growth(call, api, pod):
     assert len([name for name, dummy in pod.ran if name.startswith("grown")]) == 2
 
 
+def test_growth_without_a_quota(call, api, pod):
+    """Behind each volume is a disk of 500 GiB, which its filesystem shows from the beginning: the claim says whether it grew."""
+    pod.text["look"] = pod.text["grown"] = [MOUNT.format(blocks=500 * 262144)]
+    facts = call(expand=True)["facts"]
+    assert facts["outcome"] == "works" and facts["expand"]["grown"] is True and facts["expand"]["quota"] is False
+    api.grows, api.size = False, str(GIB)
+    facts = call(expand=True, expand_timeout=0.1)["facts"]
+    assert facts["expand"]["grown"] is False and facts["outcome"].startswith("it did not grow within 0.1 s")
+
+
+def test_growth_beyond_what_the_provider_gave(call, api, pod):
+    """A disk has its least size, so that what was asked for and a bit more is there already."""
+    api.size = str(20 * GIB)
+    pod.text["look"], pod.text["grown"] = [MOUNT.format(blocks=19 * 262144)], [MOUNT.format(blocks=20 * 262144)]
+    facts = call(expand=True)["facts"]
+    assert facts["expand"]["asked"] == 21 * GIB and facts["expand"]["grown"] is True and facts["expand"]["quota"] is True
+    [change] = [asked.body for asked in api.asked if asked.method == "PATCH"]
+    assert change["spec"]["resources"]["requests"]["storage"] == str(21 * GIB)
+
+
+# Of a node whose disk is the volume's, of which 19 % are free.
+CROWDED = "1 2 254:0 /pods/1/etc-hosts /etc/hosts rw - ext4 /dev/vda rw\n" + MOUNT.replace("{blocks} {blocks}", "26214400 4980736")
+
+
+@pytest.mark.parametrize("state", ["measured", "present"])
+def test_a_node_without_room_is_not_filled(call, pod, state):
+    """The volume works; only its numbers stay open. None is held for a ramp."""
+    pod.text["look"] = [CROWDED]
+    answer = call(state=state)
+    facts = answer["facts"]
+    assert facts["outcome"] == "works" and facts["integrity"] == {"same": True} and facts["delete"]["gone"] is True and "pod" not in answer
+    assert "the node's own disk, of which 19 GiB of 100 GiB are free; 20% stay so" in facts["unmeasured"] and facts["jobs"] == {} and "file" not in facts
+    assert not {"fill", "random_read-1", "cached"} & {name for name, dummy in pod.ran}
+    # What needs no file of such a size is tried all the same.
+    assert "unmeasured" not in call(step=step(jobs=[]))["facts"]
+
+
 @pytest.mark.parametrize("grows", [True, False])
 def test_no_growth(call, api, pod, grows):
     """The claim may have grown although the pod sees nothing of it."""

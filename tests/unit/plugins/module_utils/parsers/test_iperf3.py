@@ -104,6 +104,12 @@ def test_contradictions(path, value, error):
     assert refusal(change(document("tcp-sample.json"), path, value)) == error
 
 
+def test_intervals_that_are_too_short_for_a_rate_are_refused():
+    short = change(document("tcp-sample.json"), ("start", "test_start", "duration"), 0.02)
+    short["intervals"] = [{"sum": {"start": 0, "end": 0.03, "bytes": short["end"]["sum_sent"]["bytes"]}}]
+    assert refusal(short) == "no interval is longer than 0.05 s."
+
+
 @pytest.mark.parametrize(
     ("path", "value", "error"),
     [

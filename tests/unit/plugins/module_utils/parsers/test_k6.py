@@ -20,7 +20,7 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.parsers import k
 from ansible_collections.kubeproof.certify.plugins.module_utils.parsers.common import ParseError
 
 FIXTURES = pathlib.Path(__file__).parents[4] / "fixtures" / "k6"
-RECORDED = ["two-generators", "dropped.csv.gz", "errors.csv.gz", "get-only.csv.gz", "refused.csv.gz"]
+RECORDED = ["two-generators", "dropped.csv.gz", "errors.csv.gz", "get-only.csv.gz", "refused.csv.gz", "stalled-handshakes.csv.gz"]
 SAMPLES = gzip.decompress((FIXTURES / "errors.csv.gz").read_bytes())
 HEADER = b"metric_name,timestamp,metric_value,error_code,group,name,status,extra_tags,metadata\n"
 BEGIN = 1_795_245_253_000
@@ -38,10 +38,10 @@ def fixture_read(tmp_path_factory):
     return read
 
 
-def request(offset, milliseconds, status=200, error_code="", name="GET leases", group=""):
-    """Return the rows of a request that ended `offset` ms after BEGIN."""
+def request(offset, milliseconds, status=200, error_code="", name="GET leases", group="", blocked=0):
+    """Return the rows of a request that ended `offset` ms after BEGIN, and waited `blocked` ms for its connection before the others."""
     tags = f"{error_code},{group},{name},{status},,"
-    values = (("http_reqs", 1.0), ("http_req_duration", milliseconds), ("http_req_waiting", milliseconds))
+    values = (("http_reqs", 1.0), ("http_req_duration", milliseconds), ("http_req_blocked", blocked), ("http_req_waiting", milliseconds))
     rows = [f"{metric},{BEGIN + offset},{value:.6f},{tags}\n" for metric, value in values]
     return "".join(rows) + ("" if group else f"iterations,{BEGIN + offset},1.000000,,,,,,\n")
 
@@ -77,17 +77,57 @@ def test_the_same_as_row_by_row(case):
     rows = []
     for one in sorted(path.glob("*")) if path.is_dir() else [path]:
         with gzip.open(one, "rt", encoding="utf-8", newline="") as stream:
-            rows += [row for row in csv.DictReader(stream) if row["metric_name"] == "http_req_duration" and not row["group"]]
+            every = [row for row in csv.DictReader(stream) if not row["group"]]
+        waits = [float(row["metric_value"]) for row in every if row["metric_name"] == "http_req_blocked"]
+        found = [row for row in every if row["metric_name"] == "http_req_duration"]
+        rows += [{**row, "took": float(row["metric_value"]) + wait} for row, wait in zip(found, waits)]
     facts = k6.parse(str(path))
     assert facts["requests"] == len(rows) and set(facts["operations"]) == {row["name"] for row in rows}
     for operation, found in facts["operations"].items():
-        values = [float(row["metric_value"]) / 1000 if row["status"][0] == "2" and not row["error_code"] else math.inf
+        values = [row["took"] / 1000 if row["status"][0] == "2" and not row["error_code"] else math.inf
                   for row in rows if row["name"] == operation]  # fmt: skip
         good = [value for value in values if value < math.inf]
         assert (found["count"], found["failed"]) == (len(values), len(values) - len(good))
         for key, percent in (("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99), ("max", 100)):
             wanted = nearest(values, percent)
             assert found[key] == (pytest.approx(wanted) if wanted < math.inf else [pytest.approx(max(good, default=0.0)), None])
+
+
+def test_a_request_takes_from_when_it_was_to_be_sent():
+    """Its wait for a connection, in which connecting and the TLS handshake are, is a part of it: half a second each in this sample, and 5 ms for the rest."""
+    facts = k6.parse(str(FIXTURES / "stalled-handshakes.csv.gz"))
+    assert 0.5 < facts["latency"]["p50"] < facts["latency"]["p99"] < 0.52 and facts["error_ratio"] == 0.0
+
+
+def test_the_wait_for_a_connection_counts(read):
+    facts = read(samples(request(100, 10), request(700, 5, blocked=500), request(800, 20, blocked=0.001)))
+    assert (facts["latency"]["p50"], facts["latency"]["max"]) == (0.020001, 0.505)
+    # The first began at 90 ms, the last at 780: that in between was to be sent at 195.
+    assert facts["seconds"] == pytest.approx(0.69 * 3 / 2, abs=0.002)
+
+
+def unexpected(count):
+    """Return the rows of answers with a good status that were not the expected one."""
+    return f"kubeproof_unexpected,{BEGIN},1.000000,,,,,,\n" * count
+
+
+def test_good_answers_of_something_else_have_failed(read):
+    rows = [request(1000 * turn, turn) for turn in range(1, 101)]
+    good, facts = read(samples(*rows)), read(samples(*rows, unexpected(10)))
+    assert (facts["errors"]["other"], facts["error_ratio"], facts["latency"]["failed"], facts["statuses"]) == (10, 0.1, 10, {"200": 100})
+    assert facts["rate"] == pytest.approx(good["rate"] * 0.9) and facts["slowest_minute"] == pytest.approx(good["slowest_minute"] - 10 / 60)
+    # Which ones they were is not known: no percentile is better than it was.
+    assert (facts["latency"]["p50"], facts["latency"]["p90"], facts["latency"]["p95"]) == (0.06, 0.1, [0.1, None])
+    with pytest.raises(ParseError, match="101 answers with a good status were not the expected one, but there are 100 such"):
+        read(samples(*rows, unexpected(101)))
+
+
+def test_the_generator_that_waited_longest_for_a_processor(tmp_path):
+    rows = [request(100, 10), request(200, 10)]
+    for number, waited in enumerate(("", "kubeproof_waited,0000000000000,0.250,,,,,,\n", "kubeproof_waited,0000000000000,12.500,,,,,,\n")):
+        # What ran it adds the row as compressed data of its own.
+        (tmp_path / f"{number}.csv.gz").write_bytes(gzip.compress(samples(*rows)) + gzip.compress(waited.encode()))
+    assert k6.parse(str(tmp_path))["waited"] == 12.5 and "waited" not in k6.parse(str(tmp_path / "0.csv.gz"))
 
 
 def test_setup_and_teardown_are_no_load(read):
@@ -165,6 +205,7 @@ def test_where_pieces_end_does_not_matter(read, monkeypatch, piece):
 
 
 ROW = b"http_req_duration,1795245253100,10.000000,,,GET leases,200,,\n"
+WAIT = b"http_req_blocked,1795245253100,0.000000,,,GET leases,200,,\n"
 TWO = samples(request(100, 10), request(200, 20))
 
 
@@ -192,8 +233,17 @@ TWO = samples(request(100, 10), request(200, 20))
         (TWO.replace(b"leases,200", b"leases,2000"), "one.csv: a row ends with ',,GET leases,2000,,': its status or error code is not possible."),
         (TWO.replace(b",,GET", b"x,,GET"), "one.csv: a row ends with 'x,,GET leases,200,,': its status or error code is not possible."),
         (TWO.replace(b"GET leases", b""), "the name of a request is '', not a printable name."),
-        (TWO.replace(ROW, b""), "one.csv counts 2 requests, but has the times of 1."),
+        (TWO.replace(ROW, b""),
+         "one.csv: two rows are not of one request, '1795245253200,,,GET leases,200,,' and '1795245253100,,,GET leases,200,,'."),
         (TWO + ROW, "one.csv counts 2 requests, but has the times of 3."),
+        (TWO.replace(WAIT, b""),
+         "one.csv: two rows are not of one request, '1795245253100,,,GET leases,200,,' and '1795245253200,,,GET leases,200,,'."),
+        (TWO + WAIT, "one.csv counts 2 requests, but has the waits for a connection of 3."),
+        (TWO.replace(WAIT, WAIT.replace(b"leases", b"secrets")),
+         "one.csv: two rows are not of one request, '1795245253100,,,GET leases,200,,' and '1795245253100,,,GET secrets,200,,'."),
+        (TWO.replace(WAIT, WAIT.replace(b"0.000000", b"-1.000000")),
+         "one.csv: the row 'http_req_blocked,1795245253100,-1.000000,,,GET leases,200,,' is not possible."),
+        (TWO + unexpected(1).encode().replace(b"1.000000", b"0.500000"), "one.csv: kubeproof_unexpected is '0.500000', not a whole number."),
         (TWO + drops(300, 1).encode().replace(b"1.000000", b"1.500000"), "one.csv: dropped_iterations is '1.500000', not a whole number."),
         (TWO + drops(300, 1).encode().replace(b"1.000000", b"NaN"), "one.csv: the row 'dropped_iterations,1795245253300,NaN,,,,,,' is not possible."),
         (samples(request(100, 10)), "the load was 1 request(s) in 0 s, too few for a rate."),

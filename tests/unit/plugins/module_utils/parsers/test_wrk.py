@@ -51,6 +51,15 @@ def test_several_clients_are_the_sum(tmp_path):
         assert three[key] == {name: 3 * count for name, count in one[key].items()}
 
 
+def test_the_generator_that_waited_longest_for_a_processor(tmp_path):
+    for index, waited in enumerate(("", "KUBEPROOF_WAITED 0.250\n", "KUBEPROOF_WAITED 12.500\n")):
+        (tmp_path / f"{index}-stdout").write_text(TEXT + waited, encoding="utf-8")
+    assert parsers.parse_path("wrk_files", str(tmp_path))["waited"] == 12.5
+    assert "waited" not in wrk.parse(TEXT) and wrk.parse(f"{TEXT}KUBEPROOF_WAITED 0.250\n") == {**wrk.parse(TEXT), "waited": 0.25}
+    with pytest.raises(ParseError, match="it says several times for how long wrk waited"):
+        wrk.parse(TEXT + 2 * "KUBEPROOF_WAITED 0.250\n")
+
+
 def test_a_large_file_is_refused(tmp_path):
     (tmp_path / "0-stdout").write_text(TEXT + "x" * wrk.LARGEST_FILE, encoding="utf-8")
     with pytest.raises(ParseError, match="^0-stdout: it is larger than 1048576 bytes"):
