@@ -168,7 +168,7 @@ EXAMPLES = r"""
     namespace: kubeproof-20261121t040000z-1a2b
     run_id: 20261121t040000z-1a2b
     name: k6
-    image: registry.example.com/kubeproof/tools:0.2.0
+    image: registry.example.com/kubeproof/tools:0.3.0
     count: 3
     argv:
       - k6

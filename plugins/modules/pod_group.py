@@ -119,7 +119,7 @@ EXAMPLES = r"""
     namespace: kubeproof-20261121t040000z-1a2b-network
     run_id: 20261121t040000z-1a2b
     name: pair
-    image: registry.example.com/kubeproof/tools:0.2.0
+    image: registry.example.com/kubeproof/tools:0.3.0
     pods:
       server:
         node: worker1

@@ -104,7 +104,7 @@ EXAMPLES = r"""
     kubeconfig: ~/.kube/prod
     namespace: kubeproof-20261121t040000z-1a2b-storage
     run_id: 20261121t040000z-1a2b
-    image: registry.example.com/kubeproof/tools:0.2.0
+    image: registry.example.com/kubeproof/tools:0.3.0
     step: "{{ plan.steps.0 }}"
     raw: /home/me/results/prod/20261121t040000z-1a2b/raw/storage/fast-1
   register: volume
