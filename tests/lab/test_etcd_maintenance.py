@@ -204,7 +204,7 @@ def test_the_timer(lab, on, maintain):
 
 def test_the_cronjob(lab, maintain):
     variables = {
-        "etcd_maintenance_now": False, "etcd_maintenance_clusters": [EXTERNAL], "etcd_maintenance_image": "registry.kubeproof.lab:5000/kubernetes/tools:0.2.0",
+        "etcd_maintenance_now": False, "etcd_maintenance_clusters": [EXTERNAL], "etcd_maintenance_image": "registry.kubeproof.lab:5000/kubernetes/tools:0.3.0",
         "etcd_maintenance_kubeconfig": str(lab.state / "kubeconfig"),
     }  # fmt: skip
     look = ("-n", "kube-system", "get", "cronjob,configmap", "-l", "app.kubernetes.io/name=etcd-maintenance", "-o", "json")
