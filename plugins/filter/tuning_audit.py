@@ -14,7 +14,7 @@ description:
 positional: checks, cluster, settings
 options:
   _input:
-    description: What was measured, as the filter P(kubeproof.certify.tuning_cluster_facts#filter) takes it.
+    description: What was measured, as the filter P(kubeproof.certify.layer_facts#filter) takes it.
     type: dict
     required: true
   checks:
