@@ -392,7 +392,6 @@ class Look:
             self.replicas(namespace, [one for one in pods if ingress_path.name_of(one) in self.facts["pods"]])
         return list(ingress_path.endpoints(slices).values())
 
-
     def replicas(self, namespace, pods):
         """Add how many pods those ask for that make the controller's, where all of them are known."""
         found = ingress_path.owners(pods)
