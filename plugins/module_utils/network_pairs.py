@@ -21,7 +21,10 @@ GOOD, BAD, LOST = "good", "failed", "lost"
 UNABLE = "unable"
 # What parsers say of a tool that ended with 0 and told by its output that nothing, or not all, came through. Any other output that cannot be read tells
 # nothing of the network.
-TOLD = re.compile(r"sockperf measured nothing|messages went to and fro for|none of \d+ requests had a good answer|bytes were sent and 0 arrived")
+TOLD = re.compile(
+    r"sockperf measured nothing|messages went to and fro for|none of \d+ requests had a good answer|bytes were sent and 0 arrived"
+    r"|iperf3 says '(unable to (connect|send|receive|read|write)|control socket has closed)"
+)
 # Which tests show that something works at all.
 WORKS = {
     "tcp": {(POD, "tcp"), (POD, "rtt"), (POD, "loaded")},

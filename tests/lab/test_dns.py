@@ -81,6 +81,8 @@ def listed(lab, **changes):
     # A new Corefile is read at once by new pods.
     annotations = {"kubeproof.test/changes": json.dumps(sorted(changes))}
     corefile = changes.get("corefile") or original(lab, "configmap/coredns")["data"]["Corefile"]
+    # In its first half minute it asks for a name through itself, which in a lab without a resolver outside is a SERVFAIL each time.
+    corefile = corefile.replace("    loop\n", "")
     subject = {"kind": "ServiceAccount", **NAME}
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}},

@@ -238,12 +238,17 @@ def test_k8s_netperf(lab, certify, note, tmp_path):
     fake.chmod(0o755)
     files = {"k8s-netperf": {"path": str(fake)}}
     refused = certify(load={"udp": 1}, tools_files=files)
-    assert refused.status and f"kubectl label node worker1 worker2 {label}=" in refused.error, refused.error
+    # It informs, so that the load goes on without it.
+    said = refused.finding("network_k8s_netperf_throughput")["reason"]
+    assert not refused.error and f"kubectl label node worker1 worker2 {label}=" in said and results(refused, PAIR)["network_udp"] == "PASS"
     with changed(lab, ["label", "node", "worker1", "worker2", f"{label}-"], "label", "node", "worker1", "worker2", f"{label}="):
         run = certify(load={"udp": 1}, tools_files=files)
         alone = certify(load={"udp": 1, "probes": 2}, tools_files=files, certify_network_engine="k8s_netperf")
     # Ours asks whether every pair works, also where the numbers are not ours.
-    assert not alone.error and set(results(alone).values()) == {"PASS"} and results(alone, SERVICE) == {"network_service": "PASS"}, alone.output
+    assert not alone.error and "FAIL" not in results(alone).values() and results(alone, SERVICE) == {"network_service": "PASS"}, alone.output
+    # Of what it measured elsewhere it is not known whether that was within a zone.
+    without = {name for name, result in results(alone).items() if result == "INCONCLUSIVE"}
+    assert without <= {"network_interzone_throughput", "network_pod_throughput", "network_pod_latency_p99", "network_interzone_latency_p99"}, without
     found = facts_of(run)["k8s_netperf"]["streams"]
     assert not run.error and found["TCP_STREAM x1 by iperf3 (pod)"]["throughput"] > 1e9
     assert "netperf" not in lab.kubectl("get", "namespaces", "-o", "name")

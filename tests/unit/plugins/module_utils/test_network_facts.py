@@ -243,6 +243,7 @@ def read_by(parser, path):
         ("0-pod-rtt-2", "network_tcp", NODES, "sockperf", "sockperf/blocked.out", "FAIL"),
         ("0-pod-rtt-2", "network_tcp", NODES, "sockperf", "sockperf/stalled.out", "FAIL"),
         ("0-service-connect-2", "network_service", SERVICE, "curl", "curl/refused.out", "FAIL"),
+        ("0-pod-tcp-1-forward-2", "network_tcp", NODES, "iperf3", "iperf3/unreachable-sample.json", "FAIL"),
         # Nobody knows what they measured.
         ("0-pod-rtt-2", "network_tcp", NODES, "sockperf", "sockperf/ipv6.out", "INCONCLUSIVE"),
         ("0-pod-rtt-2", "network_tcp", NODES, "sockperf", "sockperf/term.out", "INCONCLUSIVE"),
