@@ -138,8 +138,8 @@ BROKEN = {
     "apiserver_webhook_backends", "apiserver_webhook_busy", "apiserver_webhook_system", "apiserver_webhook_timeout", "cluster_certificates",
     "cluster_budgets", "cni_mtu", "cni_mtus",
     "containerd_changed", "containerd_downloads", "containerd_unread", "etcd_defrag_jobs", "etcd_defrag_scripts", "etcd_jobs", "etcd_scripts", "etcd_stale",
-    "kubelet_stale", "kubelet_unlike", "node_ports", "node_somaxconn", "proxy_mode", "proxy_sync", "storage_binding_local", "storage_defaults",
-    "storage_provisioner", "storage_volumes_removed",
+    "kubelet_stale", "kubelet_unlike", "node_ports", "node_somaxconn", "proxy_mode", "proxy_sync", "storage_binding", "storage_binding_local",
+    "storage_defaults", "storage_provisioner", "storage_volumes_removed",
 }  # fmt: skip
 KEEP = "for f in {files}; do cp -p $f $f.kept; done"
 RESTORE = "for f in {files}; do [ ! -e $f.kept ] || mv -f $f.kept $f; done"
