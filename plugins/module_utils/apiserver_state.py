@@ -17,6 +17,8 @@ NAMES = 100
 NOT_READY = 10
 # What the load creates.
 CREATED = ("pods", "configmaps")
+# What modules take that look for places of the load (doc_fragments/places.py).
+PLACES: dict = {name: {"type": "list", "elements": "str", "default": []} for name in ("nodes", "zones")}
 
 
 class PlaceError(Exception):

@@ -34,16 +34,7 @@ options:
     type: list
     elements: dict
     default: []
-  nodes:
-    description: Names of the nodes that pods of the load may run on, empty for all. One that no node has is an error.
-    type: list
-    elements: str
-    default: []
-  zones:
-    description: Zones that pods of the load may run in, empty for all. One that no node has is an error.
-    type: list
-    elements: str
-    default: []
+extends_documentation_fragment: [kubeproof.certify.places]
 requirements:
   - kubernetes
 attributes:
@@ -152,8 +143,7 @@ SPEC = {
     "service": {"type": "str", "default": ""},
     "domain": {"type": "str", "default": ""},
     "tolerations": {"type": "list", "elements": "dict", "default": []},
-    "nodes": {"type": "list", "elements": "str", "default": []},
-    "zones": {"type": "list", "elements": "str", "default": []},
+    **apiserver_state.PLACES,
 }
 NODES_SHOWN = ("count", "schedulable", "names")
 # What is asked of the pods behind the Service, or of the first of them.

@@ -71,16 +71,6 @@ options:
     description: The run. Its objects are no one else's.
     type: str
     required: true
-  nodes:
-    description: Names of the nodes that pods of the load may run on, empty for all. One that no node has is an error.
-    type: list
-    elements: str
-    default: []
-  zones:
-    description: Zones that pods of the load may run in, empty for all. One that no node has is an error.
-    type: list
-    elements: str
-    default: []
   tolerations:
     description: Tolerations of the pods of the load, in the form of Kubernetes. A node with a taint that none tolerates takes none.
     type: list
@@ -94,6 +84,7 @@ options:
     description: Label selector of the run's own backends.
     type: str
     default: ""
+extends_documentation_fragment: [kubeproof.certify.places]
 requirements:
   - kubernetes
 attributes:
@@ -235,8 +226,7 @@ SPEC = {
     "host": TEXT,
     "run_id": {"type": "str", "required": True},
     "tolerations": {"type": "list", "elements": "dict", "default": []},
-    "nodes": {"type": "list", "elements": "str", "default": []},
-    "zones": {"type": "list", "elements": "str", "default": []},
+    **apiserver_state.PLACES,
     "namespace": {"type": "str", "required": True},
     "backends": TEXT,
 }
