@@ -236,7 +236,7 @@ class CallbackModule(Default):
             self._say([*self.state.planned(run, plan), *self.state.taken(done)])
         elif isinstance(done, dict):
             self._flush()
-            self._say(self.state.judged(done, time.time()))
+            self._say(self.state.judged(done, {layer: facts.get(f"certify_found_{layer}") for layer in done}, time.time()))
         else:
             self._say(self.state.ramped(facts, time.time()))
 

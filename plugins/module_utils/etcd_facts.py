@@ -54,7 +54,7 @@ def cluster_facts(measured):
     `measured`: host_access (False when etcd is reached by given endpoints from hosts that are not its members'), hosts {name: etcd_info's
     facts}, addresses {name: where Ansible reaches it}, asked (the facts of etcdctl's member list, endpoint status, endpoint health and
     alarm list, merged), clock (etcd_ask's facts of clocks, and the tools after the copy), runner (the host that loads), stress (see
-    stress.facts), keys and clean (etcd_keys' facts), steps {name: facts}, seconds {name: s it took}, after (endpoint status), plan (etcd_plan).
+    stress.facts), keys (etcd_ask's free), clean (etcd_keys' facts), steps {name: facts}, seconds {name: s it took}, after (endpoint status), plan (etcd_plan).
     Only `plan` must be there.
     """
     known, plan = {name: _map(measured.get(name)) for name in SOURCES}, measured["plan"]

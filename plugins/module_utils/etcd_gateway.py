@@ -57,6 +57,14 @@ class Gateway:
         except ValueError as error:
             raise HttpError(NOT_JSON.format(where=where, text=text[:80])) from error
 
+    def meant(self, puts, prefix=None):
+        """Return the keys of the runs `puts` of benchmark, there or not, and those there that begin with `prefix`; KeyspaceError when they cannot be told."""
+        return etcd_keyspace.predict(puts) + (self.own_keys(prefix) if prefix else [])
+
+    def seen(self, keys):
+        """Return {predicted, present, revision}: how many `keys` are meant, how many of them exist, and the revision of etcd then."""
+        return {"predicted": len(keys), "present": len(self.existing(keys)), "revision": self.revision()}
+
     def existing(self, keys):
         """Return those of `keys` that exist: linearizable reads that touch nothing but these keys."""
         found = []

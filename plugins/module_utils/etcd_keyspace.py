@@ -13,6 +13,11 @@ UNPROTECTED_RANGES = ((b"\0", PROTECTED_PREFIX), (PROTECTED_PREFIX[:-1] + b"z", 
 # Defaults of etcd's --max-txn-ops, and two thirds of --max-request-bytes.
 BATCH_KEYS = 128
 BATCH_BYTES = 2**20
+# Prediction is done in memory on a host of etcd, which needs its memory itself.
+PREDICTED_BYTES = 2**28
+NUMBER = {"type": "int", "required": True}
+# Runs of `benchmark put`, as an option of a module.
+PUTS_SPEC = {"type": "list", "elements": "dict", "default": [], "options": {"total": NUMBER, "key_size": NUMBER, "key_space_size": dict(NUMBER, no_log=False)}}
 
 
 class KeyspaceError(Exception):
@@ -49,6 +54,14 @@ def benchmark_keys(total, key_size, key_space_size):
         start = varint(number)
         keys.append((start + longest[len(start):]).ljust(key_size, b"\0"))
     return sorted(keys)
+
+
+def predict(puts):
+    """Return the sorted keys of all runs, given as PUTS_SPEC has them; KeyspaceError if they would fill the memory of the host."""
+    size = sum(min(run["total"], run["key_space_size"]) * (run["key_size"] + 64) for run in puts)
+    if size > PREDICTED_BYTES:
+        raise KeyspaceError(f"The predicted keys need {size} bytes, more than {PREDICTED_BYTES}: lower key_space_size or key_size.")
+    return sorted(set().union(*(benchmark_keys(**run) for run in puts)))
 
 
 def check_deletable(key, prefix=PROTECTED_PREFIX):

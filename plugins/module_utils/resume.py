@@ -50,7 +50,8 @@ def is_of(path: str, layer: str) -> bool:
 
 
 def resume(directory: str, run: Mapping, plan: Mapping, checks: Mapping, days: float, now: str) -> Dict[str, Any]:
-    """Return {run, done, kept} of a run that continues: its run.json with one more entry in `resumed`, {layer: record} and {layer: [clusters]}.
+    """Return {run, done, found, kept} of a run that continues: its run.json with one more entry in `resumed`, {layer: record}, {layer: findings} and
+    {layer: [clusters]}.
 
     `run`, `plan` and `checks` are those that would continue it. ResumeError when they differ from those that began it, when it is too old, when
     there is nothing to continue, or when what it left was changed.
@@ -67,16 +68,16 @@ def resume(directory: str, run: Mapping, plan: Mapping, checks: Mapping, days: f
     age = datetime.datetime.strptime(now, TIME) - datetime.datetime.strptime(before["started"], TIME)
     if age > datetime.timedelta(days=days):
         raise ResumeError(f"{name} began {age.days} days ago, more than certify_join_days ({days:g}). Begin anew.")
-    done, kept = {}, {}
+    done, found, kept = {}, {}, {}
     for layer in plan["layers"]:
         document = _done(directory, layer, name)
         if document and _stays(document["record"]):
-            findings = _read(directory, f"findings/{layer}.json", name)
-            done[layer], kept[layer] = {**document["record"], "findings": findings, "at": document["at"]}, list(document["record"].get("clusters") or ())
+            found[layer] = _read(directory, f"findings/{layer}.json", name)
+            done[layer], kept[layer] = {**document["record"], "at": document["at"]}, list(document["record"].get("clusters") or ())
     if certificate.get("state") == "finished" and len(done) == len(plan["layers"]):
         raise ResumeError(f"{name} has ended, and each of its layers was measured: there is nothing to continue. Begin anew.")
     entry = {"at": now, "kept": {layer: done[layer]["at"] for layer in done}}
-    return {"run": {**{key: before[key] for key in ("id", "started")}, "resumed": [*before.get("resumed", ()), entry]}, "done": done, "kept": kept}
+    return {"run": {**{key: before[key] for key in ("id", "started")}, "resumed": [*before.get("resumed", ()), entry]}, "done": done, "found": found, "kept": kept}
 
 
 def _read(directory: str, part: str, name: str) -> Any:

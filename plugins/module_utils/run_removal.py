@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from . import cluster, owned, run_access
 
-PAUSE = 0.2
-SHOWN = 20
+PAUSE = 0.05
+SHOWN, TOLD = 20, 3
 VOLUMES = "/api/v1/persistentvolumes"
 # Cluster-scoped kinds that a run creates: what deletes them, and for a kind that others create too, the annotations or labels of which one tells ours.
 KINDS = {
@@ -168,7 +168,9 @@ def take(server, options, check_mode):
         # A big cluster's volumes are a long list: ask for no more than half of the time.
         time.sleep(max(PAUSE, time.monotonic() - began))
     changed = bool(left if check_mode else removal.deleted)
-    return {"changed": changed, "deleted": list(removal.deleted)[:SHOWN], "left": len(left), "remaining": [one.sentence for one in left[:SHOWN]]}
+    remaining = [one.sentence for one in left[:SHOWN]]
+    told = {"msg": " ".join(remaining[:TOLD])} if remaining else {}
+    return {"changed": changed, "deleted": list(removal.deleted)[:SHOWN], "left": len(left), "remaining": remaining, **told}
 
 
 def hopeful(error):

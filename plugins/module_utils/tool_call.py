@@ -9,9 +9,9 @@ import base64
 import os
 import zlib
 
-from . import parsers
+from . import files, parsers
 from .parsers.common import ParseError
-from .run import run, signal_name
+from .run import RunError, run, signal_name
 from .watch import watch_of
 
 STDERR_TAIL = 2000
@@ -21,6 +21,7 @@ def execute(options):
     """Run the tool of `options`; return (result, why it failed or None). RunError, WatchError, ParseError, DataFileError before it starts."""
     argv = options["argv"]
     check_result(options["parser"], options["result"])
+    make_place(options["result"])
     environment = {key: str(value) for key, value in options["environment"].items()}
     with watch_of(options["watch"]) as watching:
         outcome = run(argv, options["timeout"], environment, options["chdir"], options["run_dir"], watching)
@@ -52,6 +53,14 @@ def check_result(parser, path):
         raise ParseError(f"The parser {parser} reads standard output, not {path}: leave result out.")
     elif path and not parsers.absent(path):
         raise ParseError(f"{path} is not empty before the tool starts, and could be taken for its result: remove it, or name another result.")
+
+
+def make_place(path):
+    """Make the directory that the result at `path` is to be in, where it is missing; RunError when that cannot be."""
+    try:
+        files.make_directory(os.path.dirname(path or ""))
+    except OSError as error:
+        raise RunError(f"The directory of {path} cannot be made: {error.strerror}. Correct result, or the permissions.") from error
 
 
 def read_result(tool, code, parser, path):

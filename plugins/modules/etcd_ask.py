@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: etcd_ask
-short_description: What the members of an etcd cluster say before load, and how far their clocks are apart
+short_description: What the members of an etcd cluster say before load, how far their clocks are apart, and whether keys are free
 version_added: "0.1.0"
 author: "kubeproof authors (@kubeproof)"
 description:
-  - Asks the members with C(etcdctl), compares their clocks with this host's meanwhile, and looks which load tools are present. In one module, since each
-    one costs a host half a second.
+  - Asks the members with C(etcdctl), compares their clocks with this host's meanwhile, looks which load tools are present, and whether the keys exist
+    that the load is going to write. In one module, since each one costs a host half a second.
   - It reads only. All questions are asked, whatever becomes of one of them.
 options:
   etcdctl:
@@ -67,6 +67,56 @@ options:
     type: list
     elements: path
     default: []
+  free:
+    description: The keys of C(benchmark) to look for, as M(kubeproof.certify.etcd_keys) deletes them. Not looked for where a question failed.
+    type: dict
+    suboptions:
+      endpoint:
+        description: Client URL of one member of etcd, and the credentials for it.
+        type: dict
+        required: true
+        suboptions:
+          url:
+            description: Client URL, without a path.
+            type: str
+            required: true
+          ca:
+            description: CA file that signed the certificate of etcd.
+            type: path
+          cert:
+            description: Client certificate file.
+            type: path
+          key:
+            description: Key file of the client certificate.
+            type: path
+          token:
+            description: Token of a user of etcd.
+            type: str
+          timeout:
+            description: Seconds to wait for each answer.
+            type: float
+            default: 10.0
+      puts:
+        description: The runs of C(benchmark put) whose keys are meant, with the values of its flags C(--total), C(--key-size) and C(--key-space-size).
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          total:
+            description: Number of puts.
+            type: int
+            required: true
+          key_size:
+            description: Size of a key in bytes, at least one more than the longest number needs.
+            type: int
+            required: true
+          key_space_size:
+            description: Number of different numbers.
+            type: int
+            required: true
+      prefix:
+        description: A prefix of our own, C(/kubeproof-…), whose keys are counted with the predicted ones.
+        type: str
   timeout:
     description: Seconds after which a question has failed.
     type: float
@@ -97,6 +147,9 @@ EXAMPLES = r"""
       - {name: health, argv: [endpoint, health], codes: [0, 1]}
     peers: ["https://10.0.0.12:2379"]
     ca: /etc/etcd/ca.crt
+    free:
+      endpoint: {url: "https://10.0.0.11:2379", ca: /etc/etcd/ca.crt}
+      puts: [{total: 30000, key_size: 256, key_space_size: 10000}]
     run_dir: /var/tmp/kubeproof/20261121t040000z-1a2b
   become: true
 """
@@ -115,20 +168,31 @@ facts:
     clock_difference: [0.0, 0.049]
     tools: {etcdctl: {path: /usr/local/bin/etcdctl, version: 3.6.8}}
     problems: []
+free:
+  description: Number of different keys that the load is going to write, how many of them exist, and the revision of etcd then.
+  returned: with O(free), when the keys could be looked for
+  type: dict
+  sample: {predicted: 10064, present: 0, revision: 75123}
 """
 
 import threading
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kubeproof.certify.plugins.module_utils import etcd_clock, etcd_tools, tool_call
+from ansible_collections.kubeproof.certify.plugins.module_utils import etcd_clock, etcd_keyspace, etcd_tools, tool_call
+from ansible_collections.kubeproof.certify.plugins.module_utils.etcd_gateway import Gateway
 from ansible_collections.kubeproof.certify.plugins.module_utils.files import DataFileError
 from ansible_collections.kubeproof.certify.plugins.module_utils.run import RunError
-from ansible_collections.kubeproof.certify.plugins.module_utils.web import Endpoint, HttpError
+from ansible_collections.kubeproof.certify.plugins.module_utils.web import ENDPOINT_SPEC, Endpoint, HttpError
 
 QUESTION = {
     "name": {"type": "str", "required": True},
     "argv": {"type": "list", "elements": "str", "required": True},
     "codes": {"type": "list", "elements": "int", "default": [0]},
+}
+FREE = {
+    "endpoint": {"type": "dict", "required": True, "options": ENDPOINT_SPEC},
+    "puts": etcd_keyspace.PUTS_SPEC,
+    "prefix": {"type": "str"},
 }
 SPEC = {
     "etcdctl": {"type": "path", "required": True},
@@ -140,6 +204,7 @@ SPEC = {
     "key": {"type": "path", "no_log": False},
     "tools": {"type": "list", "elements": "str", "default": []},
     "tool_dirs": {"type": "list", "elements": "path", "default": []},
+    "free": {"type": "dict", "options": FREE},
     "timeout": {"type": "float", "default": 30.0},
     "run_dir": {"type": "path", "required": True},
     "raw": {"type": "str"},
@@ -186,6 +251,17 @@ def ask(options):
     return answers, reasons
 
 
+def look(options):
+    """Return ({free: how many keys of the load exist}, None), or ({}, why it is not known); `options` are those of FREE, or None."""
+    if not options:
+        return {}, None
+    try:
+        with Gateway(Endpoint(**options["endpoint"])) as gateway:
+            return {"free": gateway.seen(gateway.meant(options["puts"], options["prefix"]))}, None
+    except (HttpError, etcd_keyspace.KeyspaceError) as error:
+        return {}, str(error)
+
+
 def main():
     """Ask, and return what was said."""
     module = AnsibleModule(argument_spec=SPEC, required_together=[("cert", "key")], supports_check_mode=True)
@@ -193,15 +269,17 @@ def main():
     clocks = Clocks(options)
     clocks.start()
     answers, reasons = ask(options)
+    free, unknown = look(None if reasons else options["free"])
     tools, unusable = etcd_tools.present(options["tools"], options["tool_dirs"])
     clocks.join()
     asked = {}
     for answer in answers.values():
         asked.update(answer.pop("facts", {}))
     facts = {"asked": asked, **clocks.facts(), "tools": tools, "problems": [*clocks.problems, *unusable]}
-    if reasons:
-        module.fail_json(msg=reasons[0], facts=facts, answers=answers)
-    module.exit_json(changed=False, facts=facts, answers=answers)
+    result = {"facts": facts, "answers": answers, **free}
+    if reasons or unknown:
+        module.fail_json(msg=reasons[0] if reasons else unknown, **result)
+    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

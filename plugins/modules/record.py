@@ -16,22 +16,31 @@ description:
 author: kubeproof authors (@kubeproof)
 options:
   directory:
-    description: Where the paths of O(documents) begin.
+    description: Where the paths of the documents begin.
     type: path
     required: true
   documents:
     description: A map from a path below O(directory) to the document to write there as JSON.
     type: dict
-    required: true
+    default: {}
   ended:
     description:
-      - A layer that has ended, with C(layer) and C(record). Then C(done/<layer>.json) gets the record and the hashes of all that the layer left, by which
-        M(kubeproof.certify.resume) continues an interrupted run.
+      - A layer that has ended. Its documents are written as those of O(documents) are. Then C(done/<layer>.json) gets the record and the hashes of all that
+        the layer left, by which M(kubeproof.certify.resume) continues an interrupted run.
     type: dict
     suboptions:
       layer:
         description: The layer.
         type: str
+        required: true
+      documents:
+        description: Its facts and what they are made of, as in O(documents).
+        type: dict
+        required: true
+      findings:
+        description: Its findings, for C(findings/<layer>.json).
+        type: list
+        elements: dict
         required: true
       record:
         description: What is known of it, C(clusters), C(seconds), C(load_seconds), C(tools), C(verdict) and C(error).
@@ -58,6 +67,15 @@ paths:
   type: list
   elements: str
   sample: [results/prod/20261121t040000z-1a2b/facts/etcd/etcd1.json]
+record:
+  description: The record of O(ended).
+  returned: when a layer has ended
+  type: dict
+findings:
+  description: The findings of O(ended).
+  returned: when a layer has ended
+  type: list
+  elements: dict
 """
 
 import os
@@ -72,14 +90,24 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "directory": {"type": "path", "required": True},
-            "documents": {"type": "dict", "required": True},
-            "ended": {"type": "dict", "options": {"layer": {"type": "str", "required": True}, "record": {"type": "dict", "required": True}}},
+            "documents": {"type": "dict", "default": {}},
+            "ended": {
+                "type": "dict",
+                "options": {
+                    "layer": {"type": "str", "required": True},
+                    "documents": {"type": "dict", "required": True},
+                    "findings": {"type": "list", "elements": "dict", "required": True},
+                    "record": {"type": "dict", "required": True},
+                },
+            },
         },
         supports_check_mode=True,
     )
     root = os.path.realpath(module.params["directory"])
+    ended = module.params["ended"] or {}
+    given = {**module.params["documents"], **ended.get("documents", {}), **({f"findings/{ended['layer']}.json": ended["findings"]} if ended else {})}
     documents = {}
-    for name, document in sorted(module.params["documents"].items()):
+    for name, document in sorted(given.items()):
         path = os.path.realpath(os.path.join(root, name))
         if not path.startswith(root.rstrip(os.sep) + os.sep):
             module.fail_json(msg=f"documents: {name} leads out of {root}. Use a path below it.")
@@ -89,11 +117,11 @@ def main():
         for path, document in sorted(documents.items(), key=lambda item: not item[0].endswith(".gz")):
             if not module.check_mode:
                 write_json(path, document)
-        if module.params["ended"] and not module.check_mode:
-            keep(root, module.params["ended"]["layer"], module.params["ended"]["record"], time.strftime(TIME, time.gmtime()))
+        if ended and not module.check_mode:
+            keep(root, ended["layer"], ended["record"], time.strftime(TIME, time.gmtime()))
     except DataFileError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=bool(documents), paths=list(documents))
+    module.exit_json(changed=bool(documents), paths=list(documents), **{key: ended[key] for key in ("record", "findings") if ended})
 
 
 if __name__ == "__main__":

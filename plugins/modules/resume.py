@@ -58,7 +58,11 @@ run:
   returned: success
   type: dict
 done:
-  description: The layers that stay, each with its record and its findings.
+  description: The layers that stay, each with its record.
+  returned: success
+  type: dict
+found:
+  description: The layers that stay, each with its findings.
   returned: success
   type: dict
 kept:

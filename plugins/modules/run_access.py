@@ -210,6 +210,10 @@ remaining:
   type: list
   elements: str
   sample: ["Namespace a is being deleted for 60 s: NamespaceFinalizersRemaining: Some content has finalizers remaining: b/c in 1 resource instances."]
+msg:
+  description: The first three sentences of RV(remaining), for whoever fails because of them.
+  returned: O(state=absent) and something is left
+  type: str
 """
 
 import glob

@@ -162,10 +162,15 @@ def built(name, options):
     )
 
 
-def find(name, options, check_mode):
-    """Return (path, whether it is downloaded now); the path is None when check mode left it out. ToolError says why there is none."""
+def check_name(name):
+    """Raise ToolError unless a tool, and so a file, may have this name."""
     if not NAME.fullmatch(name):
         raise download.ToolError(f"{archive.printable(name)!r} is no name of a tool. Use letters, digits, dots, dashes and underscores.")
+
+
+def find(name, options, check_mode):
+    """Return (path, whether it is downloaded now); the path is None when check mode left it out. ToolError says why there is none."""
+    check_name(name)
     if name in options["files"]:
         return given(name, options["files"][name], not options["host"]), False
     if name in options["downloads"]:

@@ -38,6 +38,7 @@ options:
         ended well. Such a parser needs it, and another refuses it.
       - A tool that ended well and left nothing there has failed. What stands there before the tool starts could be taken for its result,
         so it is refused, unless it is an empty file or directory.
+      - The directory that it is in is made where it is missing, with mode 0700.
       - It stays on the host.
     type: path
   success_codes:

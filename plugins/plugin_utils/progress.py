@@ -178,14 +178,15 @@ class Progress:
         verdicts = {layer: _map(record.get("verdict")).get("verdict") for layer, record in known.items()}
         return [Line(layer, f"taken over: {words.word(verdict)}", TONES.get(str(verdict), "")) for layer, verdict in verdicts.items()]
 
-    def judged(self, done: Mapping, now: float) -> List[Line]:
-        """Return what is new in the record of each layer: its verdict, and each check that keeps it from a PASS."""
+    def judged(self, done: Mapping, found: Mapping, now: float) -> List[Line]:
+        """Return what is new in the record of each layer and in its findings: its verdict, and each check that keeps it from a PASS."""
         lines: List[Line] = []
         for layer, record in done.items():
             mark = _mark(record) if isinstance(record, Mapping) else ()
             if mark and self.done.get(layer) != mark:
                 lines += self.ended(now)
-                lines += _verdict(layer, record, known=layer in self.done and len(record.get("clusters") or ()) == self.done[layer][0])
+                known = layer in self.done and len(record.get("clusters") or ()) == self.done[layer][0]
+                lines += _verdict(layer, record, [one for one in found.get(layer) or [] if isinstance(one, Mapping)], known)
                 self.done[layer] = mark
         return lines
 
@@ -234,31 +235,30 @@ def alike(label: str, told: Mapping, task: str, how: str) -> Line:
     return failed(label, hosts, task, told[hosts[0]] if len(hosts) == 1 else nameless(told[hosts[0]], hosts[0].partition(" -> ")[0]), how)
 
 
-def _verdict(layer: str, record: Mapping, known: bool) -> List[Line]:
+def _verdict(layer: str, record: Mapping, findings: Sequence[Mapping], known: bool) -> List[Line]:
     verdict = _map(record.get("verdict"))
     error = [Line(layer, clean(str(record["error"])), ATTENTION)] if record.get("error") else []
     if known or not verdict:
         return error
-    result, counts = verdict.get("verdict"), _counts(record)
+    result, counts = verdict.get("verdict"), _counts(findings)
     numbers = [f"{counts[one]} {'indicative' if one == 'INFO' else words.word(one)}" for one in RESULTS if counts.get(one)]
     times = [f"{text} {human(record[key], 's')}" for key, text in (("seconds", "took"), ("load_seconds", "load")) if _number(record.get(key)) is not None]
-    return [Line(layer, f"{words.word(result)}: {', '.join([*numbers, *times])}", TONES.get(str(result), ""))] + error + _misses(layer, record)
+    return [Line(layer, f"{words.word(result)}: {', '.join([*numbers, *times])}", TONES.get(str(result), ""))] + error + _misses(layer, findings)
 
 
-def _counts(record: Mapping) -> Counter:
+def _counts(findings: Sequence[Mapping]) -> Counter:
     """Return how many checks have each result, by their worst finding; those that are not judged count as INFO."""
     worst: Dict[Any, int] = {}
-    for one in record.get("findings") or []:
-        if isinstance(one, Mapping) and one.get("result") in RESULTS:
+    for one in findings:
+        if one.get("result") in RESULTS:
             rank = RESULTS.index(one["result"] if one.get("judged") else "INFO")
             worst[one.get("id")] = min(rank, worst.get(one.get("id"), rank))
     return Counter(RESULTS[rank] for rank in worst.values())
 
 
-def _misses(layer: str, record: Mapping) -> List[Line]:
+def _misses(layer: str, findings: Sequence[Mapping]) -> List[Line]:
     """Return a line for each judged check that is no PASS, the worst first; those that were not measured for one reason in one."""
-    everything = [one for one in record.get("findings") or [] if isinstance(one, Mapping)]
-    found, among = [one for one in everything if one.get("judged") and one.get("result") in words.OPEN], words.by_check(everything)
+    found, among = [one for one in findings if one.get("judged") and one.get("result") in words.OPEN], words.by_check(findings)
     found.sort(key=lambda one: RESULTS.index(one["result"]))
     unmeasured: Dict[str, Dict[Any, List[Mapping]]] = {}
     lines = []

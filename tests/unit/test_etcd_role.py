@@ -29,11 +29,13 @@ FIRST = {
     "__etcd_steps": {"results": [{"etcd_step": {"name": "write"}, "facts": {"rate": 73317331}, "seconds": 73317331}]},
     "__etcd_open": {"failed_endpoints": {}, "changed": False},
     "__etcd_window": {"facts": {"etcd": {"etcd_server_proposals_pending": {"last": 73317331}}}},
-    "__etcd_before": {"facts": {"asked": {"members_count": 73317331}, "clock_difference": [73317331, 73317331]}},
+    "__etcd_before": {
+        "facts": {"asked": {"members_count": 73317331}, "clock_difference": [73317331, 73317331]},
+        "free": {"predicted": 73317331, "present": 73317331, "revision": 1},
+    },
     "__etcd_after": {"facts": {"endpoints": {"a": {"db_size": 73317331}}}},
     "__etcd_fio": {"results": [{"etcd_host": "etcd1", "facts": {"fsync": 73317331}, "seconds": 73317331}]},
     "__etcd_clean": {"results": [{"facts": {"left": 73317331}}]},
-    "__etcd_free": {"facts": {"revision": 1, "existing": 73317331}},
     "etcd_stressed": [{"etcd_step": {"name": "ramp-100"}, "facts": {"rate": 73317331}, "seconds": 73317331}],
 }
 

@@ -79,8 +79,8 @@ PLAY = r"""
             clusters: [played]
             seconds: 3
             verdict: {verdict: FAIL}
-            findings: [{id: dns_p99, layer: dns, title: Lookup P99, scope: cluster, host: played, value: 0.0600, unit: s, target: "< 0.01",
-                        critical: "< 0.05", result: FAIL, judged: true, reason: ""}]
+        certify_found_dns: [{id: dns_p99, layer: dns, title: Lookup P99, scope: cluster, host: played, value: 0.0600, unit: s, target: "< 0.01",
+                             critical: "< 0.05", result: FAIL, judged: true, reason: ""}]
       run_once: true
 - name: Certify the ingress
   hosts: nobody

@@ -75,7 +75,7 @@ def go_on(top, run=None, plan=None, checks=None, days=7, now=NOW):
 def test_what_had_ended_stays(run):
     found = go_on(run)
     assert found["kept"] == {"etcd": ["prod"]} and list(found["done"]) == ["etcd"]
-    assert found["done"]["etcd"] == {**RECORD, "findings": [fake.finding("etcd")], "at": "2026-11-21T03:00:00Z"}
+    assert found["done"]["etcd"] == {**RECORD, "at": "2026-11-21T03:00:00Z"} and found["found"] == {"etcd": [fake.finding("etcd")]}
     assert found["run"] == {"id": RUN["id"], "started": RUN["started"], "resumed": [{"at": NOW, "kept": {"etcd": "2026-11-21T03:00:00Z"}}]}
 
 
@@ -200,8 +200,8 @@ def call(capsys, which, **options):
 
 def test_the_modules(run, capsys, monkeypatch):
     monkeypatch.setattr(module.time, "gmtime", lambda: (2026, 11, 22, 2, 0, 0, 0, 0, 0))
-    documents = {"facts/dns/cluster/prod.json": {}, "findings/dns.json": [fake.finding("dns")]}
-    assert call(capsys, record_module, directory=str(run), documents=documents, ended={"layer": "dns", "record": RECORD})["changed"]
+    ended = {"layer": "dns", "documents": {"facts/dns/cluster/prod.json": {}}, "findings": [fake.finding("dns")], "record": RECORD}
+    assert call(capsys, record_module, directory=str(run), ended=ended)["changed"]
     options = {"directory": str(run), "run": RUN, "plan": PLAN, "checks": CHECKS}
     found = call(capsys, module, **options)
     assert list(found["done"]) == ["etcd", "dns"] and found["moved"] == ["facts/apiserver", "raw/apiserver"]

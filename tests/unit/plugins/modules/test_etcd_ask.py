@@ -8,12 +8,14 @@ import pathlib
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.kubeproof.certify.plugins.module_utils import etcd_keyspace
 from ansible_collections.kubeproof.certify.plugins.modules import etcd_ask
 from ansible_collections.kubeproof.certify.plugins.plugin_utils.raw import unpack
 from ansible_collections.kubeproof.certify.tests.unit.plugins.etcd_fake import FakeEtcd
 
 FIXTURES = pathlib.Path(__file__).parents[3] / "fixtures" / "etcdctl"
 QUESTIONS = [{"name": "members", "argv": ["member", "list"]}, {"name": "alarms", "argv": ["alarm", "list"]}]
+PUT = {"total": 900, "key_size": 8, "key_space_size": 300}
 # As etcdctl: it answers what is asked with the recorded output of the same question.
 ETCDCTL = """#!/bin/sh
 case "$*" in
@@ -93,3 +95,37 @@ def test_the_clock_of_a_peer_that_does_not_answer_hides_the_worst(ask, peer):
 def test_a_certificate_that_cannot_be_read_is_a_problem(ask, tmp_path):
     facts = ask(peers=["https://127.0.0.1:1"], ca=str(tmp_path / "none"))["facts"]
     assert "clock" not in facts and facts["problems"][0].startswith("The clocks of the other members were not compared: ")
+
+
+def test_the_keys_of_the_load_are_free(ask, peer):
+    peer.put(b"/registry/a")
+    answer = ask(free={"endpoint": {"url": peer.url}, "puts": [PUT, {**PUT, "total": 200}]})
+    assert answer["free"] == {"predicted": 364, "present": 0, "revision": peer.revision} and answer["changed"] is False
+    assert {**answer["facts"], "asked": 0} == {"asked": 0, "tools": {}, "problems": []} and list(peer.keys) == [b"/registry/a"]
+
+
+def test_keys_that_are_there_are_counted_and_are_no_failure(ask, peer):
+    """The check etcd_keys_free judges them."""
+    for key in [*etcd_keyspace.benchmark_keys(**PUT)[:3], b"/kubeproof-x/1", b"/kubeproof-y/1"]:
+        peer.put(key)
+    answer = ask(free={"endpoint": {"url": peer.url}, "puts": [PUT], "prefix": "/kubeproof-x/"})
+    assert answer["free"] == {"predicted": 365, "present": 4, "revision": peer.revision} and not answer.get("failed")
+
+
+@pytest.mark.parametrize(
+    ("free", "text"),
+    [
+        ({"endpoint": {"url": "http://127.0.0.1:1"}, "puts": [PUT]}, "http://127.0.0.1:1/v3/kv/txn: Connection refused."),
+        ({"endpoint": {"url": "ftp://x"}}, "is not an http or https URL"),
+        ({"endpoint": {"url": "http://127.0.0.1:1"}, "puts": [{**PUT, "key_size": 2}]}, "use at least 3"),
+    ],
+)
+def test_keys_that_cannot_be_looked_for_are_a_failure(ask, free, text):
+    answer = ask(free=free)
+    assert answer["failed"] and text in answer["msg"] and "free" not in answer
+    assert answer["facts"]["asked"]["members_count"] == 1 and set(answer["answers"]) == {"members", "alarms"}
+
+
+def test_where_a_question_failed_no_keys_are_looked_for(ask, peer):
+    answer = ask(members="nothing", free={"endpoint": {"url": peer.url}, "puts": [PUT]})
+    assert "etcdctl failed with exit code 1" in answer["msg"] and "free" not in answer

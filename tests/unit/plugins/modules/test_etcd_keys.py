@@ -42,31 +42,20 @@ def load(etcd):
     etcd.put(RANDOM, 10)
 
 
-def test_free(etcd, run):
-    answer = run(puts=[PUT, dict(PUT, total=200)])
-    assert answer["facts"] == {"predicted": 364, "present": 0, "revision": 4} and answer["changed"] is False
-
-
-def test_not_free_fails_with_the_numbers(etcd, run):
-    etcd.put(b"\x02" + b"\0" * 7)
-    answer = run(puts=[PUT])
-    assert answer["failed"] and answer["facts"]["present"] == 1 and "1 of the 364 keys" in answer["msg"] and "0200000000000000" in answer["msg"]
-
-
-def test_absent_deletes_the_keys_and_nothing_else(etcd, run):
+def test_deletes_the_keys_and_nothing_else(etcd, run):
     before = dict(etcd.keys)
     since = etcd.revision
     load(etcd)
     watch = {"key_size": 32, "puts": 10, "since": since}
-    planned = run(state="absent", puts=[PUT], watch=watch, _ansible_check_mode=True)
+    planned = run(puts=[PUT], watch=watch, _ansible_check_mode=True)
     assert planned["changed"] and planned["facts"]["present"] == 364 and planned["facts"]["watch"] == {"found": 1, "deleted": 0, "left": 1}
     assert len(etcd.keys) == len(before) + 365
-    answer = run(state="absent", puts=[PUT], watch=watch)
+    answer = run(puts=[PUT], watch=watch)
     assert answer["changed"] and answer["facts"] == {
         "predicted": 364, "deleted": 364, "left": 0, "revision": etcd.revision, "watch": {"found": 1, "deleted": 1, "left": 0}
     }
     assert etcd.keys == before
-    again = run(state="absent", puts=[PUT], watch=dict(watch, partial=True))
+    again = run(puts=[PUT], watch=dict(watch, partial=True))
     assert again["changed"] is False and again["facts"]["deleted"] == 0
 
 
@@ -81,7 +70,7 @@ def test_absent_deletes_the_keys_and_nothing_else(etcd, run):
 )
 def test_an_unclear_random_key_is_not_deleted(etcd, run, watch, text):
     etcd.put(RANDOM, 10)
-    answer = run(state="absent", watch=watch)
+    answer = run(watch=watch)
     assert answer["failed"] and text in answer["msg"] and RANDOM in etcd.keys
 
 
@@ -90,7 +79,7 @@ def test_keys_that_come_back_are_said(etcd, run, monkeypatch):
     monkeypatch.setattr(etcd, "txn", lambda body, plain=etcd.txn: plain({"success": [
         one if "request_range" in one else {"request_delete_range": {"key": "AP8="}} for one in body["success"]
     ]}))
-    answer = run(state="absent", puts=[PUT])
+    answer = run(puts=[PUT])
     assert answer["failed"] and answer["facts"]["left"] == 364 and "364 of 364 keys" in answer["msg"]
 
 

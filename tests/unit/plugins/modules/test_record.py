@@ -59,6 +59,21 @@ def test_check_mode_writes_nothing(call, tmp_path):
     assert answer["paths"] == [str(tmp_path / "run" / "a.json")] and not (tmp_path / "run").exists()
 
 
+def test_a_layer_that_ended_leaves_its_documents_and_by_what_a_run_goes_on(call, tmp_path):
+    ended = {
+        "layer": "dns",
+        "documents": {"facts/dns/cluster/prod.json": {"x": 0}},
+        "findings": [{"id": "dns_qps"}],
+        "record": {"clusters": ["prod"], "seconds": 2.5, "verdict": {"verdict": "PASS"}},
+    }
+    answer = call(tmp_path, {}, ended=ended)
+    paths = ["facts/dns/cluster/prod.json", "findings/dns.json"]
+    assert [os.path.relpath(path, tmp_path) for path in answer["paths"]] == paths
+    assert answer["record"] == ended["record"] and answer["findings"] == ended["findings"] == read_json(str(tmp_path / paths[1]))
+    done = read_json(str(tmp_path / "done/dns.json"))
+    assert done["record"] == ended["record"] and sorted(done["hashes"]) == paths
+
+
 def test_no_documents(call, tmp_path):
     assert call(tmp_path / "run", {})["changed"] is False and not (tmp_path / "run").exists()
 

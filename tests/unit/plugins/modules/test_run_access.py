@@ -419,7 +419,7 @@ def test_absent_takes_everything_of_the_run_and_nothing_else(call, store):
     planned = call(state="absent", _ansible_check_mode=True)
     assert planned["changed"] and planned["left"] == 5 and planned["deleted"] == [] and call.directory.exists()
     answer = call(state="absent")
-    assert answer["changed"] and answer["left"] == 0 and answer["remaining"] == []
+    assert answer["changed"] and answer["left"] == 0 and answer["remaining"] == [] and "msg" not in answer
     assert sorted(one.split()[0] for one in answer["deleted"]) == ["ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PriorityClass"]
     # What is in a namespace goes with it, which the fake does not play.
     assert set(store.objects) - kept == foreign - kept and not call.directory.exists()
@@ -452,7 +452,7 @@ def test_what_is_held_is_said(call, store):
         {"type": "NamespaceDeletionContentFailure", "status": "False", "message": "All content deleted"},
     ]}
     answer = call(state="absent", timeout=0)
-    assert answer["left"] == 1 and answer["remaining"] == [f"Namespace {SPACE} is being deleted."]
+    assert answer["left"] == 1 and answer["remaining"] == [f"Namespace {SPACE} is being deleted."] == [answer["msg"]]
     answer = call(state="absent", timeout=0)
     assert answer["left"] == 1 and answer["changed"] is False
     assert "NamespaceDeletionDiscoveryFailure: Discovery failed for some groups, 1 failing: x/v1: stale; it is held" in answer["remaining"][0]

@@ -124,6 +124,20 @@ def test_result_is_read_in_place_of_the_output(call, tmp_path):
     assert unpack(answer["raw"]["stdout"]) == b"said\n" and len(list(result.iterdir())) == 2
 
 
+def test_the_directory_of_the_result_is_made(call, tmp_path):
+    source, result = FIXTURES / "k6" / "errors.csv.gz", tmp_path / "raw" / "steady" / "0.csv.gz"
+    answer = call("cp", str(source), str(result), parser="k6", result=str(result))
+    assert answer["failed"] is False and answer["facts"]["generators"] == 1
+    assert [path.stat().st_mode & 0o777 for path in (result.parent, result.parent.parent)] == [0o700] * 2
+
+
+def test_a_directory_of_the_result_that_cannot_be_made(call, tmp_path):
+    (tmp_path / "file").write_text("")
+    answer = call("true", parser="k6", result=f"{tmp_path}/file/0.csv.gz")
+    assert answer["msg"] == f"The directory of {tmp_path}/file/0.csv.gz cannot be made: Not a directory. Correct result, or the permissions."
+    assert answer["failed"] and "rc" not in answer
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [
