@@ -27,7 +27,7 @@ def fixture_judge(tmp_path):
         role = {"name": "kubeproof.certify.certify", "tasks_from": "gate.yml"}
         play = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.include_role": role}]}]
         (tmp_path / "play.yml").write_text(json.dumps(play))
-        given = {"__certify_judged": {"findings": findings}, "__certify_handed": {}}
+        given = {"certify_layer": "dns", "__certify_judged": {"findings": findings}, "__certify_handed": {}}
         argv = [ANSIBLE, "-i", "localhost,", "-c", "local", "-e", json.dumps(given), tmp_path / "play.yml"]
         environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.oneline", "ANSIBLE_NOCOLOR": "1"}
         done = subprocess.run(argv, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
