@@ -279,10 +279,12 @@ class CallbackModule(Default):
             self._whole(result, super().v2_runner_item_on_failed)
 
     def _whole(self, result, shown):
-        """Show a failure that ends the run, or a part of it: what fail and assert say, everything else as Ansible does."""
+        """Show a failure that ends the run, or a part of it: what fail, assert and a failed_when of ours say, everything else as Ansible does."""
         self._flush()
+        told, action = result.result, result.task.action
+        spoken = action in SPOKEN or told.get("failed_when_result") and action.startswith("kubeproof.certify.")
         # Ansible's own output of what is hidden would still have the text of its error.
-        message = result.result.get("censored") or (result.result.get("msg") if result.task.action in SPOKEN else None)
+        message = told.get("censored") or (told.get("msg") if spoken else None)
         if isinstance(message, str):
             self._handle_warnings(result.result)
             line = progress.failed(self.state.label, [self.host_label(result)], result.task.get_name(), message)

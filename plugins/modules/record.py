@@ -58,6 +58,17 @@ EXAMPLES = r"""
     directory: results/prod/20261121t040000z-1a2b
     documents:
       facts/etcd/etcd1.json: {disk: {free: 1000000}}
+
+- name: Write what a layer has measured, and what it ended with
+  kubeproof.certify.record:
+    directory: results/prod/20261121t040000z-1a2b
+    ended:
+      layer: dns
+      documents:
+        facts/dns/cluster/prod.json: {qps: 20000}
+      findings: "{{ dns_findings }}"
+      record: {clusters: [prod], seconds: 39.0, load_seconds: 25.6, verdict: "{{ dns_findings | kubeproof.certify.verdict }}"}
+  register: dns_ended
 """
 
 RETURN = r"""
@@ -69,11 +80,11 @@ paths:
   sample: [results/prod/20261121t040000z-1a2b/facts/etcd/etcd1.json]
 record:
   description: The record of O(ended).
-  returned: when a layer has ended
+  returned: when a layer has ended, also when its documents could not be written
   type: dict
 findings:
   description: The findings of O(ended).
-  returned: when a layer has ended
+  returned: when a layer has ended, also when its documents could not be written
   type: list
   elements: dict
 """
@@ -105,12 +116,13 @@ def main():
     )
     root = os.path.realpath(module.params["directory"])
     ended = module.params["ended"] or {}
+    kept = {key: ended[key] for key in ("record", "findings") if ended}
     given = {**module.params["documents"], **ended.get("documents", {}), **({f"findings/{ended['layer']}.json": ended["findings"]} if ended else {})}
     documents = {}
     for name, document in sorted(given.items()):
         path = os.path.realpath(os.path.join(root, name))
         if not path.startswith(root.rstrip(os.sep) + os.sep):
-            module.fail_json(msg=f"documents: {name} leads out of {root}. Use a path below it.")
+            module.fail_json(msg=f"documents: {name} leads out of {root}. Use a path below it.", **kept)
         documents[path] = document
     try:
         # What facts are made of is there before they are: whoever finds facts finds that, also of a run that is killed here.
@@ -120,8 +132,8 @@ def main():
         if ended and not module.check_mode:
             keep(root, ended["layer"], ended["record"], time.strftime(TIME, time.gmtime()))
     except DataFileError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=bool(documents), paths=list(documents), **{key: ended[key] for key in ("record", "findings") if ended})
+        module.fail_json(msg=str(error), **kept)
+    module.exit_json(changed=bool(documents), paths=list(documents), **kept)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,11 @@ GOOD = {**GATE, "title": "The image is there", "result": "PASS", "reason": ""}
 def fixture_judge(tmp_path):
     """Return a function that judges the gates among these findings, and returns (exit code, what Ansible said)."""
 
-    def call(*findings):
+    def call(*findings, gated=None):
         role = {"name": "kubeproof.certify.certify", "tasks_from": "gate.yml"}
-        play = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.include_role": role}]}]
+        known = {"ansible.builtin.set_fact": {"certify_gated": gated}}
+        tasks = [*([known] if gated else []), {"ansible.builtin.include_role": role}]
+        play = [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]
         (tmp_path / "play.yml").write_text(json.dumps(play))
         given = {"certify_layer": "dns", "__certify_judged": {"findings": findings}, "__certify_handed": {}}
         argv = [ANSIBLE, "-i", "localhost,", "-c", "local", "-e", json.dumps(given), tmp_path / "play.yml"]
@@ -51,3 +53,9 @@ def test_each_gate_says_where_and_why(judge):
 def test_a_waiver_does_not_let_a_load_begin(judge):
     code, said = judge({**GOOD, "waiver": {"owner": "ops"}})
     assert code != 0 and "because of: The image is there at prod" in said
+
+
+def test_a_layer_without_a_gate_is_not_stopped_by_one(judge):
+    code, said = judge(GATE, gated=["etcd"])
+    assert code == 0, said
+    assert judge(GATE, gated=["dns"])[0] != 0

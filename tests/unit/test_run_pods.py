@@ -49,3 +49,9 @@ def test_every_layer_pulls_with_the_secret_of_the_owner_and_is_told_of_it_before
 
 def test_pods_of_kube_burner_run_on_linux():
     assert "\n  nodeSelector: {kubernetes.io/os: linux}\n" in (ROLES / "apiserver/templates/kube_burner/pods.yaml.j2").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["access", "clean"])
+def test_what_layers_import_uses_no_file_of_its_own_role(name):
+    tasks = (ROLES / f"certify/tasks/cluster/{name}.yml").read_text(encoding="utf-8").partition("\n- name:")[2]
+    assert not any(word in tasks for word in ("role_path", "builtin.file'", "builtin.template", "src:"))

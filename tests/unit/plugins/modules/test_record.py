@@ -74,6 +74,13 @@ def test_a_layer_that_ended_leaves_its_documents_and_by_what_a_run_goes_on(call,
     assert done["record"] == ended["record"] and sorted(done["hashes"]) == paths
 
 
+def test_what_was_judged_comes_back_also_when_it_cannot_be_written(call, tmp_path):
+    ended = {"layer": "dns", "documents": {"facts/dns/cluster/prod.json": {"x": float("nan")}}, "findings": [{"id": "dns_qps"}], "record": {"clusters": ["prod"]}}
+    answer = call(tmp_path, {}, ended=ended)
+    assert answer["failed"] and answer["record"] == ended["record"] and answer["findings"] == ended["findings"]
+    assert not (tmp_path / "done").exists()
+
+
 def test_no_documents(call, tmp_path):
     assert call(tmp_path / "run", {})["changed"] is False and not (tmp_path / "run").exists()
 
