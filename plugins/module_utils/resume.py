@@ -77,7 +77,8 @@ def resume(directory: str, run: Mapping, plan: Mapping, checks: Mapping, days: f
     if certificate.get("state") == "finished" and len(done) == len(plan["layers"]):
         raise ResumeError(f"{name} has ended, and each of its layers was measured: there is nothing to continue. Begin anew.")
     entry = {"at": now, "kept": {layer: done[layer]["at"] for layer in done}}
-    return {"run": {**{key: before[key] for key in ("id", "started")}, "resumed": [*before.get("resumed", ()), entry]}, "done": done, "found": found, "kept": kept}
+    run = {**{key: before[key] for key in ("id", "started")}, "resumed": [*before.get("resumed", ()), entry]}
+    return {"run": run, "done": done, "found": found, "kept": kept}
 
 
 def _read(directory: str, part: str, name: str) -> Any:

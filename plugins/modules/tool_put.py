@@ -11,7 +11,9 @@ version_added: "0.1.0"
 description:
   - Sends the files to the host and puts all of them in their place by one command, since each module costs a host half a second.
   - A tool appears whole or not at all. What arrived is proved to be what was sent by C(sha256sum) of the host.
-  - The directory is made where it is missing, and it and the tools get mode 0755. A tool that is there and the same is left alone.
+  - What is missing of the directory is made, with mode 0755 as the tools get it. A tool that is there and the same is left alone.
+  - "Nothing is put where another user could exchange it: each part of the path belongs to root or to the user of the task, and nobody else writes to it, unless
+    it is sticky. Above the directory, root may have linked it or opened it to a group. A tool of another user is replaced."
 author: kubeproof authors (@kubeproof)
 options:
   tools:
@@ -22,6 +24,12 @@ options:
     description: Where the tools go on the host, an absolute path or one that begins with C(~).
     type: str
     required: true
+  kept:
+    description:
+      - Whether the directory is there from run to run, and may have the tools. They are compared first then, and only those that differ are sent.
+      - Without it all are sent at once, which spares a call in a directory that is new in each run.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Compares the tools, and writes nothing.

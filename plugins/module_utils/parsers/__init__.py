@@ -5,65 +5,40 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-from typing import TYPE_CHECKING, Callable, Dict
 
+from . import clusterloader2, curl, dnsperf, etcd_benchmark, etcdctl, fio, iperf3, iperf3_sockperf, k6, k8s_netperf, kbench, kube_burner, sockperf, wrk
 from .common import ParseError
 
-# Ansible sends a host what it sees imported. Only what is asked for is read: a host, which keeps nothing compiled, takes 60 ms to read all.
-if TYPE_CHECKING:
-    from . import (  # noqa: F401  pylint: disable=unused-import
-        clusterloader2, curl, dnsperf, etcd_benchmark, etcdctl, fio, iperf3, iperf3_sockperf, k6, k8s_netperf, kbench, kube_burner, sockperf, wrk,
-    )  # fmt: skip
-
-
-class Late:
-    """The function of a parser, whose module is read when it is asked for."""
-
-    def __init__(self, module: str, function: str = "parse") -> None:
-        self.module, self.function = f".{module}", function
-
-    def read(self) -> Callable[[str], dict]:
-        """Return the function."""
-        return getattr(importlib.import_module(self.module, __name__), self.function)
-
-    def __call__(self, given: str) -> dict:
-        return self.read()(given)
-
-
 # Of a text that a tool printed: parse(text) -> facts.
-PARSERS: Dict[str, Callable[[str], dict]] = {
-    "curl": Late("curl"),
-    "dnsperf": Late("dnsperf"),
-    "etcd_benchmark": Late("etcd_benchmark"),
-    "etcdctl": Late("etcdctl"),
-    "fio": Late("fio"),
-    "iperf3": Late("iperf3"),
-    "iperf3_sockperf": Late("iperf3_sockperf"),
-    "k8s_netperf": Late("k8s_netperf"),
-    "kbench": Late("kbench"),
-    "sockperf": Late("sockperf"),
-    "wrk": Late("wrk"),
+PARSERS = {
+    "curl": curl.parse,
+    "dnsperf": dnsperf.parse,
+    "etcd_benchmark": etcd_benchmark.parse,
+    "etcdctl": etcdctl.parse,
+    "fio": fio.parse,
+    "iperf3": iperf3.parse,
+    "iperf3_sockperf": iperf3_sockperf.parse,
+    "k8s_netperf": k8s_netperf.parse,
+    "kbench": kbench.parse,
+    "sockperf": sockperf.parse,
+    "wrk": wrk.parse,
 }
 # Of a file, or a directory of files, that a tool wrote and that may be larger than the memory: parse(path) -> facts.
-PATH_PARSERS: Dict[str, Callable[[str], dict]] = {
-    "clusterloader2": Late("clusterloader2"),
-    "dnsperf_files": Late("dnsperf", "parse_files"),
-    "k6": Late("k6"),
-    "kbench_files": Late("kbench", "parse_files"),
-    "kube_burner": Late("kube_burner"),
-    "wrk_files": Late("wrk", "parse_files"),
+PATH_PARSERS = {
+    "clusterloader2": clusterloader2.parse,
+    "dnsperf_files": dnsperf.parse_files,
+    "k6": k6.parse,
+    "kbench_files": kbench.parse_files,
+    "kube_burner": kube_burner.parse,
+    "wrk_files": wrk.parse_files,
 }
 
 
 def check(tool: str) -> None:
-    """Raise ParseError unless there is a parser of this name; and read it, since what Ansible sent to a host may be gone when a tool ends after a day."""
-    found = PARSERS.get(tool) or PATH_PARSERS.get(tool)
-    if not found:
+    """Raise ParseError unless there is a parser of this name."""
+    if tool not in PARSERS and tool not in PATH_PARSERS:
         raise ParseError(f"there is no parser {tool!r}; there are {', '.join(sorted([*PARSERS, *PATH_PARSERS]))}.")
-    if isinstance(found, Late):
-        found.read()
 
 
 def reads_path(tool: str) -> bool:

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pathlib
+import re
+import shutil
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader
 
 from ansible_collections.kubeproof.certify.plugins.action import tool_put
 
+ROOT = pathlib.Path(__file__).parents[4]
 TOOLS = {"benchmark": b"#!/bin/sh\necho benchmark\n", "etcd ctl's": bytes(range(256)) * 500, "k6": b"k6"}
 # As a disk that has room for the beginning.
 FULL = "#!/bin/sh\nprintf half; echo 'cat: write error: No space left on device' >&2; exit 1\n"
@@ -86,6 +91,77 @@ def test_every_tool_is_put_whole_and_executable(put, files, tmp_path):
     assert not (place / "k6").is_symlink()
 
 
+@pytest.fixture(name="asked")
+def fixture_asked(monkeypatch):
+    """Return what is asked of the host: "sent" for a file, else the first word of a command."""
+    seen = []
+    low, transfer = tool_put.ActionModule._low_level_execute_command, tool_put.ActionModule._transfer_file
+
+    def execute(self, cmd, **options):
+        seen.append("put" if tool_put.SCRIPT in cmd else cmd.split()[0])
+        return low(self, cmd, **options)
+
+    def send(self, local, remote):
+        seen.append("sent")
+        return transfer(self, local, remote)
+
+    monkeypatch.setattr(tool_put.ActionModule, "_low_level_execute_command", execute)
+    monkeypatch.setattr(tool_put.ActionModule, "_transfer_file", send)
+    # Ansible removes its own directory on its own terms.
+    monkeypatch.setattr(tool_put.ActionModule, "_remove_tmp_path", lambda self, path, force=False: shutil.rmtree(path) if path else None)
+    return seen
+
+
+def test_a_new_directory_is_not_looked_at_before_and_nothing_else_is_asked(put, files, asked):
+    put(files)
+    # Before, Ansible finds and makes its directory.
+    assert asked[2:] == ["sent", "sent", "sent", "put"]
+
+
+def test_what_a_kept_directory_has_is_not_sent_again(put, files, asked, tmp_path):
+    place = tmp_path / "host" / "the tools"
+    assert put(files, kept=True)["put"] == list(files) and mode(place / "k6") == 0o755
+    asked.clear()
+    assert put(files, kept=True) == {"changed": False, "put": []} and asked == ["put"]
+    asked.clear()
+    (place / "k6").write_bytes(b"older")
+    assert put(files, kept=True) == {"changed": True, "put": ["k6"]} and (place / "k6").read_bytes() == b"k6"
+    assert asked.count("sent") == 1 and asked.count("put") == 2
+
+
+def test_only_what_the_timer_of_a_maintenance_uses_is_kept():
+    [*dummy, task] = yaml.safe_load((ROOT / "roles/tools/tasks/main.yml").read_text(encoding="utf-8"))
+    assert task["kubeproof.certify.tool_put"]["kept"] == "{{ tools_kept }}"
+    users = {path: re.findall("tools_kept: (.*)", path.read_text(encoding="utf-8")) for path in ROOT.glob("roles/*/tasks/**/*.yml")}
+    assert {path.relative_to(ROOT).parts[1]: found for path, found in users.items() if found} == {"etcd_maintenance": ['"{{ __etcd_maintenance_timed }}"']}
+
+
+def test_an_unprivileged_user_of_become_can_enter_where_the_copies_are(action, files, tmp_path, monkeypatch):
+    """The last way of Ansible, by a group of both users, after those by lists of access and by the owner."""
+    seen = {}
+
+    def outcome(self, directory, tools):
+        seen.update({path: mode(pathlib.Path(path)) for dummy, path in tools.values() for path in (path, os.path.dirname(path))})
+        return list(tools)
+
+    refused = {"rc": 1, "stderr": ""}
+    real = tool_put.ActionModule._remote_chmod
+    monkeypatch.setattr("ansible.constants.DEFAULT_LOCAL_TMP", str(tmp_path / "tmp"))
+    for name, value in {
+        "_tell": outcome,
+        "_is_become_unprivileged": lambda self: True,
+        "_get_admin_users": lambda self: [],
+        "get_shell_option": lambda self, name, default=None: str(os.getgid()) if name == "common_remote_group" else default,
+        "_remote_set_user_facl": lambda self, *given: refused,
+        "_remote_chown": lambda self, *given: refused,
+        "_remote_chmod": lambda self, paths, how: refused if how.startswith(("+a", "A+")) else real(self, paths, how),
+    }.items():
+        monkeypatch.setattr(tool_put.ActionModule, name, value)
+    plugin = action(tools={"k6": files["k6"]}, directory=str(tmp_path / "host"))
+    plugin.run(task_vars={"inventory_hostname": "etcd1"})
+    assert len(seen) == 2 and all(found & 0o050 == 0o050 for found in seen.values())
+
+
 def test_a_tool_that_is_there_is_left_alone(put, files, tmp_path):
     put(files)
     place = tmp_path / "host" / "the tools"
@@ -115,16 +191,6 @@ def test_without_tools_the_host_is_not_asked(put, monkeypatch):
     assert put({}) == {"changed": False, "put": []}
 
 
-def test_what_the_directory_is_in_the_way_of(put, files, tmp_path):
-    (tmp_path / "host").write_text("")
-    with pytest.raises(AnsibleActionFail, match=f"^etcd1: {tmp_path}/host/tools/benchmark cannot be written: mkdir: .*: Not a directory. Make room"):
-        put(files, tmp_path / "host" / "tools")
-    (tmp_path / "there" / "k6").mkdir(parents=True)
-    with pytest.raises(AnsibleActionFail, match=f"{tmp_path}/there/k6 cannot be written: {tmp_path}/there/k6: Is a directory. Make room"):
-        put({"k6": files["k6"]}, tmp_path / "there")
-    assert not list((tmp_path / "there" / "k6").iterdir())
-
-
 @pytest.fixture(name="instead")
 def fixture_instead(tmp_path, monkeypatch):
     """Return a function that puts a script in place of a program of the host."""
@@ -136,6 +202,84 @@ def fixture_instead(tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
 
     return replace
+
+
+def test_what_is_in_the_way_is_to_be_removed(put, files, tmp_path):
+    (tmp_path / "host").write_text("")
+    message = f"^etcd1: No tool is put in {tmp_path}/host/tools: {tmp_path}/host of uid {os.getuid()} is not a directory. Remove it, then run again.$"
+    with pytest.raises(AnsibleActionFail, match=message):
+        put(files, tmp_path / "host" / "tools")
+    (tmp_path / "there" / "k6").mkdir(parents=True)
+    with pytest.raises(AnsibleActionFail, match=f"^etcd1: {tmp_path}/there/k6 is a directory. Remove it, then run again.$"):
+        put({"k6": files["k6"]}, tmp_path / "there")
+    assert not list((tmp_path / "there" / "k6").iterdir())
+
+
+@pytest.fixture(name="belongs")
+def fixture_belongs(instead):
+    """Return a function that makes `ls` of the host say that a path belongs to a user."""
+    real = shutil.which("ls")
+
+    def change(path, uid):
+        instead("ls", f"#!/bin/sh\n{real} \"$@\" | sed -E 's,^([^ ]+ +[0-9]+ +)[0-9]+( .* {path}(/[.])?( -> .*)?)$,\\1{uid}\\2,'\n")
+
+    return change
+
+
+# What is at `host` before, whose it is, the directory below it, and what is said of `host` (None: the tool is put).
+HOSTS = [
+    (0o755, 4242, ".", "belongs to uid 4242, who could exchange what is in it. Remove it, then run again."),
+    (0o755, 4242, "run/tools", "belongs to uid 4242, who could exchange what is in it. Remove it, then run again."),
+    (0o1777, 4242, "tools", "belongs to uid 4242, who could exchange what is in it. Remove it, then run again."),
+    (0o777, 0, "tools", "of uid 0 can be written by everybody. Take that right away (chmod go-w) or remove it, then run again."),
+    (0o777, None, "tools", "of uid {me} can be written by everybody. Take that right away (chmod go-w) or remove it, then run again."),
+    (0o775, 0, ".", "of uid 0 can be written by its group. Take that right away (chmod go-w) or remove it, then run again."),
+    (0o2775, 0, "tools", None),
+    (0o1777, 0, "run/tools", None),
+    (0o700, None, ".", None),
+    ("link", 4242, "tools", "belongs to uid 4242, who could exchange what is in it. Remove it, then run again."),
+    ("link", 0, ".", "is a symbolic link of uid 0. Remove it, then run again."),
+    ("link", 0, "tools", None),
+]
+
+
+@pytest.mark.parametrize(("before", "owner", "below", "said"), HOSTS)
+@pytest.mark.parametrize("options", [{}, {"kept": True}, {"check_mode": True}])
+def test_nothing_is_put_where_another_user_could_exchange_it(put, files, belongs, tmp_path, before, owner, below, said, options):
+    host, target = tmp_path / "host", tmp_path / "target"
+    if before == "link":
+        target.mkdir(0o700)
+        host.symlink_to(target)
+    else:
+        host.mkdir()
+        host.chmod(before)
+    if owner is not None:
+        belongs(host, owner)
+    if said is None:
+        assert put({"k6": files["k6"]}, host / below, **options)["put"] == ["k6"]
+    else:
+        with pytest.raises(AnsibleActionFail) as caught:
+            put({"k6": files["k6"]}, host / below, **options)
+        assert caught.value.message.startswith(f"etcd1: No tool is put in {host / below}: {host} {said.format(me=os.getuid())}")
+        assert not list(host.iterdir())
+    assert mode(host) == (0o700 if before == "link" else before)
+
+
+def test_what_a_link_of_root_leads_to_is_looked_at(put, files, belongs, tmp_path):
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target").chmod(0o777)
+    (tmp_path / "host").symlink_to(tmp_path / "target")
+    belongs(tmp_path / "host", 0)
+    with pytest.raises(AnsibleActionFail, match=f": {tmp_path}/host/. of uid 0 can be written by everybody. "):
+        put({"k6": files["k6"]}, tmp_path / "host" / "tools")
+
+
+def test_the_tool_of_another_user_is_replaced(put, files, belongs, tmp_path):
+    place = tmp_path / "host" / "the tools"
+    put(files)
+    before = (place / "k6").stat().st_ino
+    belongs(place / "k6", 4242)
+    assert put(files, kept=True)["put"] == ["k6"] and (place / "k6").stat().st_ino != before
 
 
 def test_a_full_disk_leaves_what_was_there(put, files, instead, tmp_path):
@@ -156,10 +300,16 @@ def test_what_arrives_damaged_is_refused(put, files, instead, tmp_path):
     assert not list((tmp_path / "host" / "the tools").iterdir())
 
 
-@pytest.mark.parametrize("script", ["#!/bin/sh\necho 'sha256sum: applet not found' >&2; exit 127\n", "#!/bin/sh\nexit 1\n"])
-def test_a_host_that_cannot_prove_it_gets_nothing(put, files, instead, tmp_path, script):
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("#!/bin/sh\necho 'sha256sum: applet not found' >&2; exit 127\n", "etcd1: sha256sum is missing on the host. Install coreutils, then run again."),
+        ("#!/bin/sh\nexit 1\n", "etcd1: .*/k6 cannot be written: the command ended with exit code 1 and said nothing. Make room"),
+    ],
+)
+def test_a_host_that_cannot_prove_it_gets_nothing(put, files, instead, tmp_path, script, message):
     instead("sha256sum", script)
-    with pytest.raises(AnsibleActionFail, match="k6 cannot be written: (sha256sum: applet not found|the command ended with exit code 1 and said nothing)."):
+    with pytest.raises(AnsibleActionFail, match=f"^{message}"):
         put({"k6": files["k6"]})
     assert not list((tmp_path / "host" / "the tools").iterdir())
 
@@ -167,7 +317,8 @@ def test_a_host_that_cannot_prove_it_gets_nothing(put, files, instead, tmp_path,
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"directory": "tools"}, "etcd1: directory is 'tools': give an absolute path on the host."),
+        ({"directory": "tools"}, "etcd1: directory is 'tools': give an absolute path on the host, without '..'."),
+        ({"directory": "/tmp/../etc"}, "etcd1: directory is '/tmp/../etc': give an absolute path on the host, without '..'."),
         ({"tools": {"../k6": "/x"}}, "etcd1: '../k6' is no name of a tool."),
         ({"tools": {"k6": "/no/k6"}}, "etcd1: /no/k6 on the controller cannot be read: No such file or directory."),
     ],
@@ -197,13 +348,19 @@ def test_a_copy_that_cannot_be_sent_is_no_lost_host_and_a_lost_host_stays_one(pu
 @pytest.mark.parametrize(
     ("code", "said", "expected"),
     [
-        (0, "put benchmark\nsame k6\n", ["benchmark"]),
-        (0, "Welcome to put\r\nput benchmark\r\nput k6\r\n", ["benchmark", "k6"]),
-        (1, "put benchmark\nnoexec k6\n", "/t/k6 cannot be executed: its file system is mounted with noexec."),
-        (1, "put benchmark\nwrong k6 bbb\n", f"/t/k6 arrived with the SHA-256 bbb, not {SUM}"),
-        (1, "put benchmark\nmktemp: Read-only file system\n", "/t/k6 cannot be written: mktemp: Read-only file system. Make room"),
-        (0, "", "/t/benchmark cannot be written: the command ended with exit code 0 and said nothing. Make room"),
-        (0, "put benchmark\nput other\n", "/t/k6 cannot be written: the command ended with exit code 0 and said nothing."),
+        (0, "began\nput benchmark\nsame k6\n", ["benchmark"]),
+        (0, "Welcome to put\r\nbegan\r\nput benchmark\r\nput k6\r\n", ["benchmark", "k6"]),
+        (1, "began\nput benchmark\nnoexec k6\n", "/t/k6 cannot be executed: its file system is mounted with noexec."),
+        (1, "began\nput benchmark\nwrong k6 bbb\n", f"/t/k6 arrived with the SHA-256 bbb, not {SUM}"),
+        (1, "began\nput benchmark\ndirectory k6\n", "/t/k6 is a directory. Remove it, then run again."),
+        (1, "began\nput benchmark\nmktemp: Read-only file system\n", "/t/k6 cannot be written: mktemp: Read-only file system. Make room"),
+        (127, "began\n/bin/sh: 1: mktemp: not found\n", "mktemp is missing on the host. Install coreutils, then run again."),
+        (0, "began\nsh: line 1: sha256sum: command not found\nput benchmark\nput k6\n", "sha256sum is missing on the host. Install coreutils, then"),
+        (1, "began\nrefused /t of uid 7 is bad. Remove it\n", "No tool is put in /t: /t of uid 7 is bad. Remove it, then run again."),
+        (0, "began\n", "/t/benchmark cannot be written: the command ended with exit code 0 and said nothing. Make room"),
+        (0, "began\nput benchmark\nput other\n", "/t/k6 cannot be written: the command ended with exit code 0 and said nothing."),
+        (1, "sudo: a password is required\n", "The host did not run a command: sudo: a password is required. Correct become (its method, user and password)"),
+        (0, "put benchmark\nput k6\n", "The host did not run a command: "),
     ],
 )
 def test_only_what_the_host_says_is_put(code, said, expected):

@@ -75,7 +75,8 @@ def test_a_layer_that_ended_leaves_its_documents_and_by_what_a_run_goes_on(call,
 
 
 def test_what_was_judged_comes_back_also_when_it_cannot_be_written(call, tmp_path):
-    ended = {"layer": "dns", "documents": {"facts/dns/cluster/prod.json": {"x": float("nan")}}, "findings": [{"id": "dns_qps"}], "record": {"clusters": ["prod"]}}
+    documents = {"facts/dns/cluster/prod.json": {"x": float("nan")}}
+    ended = {"layer": "dns", "documents": documents, "findings": [{"id": "dns_qps"}], "record": {"clusters": ["prod"]}}
     answer = call(tmp_path, {}, ended=ended)
     assert answer["failed"] and answer["record"] == ended["record"] and answer["findings"] == ended["findings"]
     assert not (tmp_path / "done").exists()
