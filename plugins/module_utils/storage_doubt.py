@@ -102,7 +102,8 @@ def _larger_than_memory(space: Dict[str, Any], size: float, because: str = "") -
 def _requests(measured: dict, job: dict) -> Dict[str, Optional[float]]:
     """Return {read?, write?: the requests that a random job made, None where that is not known}."""
     ways = WAYS.get(job.get("rw") or "", tuple(job.get("rate") or DIRECTIONS))
-    return {way: (measured.get(way) or {}).get("latency", {}).get("count") or None for way in ways}
+    latencies = {way: (measured.get(way) or {}).get("latency") or {} for way in ways}
+    return {way: latency.get("count") or None for way, latency in latencies.items()}
 
 
 def _seen(devices: Dict[str, dict], way: str, count: float) -> tuple:

@@ -25,8 +25,6 @@ CACHED_SIZE, CACHED_SECONDS = 32 * 2**20, 1
 GRACE, SLOWEST = 30, 5e6
 # The share of the free space that a file may take, and the least that is worth measuring.
 SHARE, LEAST_FILE = 0.8, 16 * 2**20
-# The share of a node's own disk that stays free: below 15 % kubelet removes images and evicts pods, if they are there, below 10 % if it has the pods' files.
-KEPT = 0.2
 # What is mounted in every pod from there: by kubelet from its directory, by the runtime from that of images.
 OF_THE_NODE = ("/etc/hosts", "/etc/hostname")
 # What stands behind a path in a pod that is no volume: memory, or the layers of the image.
@@ -87,7 +85,7 @@ def file_size(step: dict, space: dict) -> int:
     if size < LEAST_FILE:
         raise VolumeError(f"there is no space left: {mebibytes(free)} are free of {mebibytes(step['size'])} that were asked for")
     if space.get("node_disk"):
-        size = min(size, _bounded(step, int(free - KEPT * space["size"])))
+        size = min(size, _bounded(step, int(free - step["disk_free"] * space["size"])))
     return size if size >= LEAST_FILE else 0
 
 
@@ -95,10 +93,10 @@ def _bounded(step: dict, room: int) -> int:
     return min(step["file"], room - PROOF_SIZE) // 2**20 * 2**20
 
 
-def crowded(space: dict) -> str:
+def crowded(step: dict, space: dict) -> str:
     """Return in a sentence that a node's own disk has no room for a test file."""
     free, size = human(space["free"], "byte"), human(space["size"], "byte")
-    why = f"{KEPT:.0%} stay so, for kubelet evicts pods from a full one"
+    why = f"{step['disk_free']:.0%} stay so (storage_disk_free), for kubelet evicts pods from a full one"
     return f"its volume is on the node's own disk, of which {free} of {size} are free; {why}: make room there"
 
 
@@ -164,10 +162,10 @@ def disk_refused(planned: dict, directory: str, looked: Dict[str, Any]) -> str:
         said = looked.get("stderr") or looked.get("msg") or "nothing is known of it"
         return f"the directory {directory} cannot be looked at: {' '.join(str(said).split())[:200]}"
     block, blocks, free = (int(one) for one in found.groups())
-    if block * free - planned["file"] >= KEPT * block * blocks:
+    if block * free - planned["file"] >= planned["disk_free"] * block * blocks:
         return ""
     free_text, whole, file = (human(one, "byte") for one in (block * free, block * blocks, planned["file"]))
-    return f"{directory} has {free_text} free of {whole}, so that a file of {file} would leave less than {KEPT:.0%}"
+    return f"{directory} has {free_text} free of {whole}, so that a file of {file} would leave less than {planned['disk_free']:.0%} (storage_disk_free)"
 
 
 def cached(size: int) -> dict:

@@ -50,6 +50,8 @@ SIZED, ROOMY = ("load", "stress"), "30Gi"
 # Seconds for making a volume, the test of its function, and its deletion.
 FUNCTION_SECONDS = 10
 LEAST_FILE = 16 * 2**20
+# Who keeps nearly all of a disk free leaves nothing to measure on it; a number such as 20 is meant as 0.2.
+MOST_FREE = 0.9
 UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 QUANTITY = re.compile(r"([0-9]{1,15})(|k|M|G|T|Ki|Mi|Gi|Ti)")
 BLOCK = re.compile(r"([0-9]{1,6})([kKmM]?)")
@@ -57,11 +59,12 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 def plan(profile: str, settings: Dict[str, Any]) -> dict:
-    """Return {classes: {name: declared}, steps: [step], disk: {jobs, file, seconds} or {}, missing: [sentence], engine, function_only, bytes, kept, seconds}.
+    """Return {classes: {name: declared}, steps: [step], disk: {jobs, file, disk_free, seconds} or {}, missing: [sentence], engine, function_only, bytes, kept, seconds}.
 
     `settings`: engine (auto, fio, kbench), live, default_class ("" while the cluster was not asked), hosts (of the inventory), and the role's storage_*.
     `bytes` are there at once, `kept` where volumes are retained until the layer's end.
-    A step is one volume: {name, object, class, node, size, file, least, larger, engine, mode, jobs: [job], spare, fill_rate, seconds, beside}; a job is
+    A step is one volume: {name, object, class, node, size, file, least, larger, engine, mode, jobs: [job], spare, fill_rate, disk_free, seconds,
+    beside}; a job is
     {name, job, round, rw, block_size, queue_depth, seconds, ramp, rate: {read, write} or {}, read_share}. `least` and `larger` are what storage_doubt.small
     takes. In a stress run jobs and spare (those of bisection) are what stress_plan takes; each is run when it is chosen, in all volumes of its class,
     which are there for `beside` seconds more. PlanError on a bad setting.
@@ -208,6 +211,7 @@ def _step(declared: dict, node: str, number: int, profile: str, settings: Dict[s
         "spare": spare,
         "fill_rate": fill_rate,
         "precondition": precondition,
+        "disk_free": _disk_free(settings),
         "seconds": round(FUNCTION_SECONDS + filling + precondition + sum(job["seconds"] + job["ramp"] for job in jobs) + refining),
     }
 
@@ -297,7 +301,11 @@ def _disk(load: dict, size: int, settings: Dict[str, Any]) -> dict:
     if not settings["storage_baseline_directory"] or settings["live"] or not load["baseline"]:
         return {}
     jobs = [{"job": name, "name": name, **SHAPES[name], "seconds": load["baseline"], "ramp": load["ramp"], "rate": {}} for name in DISK_JOBS if load[name]]
-    return {"jobs": jobs, "file": size, "seconds": round(size / FILL_RATE + sum(job["seconds"] + job["ramp"] for job in jobs))}
+    return {"jobs": jobs, "file": size, "disk_free": _disk_free(settings), "seconds": round(size / FILL_RATE + sum(job["seconds"] + job["ramp"] for job in jobs))}
+
+
+def _disk_free(settings: Dict[str, Any]) -> float:
+    return _number("storage_disk_free", settings["storage_disk_free"], 0, MOST_FREE)
 
 
 def _split(rate: float, share: float) -> dict:

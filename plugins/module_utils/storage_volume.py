@@ -109,7 +109,7 @@ class Volume(Group):
             return
         if not size:
             # It works; to measure it would harm the node.
-            self.facts["unmeasured"] = storage_fio.crowded(space)
+            self.facts["unmeasured"] = storage_fio.crowded(self.step, space)
             return
         self.facts["file"] = size
         for run in storage_fio.fills(self.step, size):

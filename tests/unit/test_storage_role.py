@@ -19,7 +19,7 @@ ANSIBLE = pathlib.Path(sys.executable).with_name("ansible-playbook")
 VARS = yaml.safe_load((ROOT / "roles/storage/vars/main/main.yml").read_text(encoding="utf-8"))
 OURS = {name: VARS[name] for name in ("__storage_raw", "__storage_disk_file", "__storage_disk_refused", "__storage_disk_left")}
 MIB = 2**20
-PLAN = {"disk": {"jobs": [], "file": 20 * MIB, "seconds": 1}}
+PLAN = {"disk": {"jobs": [], "file": 20 * MIB, "disk_free": 0.2, "seconds": 1}}
 # A disk of 100 MiB in each directory that is there.
 STAT = """#!/bin/sh
 [ -d "$4" ] || exec /usr/bin/stat "$@"

@@ -35,7 +35,7 @@ BESIDE = {
     "apiserver": {"apiserver_grace"},
     "network": {"network_host_port", "network_resources"},
     "dns": {"dns_resources", "dns_grace"},
-    "storage": {"storage_resources", "storage_kbench_image", "storage_bind_timeout", "storage_attach_timeout", "storage_expand_timeout",
+    "storage": {"storage_resources", "storage_kbench_image", "storage_disk_free", "storage_bind_timeout", "storage_attach_timeout", "storage_expand_timeout",
                 "storage_delete_timeout"},
     "ingress": {"ingress_key", "ingress_ca", "ingress_client_cpus", "ingress_request_timeout", "ingress_ready_timeout", "ingress_grace",
                 "ingress_resources"},

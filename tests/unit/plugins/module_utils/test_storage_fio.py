@@ -19,7 +19,7 @@ MOUNT = "2044 1978 254:0 /root/nodes/worker1/kubelet/local-path/pvc-1 /volume rw
 OVERLAY = "1978 1650 0:211 / / ro,relatime - overlay overlay rw,lowerdir=/a:/b"
 SPACE, MEMORY, WRITTEN = "space 4096 66053021 17148884", "MemTotal:       24684084 kB", "written"
 GOOD = "\n".join([OVERLAY, MOUNT, SPACE, MEMORY, WRITTEN])
-STEP = {"size": 2**30, "file": 256 * 2**20, "fill_rate": 0, "precondition": 0}
+STEP = {"size": 2**30, "file": 256 * 2**20, "fill_rate": 0, "precondition": 0, "disk_free": 0.2}
 
 
 def job(name, **more):
@@ -97,23 +97,27 @@ GIB = 2**30
 
 
 @pytest.mark.parametrize(
-    ("free", "node_disk", "size"),
+    ("free", "node_disk", "kept", "size"),
     [
-        # Of a node's own disk a fifth stays free, for kubelet evicts pods from a full one.
-        (60, True, 20),
-        (40.5, True, 20),
-        (26, True, 5.984375),
-        (26, False, 20),
-        (26, None, 20),
-        (20, True, 0),
-        (3, True, 0),
-        (3, False, 2.384375),
+        # Of a node's own disk a share stays free, for kubelet evicts pods from a full one.
+        (60, True, 0.2, 20),
+        (40.5, True, 0.2, 20),
+        (26, True, 0.2, 5.984375),
+        (26, True, 0.16, 9.984375),
+        (26, True, 0.3, 0),
+        (26, True, 0, 20),
+        (26, False, 0.2, 20),
+        (26, None, 0.2, 20),
+        (20, True, 0.2, 0),
+        (3, True, 0.2, 0),
+        (3, False, 0.2, 2.384375),
     ],
 )
-def test_a_node_keeps_a_fifth_of_its_own_disk(free, node_disk, size):
+def test_a_node_keeps_a_share_of_its_own_disk(free, node_disk, kept, size):
     space = {"free": int(free * GIB), "size": 100 * GIB, **({} if node_disk is None else {"node_disk": node_disk})}
-    assert storage_fio.file_size({"size": 30 * GIB, "file": 20 * GIB}, space) == pytest.approx(size * GIB, abs=2**20)
-    assert "26 GiB of 100 GiB are free; 20% stay so" in storage_fio.crowded({"free": 26 * GIB, "size": 100 * GIB})
+    step = {"size": 30 * GIB, "file": 20 * GIB, "disk_free": kept}
+    assert storage_fio.file_size(step, space) == pytest.approx(size * GIB, abs=2**20)
+    assert f"26 GiB of 100 GiB are free; {100 * kept:.0f}% stay so (storage_disk_free)" in storage_fio.crowded(step, {"free": 26 * GIB, "size": 100 * GIB})
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,7 @@ def test_a_node_keeps_a_fifth_of_its_own_disk(free, node_disk, size):
     ],
 )
 def test_the_disk_under_a_node_that_is_not_measured(looked, said):
-    found = Refused().filters()["storage_disk_refused"]({"jobs": [], "file": 20 * GIB}, "/data", looked)
+    found = Refused().filters()["storage_disk_refused"]({"jobs": [], "file": 20 * GIB, "disk_free": 0.2}, "/data", looked)
     assert said in found and bool(found) == bool(said)
 
 

@@ -24,7 +24,7 @@ GIB = 2**30
 JOB = {"name": "random_read-1", "job": "random_read", "round": 1, **SHAPES["random_read"], "seconds": 4, "ramp": 1, "rate": {}}
 STEP = {
     "name": "fast-1", "object": "g", "class": "fast", "node": "", "size": GIB, "file": 64 * 2**20, "engine": "fio", "mode": "quick", "jobs": [JOB],
-    "fill_rate": 0, "precondition": 0, "seconds": 20,
+    "fill_rate": 0, "precondition": 0, "disk_free": 0.2, "seconds": 20,
 }  # fmt: skip
 
 
