@@ -9,6 +9,7 @@ import math
 
 from . import bounds, sizing, stress_plan, time_scale
 from .sizing import PlanError
+from .sizing import number as _number
 
 CHECK_PERF_SECONDS = 60
 # etcdctl check perf: writes per second of each size, with 256 bytes behind the prefix and 1 KiB values (etcdctl/ctlv3/command/check.go).
@@ -43,14 +44,6 @@ WATCHERS = {"streams": 10, "watchers-per-stream": 1}
 # Kubernetes', from "0" up to "1".
 ONE_KEY = ("0", "1")
 LEAST_KEYS = 25
-# No setting is larger, whether seconds, bytes or writes per second.
-MOST = 10**12
-
-
-def _number(name, value, least, kind=(int, float)):
-    if isinstance(value, bool) or not isinstance(value, kind) or not least <= value <= MOST:
-        raise PlanError(f"{name} is {value!r}. Write a {'whole ' if kind is int else ''}number from {least} to {MOST}.")
-    return value
 
 
 def _duration(name, value, may_be_steps):
@@ -237,9 +230,9 @@ def plan(profile, settings):
         raise PlanError(f"etcd_load.{profile} has the keys {sorted(map(str, load))}. Write exactly {sorted(wanted)}.")
     for name in DURATIONS:
         _duration(f"etcd_load.{profile}.{name}", load[name], name == "write" and profile != "stress")
-    _number(f"etcd_load.{profile}.fsync", load["fsync"], 0, int)
+    _number(f"etcd_load.{profile}.fsync", load["fsync"], 0, whole=True)
     for name, least in (("etcd_key_size", 1), ("etcd_value_size", 1), ("etcd_key_space", LEAST_KEYS), ("etcd_clients", 1)):
-        _number(name, settings.get(name), least, int)
+        _number(name, settings.get(name), least, whole=True)
     for name, least in (("etcd_default_rate", 1), ("etcd_compaction_window", 1), ("etcd_read_factor", 0)):
         _number(name, settings.get(name), least)
     if settings["etcd_key_size"] < 10:

@@ -14,6 +14,8 @@ import math
 import re
 
 from . import time_scale
+from .sizing import PlanError
+from .sizing import number as _number
 
 PODS_PER_NODE = 30
 # What a kubelet takes unless told otherwise, hollow ones too.
@@ -39,10 +41,6 @@ RUN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 KEYS = {"factors", "fill", "rate", "latency_pods"}
 HOLLOW = ("kubemark", "kwok")
 ENGINES = ("builtin", "clusterloader2")
-
-
-class PlanError(Exception):
-    """A setting cannot be used; the text names the variable, what was found and what to write."""
 
 
 def plan(profile, settings):
@@ -118,12 +116,6 @@ def _load(profile, settings):
     for number, factor in enumerate(load["factors"]):
         _number(f"{where}.factors[{number}]", factor, 1.01, 1000)
     return load
-
-
-def _number(name, value, least, most):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise PlanError(f"{name} is {value!r}. Write a number from {least} to {most}.")
-    return value
 
 
 def _hollow(load, present, settings):

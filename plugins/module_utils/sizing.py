@@ -43,10 +43,12 @@ class PlanError(Exception):
     """A setting cannot be used; the text names the variable, what was found and what to write."""
 
 
-def number(name, value, least, most=MOST):
+def number(name, value, least, most=MOST, whole=False):
     """Return a number of the settings; PlanError if it is none, or beyond its limits."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise PlanError(f"{name} is {value!r}. Write a number from {least} to {most}.")
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not least <= value <= most:
+        # What -e name=value gives is always a text.
+        text = " as JSON where it follows -e, which takes all else for text" if isinstance(value, str) else ""
+        raise PlanError(f"{name} is {value!r}. Write a {'whole ' if whole else ''}number from {least} to {most}{text}.")
     return value
 
 

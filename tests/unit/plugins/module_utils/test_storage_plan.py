@@ -262,6 +262,8 @@ def test_the_file_fits_into_the_volume():
         ({"storage_disk_free": 20}, "storage_disk_free is 20"),
         ({"storage_disk_free": -0.1}, "storage_disk_free is -0.1"),
         ({"storage_disk_free": "much"}, "storage_disk_free is 'much'"),
+        # -e storage_disk_free=0.3
+        ({"storage_disk_free": "0.3"}, "storage_disk_free is '0.3'. Write a number from 0 to 0.9 as JSON where it follows -e"),
         ({"storage_mixed_rate": {"ssd": 1}}, "storage_mixed_rate is {'ssd': 1}"),
         ({"storage_mixed_rate": {"ssd": 1, "nvme": 50}}, "storage_mixed_rate.ssd is 1"),
         ({"engine": "kbench"}, "storage_kbench_image is empty"),
