@@ -23,7 +23,7 @@ options:
   settings:
     description:
       - C(namespace) of the run and C(services) in it, C(clients) (pods that ask, at most), C(generators) (at least), C(external_names), and C(grace) in
-        seconds.
+        seconds. There are more pods where these would print more than they have room for.
     type: dict
     required: true
 """

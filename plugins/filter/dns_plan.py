@@ -28,7 +28,8 @@ plan: "{{ 'smoke' | kubeproof.certify.dns_plan(settings) }}"
 
 RETURN = r"""
 _value:
-  description: The inputs of the sizing with their sources, the expected rate, the steps, seconds and rate of the whole, and what stays unknown and why.
+  description: The inputs of the sizing with their sources, the expected rate, the steps, seconds and rate of the whole, how many pods have to ask and the
+    bytes that they print, and what stays unknown and why.
   type: dict
 """
 

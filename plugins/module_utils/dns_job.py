@@ -67,7 +67,7 @@ def job(step, info, settings):
     """Return {count, nodes, argv, queries, timeout, rate, seconds, sockets, threads, outstanding, names: [of the targets]} of a step of dns_plan.
 
     `info`: dns_info's facts; `settings`: namespace and services [names] of our own, clients (pods that ask, at most), generators (at least),
-    external_names, grace (s).
+    external_names, grace (s). Where pods print more than they have room for there are more of them, several on a node.
     """
     nodes = (info.get("nodes") or {}).get("names") or []
     if not nodes:
@@ -76,7 +76,7 @@ def job(step, info, settings):
         )
     targets = targets_of(step["kind"], info)
     alone = step["kind"] == "pods"
-    count = len(targets) if alone else max(1, min(len(nodes), settings["clients"]), settings["generators"])
+    count = len(targets) if alone else max(1, min(len(nodes), settings["clients"]), settings["generators"], dns_plan.fewest(step))
     if step["limited"] and not alone:
         count = max(1, min(count, int(step["rate"] // FEWEST_EACH)))
     behind = 1 if alone else max(1, info.get("ready") or 0)

@@ -24,6 +24,11 @@ QPS_FACTOR = 1.1
 SINGLE = ("pods", "qps", "node_local", "external", "ramp")
 # The least observations behind a P99 and a share of errors that a step of the ramp may have; the checks ask for no more.
 SAMPLES = 3000
+# Bytes of a line that dnsperf before 2.11.2 prints for each answer: 81.4 on the average of our names in the lab (dnsperf 2.10.0, whose names end with
+# cluster.local); so that a domain of 60 characters has room, more.
+ANSWER = 128
+# What a pod may write until it is evicted (results_limit of job_run), and the share of it that is used: kubelet does not look all the time.
+RESULTS, FILLED = 2 * 2**30, 0.8
 # What each CoreDNS pod alone is asked at least, as its checks need: a share of errors, and in the profile load a P99.
 EACH = {"smoke": 299, "load": 1000, "soak": 299}
 # As many as all the checks of a kind of step need, of the cache too.
@@ -36,18 +41,24 @@ LOADED = ("lookups", "errors", "pods", "qps", "external", "generator", "cache", 
 
 
 def plan(profile, settings):
-    """Return {inputs: [{name, value, source, text}], expected: {qps}, steps: [step], seconds, rate, missing}, and with a ramp {spare, stress} (stress_plan).
+    """Return {inputs: [{name, value, source, text}], expected: {qps}, steps: [step], seconds, rate, clients, bytes, missing}, and with a ramp
+    {spare, stress} (stress_plan).
 
     `settings`: nodes and coredns (pods; counted, 0 when unknown), capacity (certify_capacity), live, stress, and dns_load, dns_least_rate and
     dns_external_names of the role. A step is {name, kind, rate, seconds, share, window, limited}: kind pods (each CoreDNS pod alone, all at once, each
     `samples` times at least; this fills the caches, too), service (through the DNS Service), node_local, external. `window`: the metrics of CoreDNS are
-    read before and after it, and its numbers count. `limited`: not one query a second more. `missing`: {fact: why it stays unknown}. PlanError on a bad
-    setting.
+    read before and after it, and its numbers count. `limited`: not one query a second more. `clients`: pods that ask, at least (`fewest`). `bytes`: what
+    dnsperf prints, at most. `missing`: {fact: why it stays unknown}. PlanError on a bad setting.
     """
-    # All of the load is seconds.
-    load = time_scale.shortened(_load(profile, settings), settings.get("time_scale", 1), (*SINGLE, "service"))
     inputs = _inputs(settings)
     expected = inputs[-1]["value"]
+    proven = stress_plan.rate_of(settings["capacity"].get("dns_qps", QPS_BOUND), QPS_FACTOR)
+    load = _load(profile, settings)
+    if load["qps"]:
+        # A rate that is declared is asked at that rate, however low, so that it takes longer.
+        load["qps"] = max(load["qps"], math.ceil(round(stress_plan.MARGIN * SAMPLES / proven, 6)))
+    # All of the load is seconds.
+    load = time_scale.shortened(load, settings.get("time_scale", 1), (*SINGLE, "service"))
     least = _number("dns_least_rate", settings["dns_least_rate"], 1, MOST)
     names = settings["dns_external_names"]
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip(".") for name in names):
@@ -62,7 +73,7 @@ def plan(profile, settings):
     ramp, spare = _ramp(load, expected, least, settings)
     usual = main[-1]["rate"] if main else _rate(expected, least, most)
     steps = [dict(_step("pods", "pods", usual, load["pods"], False), samples=EACH.get(profile, 0)), *main]
-    steps.append(_step("qps", "service", round(settings["capacity"].get("dns_qps", QPS_BOUND) * QPS_FACTOR), load["qps"], True))
+    steps.append(_step("qps", "service", proven, load["qps"], True))
     steps.append(_step("node-local", "node_local", usual, load["node_local"], True))
     # A tenth of the queries of the catalogue's mix are for names outside.
     steps.append(_step("external", "external", max(1, round(usual / 10)), load["external"] if names else 0, True))
@@ -80,6 +91,8 @@ def plan(profile, settings):
         "steps": steps,
         "seconds": sum(step["seconds"] for step in steps) + stress_plan.refining(steps, spare),
         "rate": max((step["rate"] for step in steps), default=0),
+        "clients": max((fewest(step) for step in [*steps, *spare] if step["kind"] != "pods"), default=0),
+        "bytes": sum(map(printed, steps)) + stress_plan.refining(steps, spare, printed),
         "missing": missing,
         **({"spare": spare, "stress": stress_plan.about(settings, expected)} if ramp else {}),
     }
@@ -88,6 +101,16 @@ def plan(profile, settings):
 def rate_of(step, count):
     """Return the queries a second of each of so many dnsperfs; 0 where there is less than one for each, and not one too much."""
     return int(step["rate"] // count) if step["limited"] else max(1, math.ceil(step["rate"] / count))
+
+
+def printed(step):
+    """Return how many bytes all dnsperfs of a step print at most, where they print a line for each answer."""
+    return step["rate"] * step["seconds"] * ANSWER
+
+
+def fewest(step):
+    """Return how many pods have to ask in a step, at least, so that what none of them prints outgrows its volume."""
+    return max(1, math.ceil(printed(step) / (FILLED * RESULTS)))
 
 
 def long_enough(step, count):

@@ -173,12 +173,12 @@ def service_facts(ran: Ran) -> dict:
 
 
 def requirement(one: dict, capacity: dict) -> dict:
-    """Return {requirement}: the rate between two zones as a share of the declared one, or why that is not known."""
+    """Return {requirement}: the rate of a pair of nodes in two zones as a share of what is declared for one pair, or why that is not known."""
     declared, rate = capacity.get("interzone_rate"), (one.get("tcp") or {}).get("rate")
     if declared and rate:
         return {"requirement": rate / declared}
     missing = one.get("missing", {})
-    why = missing.get("tcp", "") if declared else "certify_capacity.interzone_rate, the bit/s that the workload needs between zones, is not declared"
+    why = missing.get("tcp", "") if declared else "certify_capacity.interzone_rate, the bit/s that one node needs to one of another zone, is not declared"
     return {"missing": {**missing, "requirement": why}}
 
 

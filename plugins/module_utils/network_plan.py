@@ -20,7 +20,7 @@ from .sizing import number as _number
 
 # Declared in certify_capacity: name -> what it is, for the plan.
 INPUTS = {
-    "interzone_rate": "bit/s that the workload needs between two zones",
+    "interzone_rate": "bit/s that one node needs to one node of another zone",
     "network_rate": "bit/s that pods on two nodes are expected to exchange",
 }
 # The rate that a ramp begins with where none is declared: what the mission asks of every network at least, the critical bound of the throughput.

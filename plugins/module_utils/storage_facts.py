@@ -15,6 +15,8 @@ from .storage_sound import sound
 DESCRIBED = ("provisioner", "default", "binding", "reclaim", "expandable")
 # Which direction of a job counts, and by what; the larger the better.
 RATES = {"random_read": "rate", "random_write": "rate", "workload": "rate", "sequential_write": "bandwidth", "sequential_read": "bandwidth"}
+# fio's bins are that wide: what differs less is the same.
+SAME = 1.02
 # A rate that was offered and is not reached by this share grows a queue, and with it every latency.
 HELD = 0.95
 # All of a rate was done where no more than this is missing, or than chance takes of requests that come as they like.
@@ -217,9 +219,9 @@ def _below(volume: dict, job: dict, below: dict) -> Optional[dict]:
 
 
 def _run(volume: dict, job: dict, below: dict) -> Optional[dict]:
-    """Return one job's {rate, count, p99, p999 (infinite where unknown), waiting (requests, in the middle), offered, doubt, seconds, of_disk}, or None.
+    """Return one job's {rate, count, p99, due, p999 (infinite where unknown), waiting (requests, in the middle), offered, doubt, seconds, of_disk}, or None.
 
-    None is one that was not measured.
+    None is one that was not measured. `due` is the P99 with what was due while a request was under way, p99 itself where nothing was.
     """
     measured = _map(_at(volume, "jobs", job["name"]))
     parts = {name: measured[name] for name in ("read", "write") if _is_part(measured.get(name))}
@@ -238,6 +240,7 @@ def _run(volume: dict, job: dict, below: dict) -> Optional[dict]:
         "count": sum(_at(part, "latency", "count") or 0 for part in parts.values()),
         # Of reads and writes the worse one counts.
         "p99": max(one["p99"] for one in latencies) if len(latencies) == len(parts) else None,
+        "due": max([_at(part, "due", "p99") or 0 for part in parts.values()] + [one["p99"] for one in latencies]) if len(latencies) == len(parts) else None,
         "p999": max([one.get("p999") or math.inf for one in latencies], default=math.inf) if len(latencies) == len(parts) else math.inf,
         "waiting": sum(part["rate"] * _at(part, "latency", "mean") for part in parts.values()) if _has(parts, "mean") else None,
         "offered": sum(job["rate"].values()) if job["rate"] else None,
@@ -301,8 +304,7 @@ def _view(name: str, job: dict, runs: List[Optional[dict]]) -> dict:
     good, offered = [run for run in runs if run], sum(job["rate"].values())
     if len(good) < len(runs):
         return {"offered": offered, "limited": "the step was not measured"}
-    percentiles = [run["p99"] for run in good]
-    slow = None if None in percentiles else max(percentiles)
+    slow = None if any(run["p99"] is None for run in good) else _slowest([_asked(run) for run in good])
     return {
         "offered": offered,
         "achieved": round(min(run["rate"] for run in good), 1),
@@ -311,14 +313,15 @@ def _view(name: str, job: dict, runs: List[Optional[dict]]) -> dict:
         "full": _full(job, good, offered),
         "document": {"classes": {name: {"mixed": {**({} if slow is None else {"p99": slow}), "samples": int(min(run["count"] for run in good))}}}},
         "wanted": ("storage_latency_p99",),
-        **({} if slow is None else {"p99": slow}),
+        **({} if slow is None else {"p99": max(run["p99"] for run in good)}),
     }
 
 
 def _full(job: dict, runs: List[dict], offered: float) -> str:
     """Return in a sentence that the queue of fio is what kept it from a rate, "" where it had room: by Little's law so many requests waited."""
     short = [run for run in runs if run["rate"] < stress.HELD * offered]
-    if not short or any(run["waiting"] is None or run["waiting"] < FULL * job["queue_depth"] for run in short):
+    places = storage_fio.streams(job)[0]
+    if not short or any(run["waiting"] is None or run["waiting"] < FULL * places for run in short):
         return ""
     return f"fio's queue of {job['queue_depth']} was full, with answers in time. Declare a greater queue_depth in storage_classes"
 
@@ -332,8 +335,8 @@ def _quantity(name: str, volumes: List[List[dict]], declared: dict) -> dict:
     facts.update({key: round(min(values), 1), "steadiness": round(min(values) / max(values), 3)} if max(values) else {})
     percentiles = [_p99(run) for run in runs]
     if None not in percentiles:
-        facts["p99"] = max(percentiles, key=lambda one: one[0] if isinstance(one, list) else one)
-        # Not where a rate was not held: what waited longest was never asked.
+        facts["p99"] = _slowest(percentiles)
+        # Not where a rate was not held, or what was due was asked later: what waited longest was never asked.
         slowest = max(run["p999"] for run in runs)
         facts.update({"p999": slowest} if slowest < math.inf and not any(isinstance(one, list) for one in percentiles) else {})
     if name == "workload" and declared.get("required_iops") and key in facts:
@@ -363,6 +366,18 @@ def _p99(run: dict) -> Any:
         return None
     offered = run["offered"]
     if not offered or run["rate"] >= HELD * offered:
-        return run["p99"]
+        return _asked(run)
     # Whoever asks at that rate waits for what was not done yet: at the end of the run for this share of its seconds.
     return [round(max(run["p99"], 0.98 * run["seconds"] * (1 - run["rate"] / offered)), 6), None]
+
+
+def _asked(run: dict) -> Any:
+    """Return the P99 of requests that were asked, up to that with those which were due while others were under way, where it is another one."""
+    return [run["p99"], run["due"]] if run["due"] > SAME * run["p99"] else run["p99"]
+
+
+def _slowest(percentiles: list) -> Any:
+    """Return the worst of some values and intervals, an interval where it can be one."""
+    ends = [one if isinstance(one, list) else [one, one] for one in percentiles]
+    low, high = max(low for low, dummy in ends), None if any(high is None for dummy, high in ends) else max(high for dummy, high in ends)
+    return low if low == high else [low, high]

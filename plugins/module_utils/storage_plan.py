@@ -10,6 +10,7 @@ import re
 from typing import Any, Dict, List, Optional, Tuple
 
 from . import storage_doubt, storage_kbench, stress_plan, time_scale
+from .human import human
 from .sizing import PlanError
 from .sizing import number as _number
 from .storage_kbench import KBENCH
@@ -32,11 +33,15 @@ DISK_JOBS = ("random_read", "random_write", "sequential_write", "sequential_read
 # What certify_time_scale shortens; kbench has durations of its own.
 DURATIONS = (*SHAPES, "precondition", "ramp", "baseline", "stress")
 LOAD_KEYS = (*DURATIONS, "repeats", "file")
-# The least requests behind a P99 that a step of the ramp may have: what the check asks. So many seconds are waited for them at most.
+# The least requests behind a P99 that a step of the ramp may have: what the check asks. So many seconds are waited for them at most, or as many as
+# storage_load says.
 SAMPLES, MOST_SECONDS = 100_000, 300
-# fio sends a rate as long as fewer requests than its queue holds wait for their answers. That of the ramp carries the highest rate with answers of
-# twice the highest critical latency, so that what falls short is the volume; so many requests, and bytes of theirs in memory, it takes at most.
+# fio sends no more as long as all requests that its queue holds wait for their answers. The queue of the ramp and of the workload carries the highest rate
+# with answers of twice the highest critical latency, so that what falls short is the volume; so many requests, and bytes of theirs in memory, it takes
+# at most.
 CARRIED, DEEPEST, BUFFERS = 0.02, 1024, 256 * 2**20
+# Of required_iops, what the target of storage_workload_iops asks; and the P99 that the target of storage_latency_p99 leaves a volume, by tier.
+GROWTH, ANSWERED = 1.3, {"ssd": 0.005, "nvme": 0.001}
 # What recovery may take beyond what is planned, so long a pod lives longer.
 MORE_SECONDS = 3600
 # Rounds that a verdict on numbers needs, of which the worst counts.
@@ -59,7 +64,8 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 def plan(profile: str, settings: Dict[str, Any]) -> dict:
-    """Return {classes: {name: declared}, steps: [step], disk: {jobs, file, disk_free, seconds} or {}, missing: [sentence], engine, function_only, bytes, kept, seconds}.
+    """Return {classes: {name: declared}, steps: [step], disk: {jobs, file, disk_free, seconds} or {}, missing: [sentence], engine, function_only, bytes,
+    kept, seconds}.
 
     `settings`: engine (auto, fio, kbench), live, default_class ("" while the cluster was not asked), hosts (of the inventory), and the role's storage_*.
     `bytes` are there at once, `kept` where volumes are retained until the layer's end.
@@ -89,13 +95,14 @@ def plan(profile: str, settings: Dict[str, Any]) -> dict:
         # The volumes of a class are ramped together.
         others = sum(1 for one in steps if one["class"] == step["class"]) - 1
         step["beside"] = MORE_SECONDS + others * step["seconds"] if any("phase" in job for job in step["jobs"]) else 0
+    about = {**settings, "load": load, "profile": profile}
     disk = _disk(load, min(step["file"] for step in steps), settings) if any(step["jobs"] for step in steps) and engine != KBENCH else {}
     return {
         "classes": {one["name"]: one for one in declared},
         "steps": steps,
         "disk": disk,
         "inputs": [_input(one) for one in declared],
-        "missing": _missing(declared, {**settings, "load": load, "profile": profile}, engine) + _small(steps) + (_strange(settings) if disk else []),
+        "missing": _missing(declared, about, engine) + _foreseen(declared, steps, about) + (_strange(settings) if disk else []),
         "engine": engine,
         "scale": settings.get("time_scale", 1),
         "function_only": not declared,
@@ -150,7 +157,7 @@ def _load(profile: str, settings: Dict[str, Any]) -> dict:
 
 
 def _declared(number: int, one: Any, settings: Dict[str, Any]) -> dict:
-    """Return one entry of storage_classes, complete: name, tier and required_iops (None when not declared), size, and the form of its workload."""
+    """Return one entry of storage_classes, complete: name, tier, required_iops and queue_depth (None when not declared), size, and the form of its workload."""
     where = f"storage_classes[{number}]"
     if not isinstance(one, dict) or not isinstance(one.get("name"), str) or not NAME.fullmatch(one["name"]):
         raise PlanError(
@@ -159,7 +166,7 @@ def _declared(number: int, one: Any, settings: Dict[str, Any]) -> dict:
     unknown = sorted(set(one) - set(KEYS))
     if unknown:
         raise PlanError(f"{where}.{unknown[0]} is unknown. Write some of {', '.join(KEYS)}.")
-    tier, required = one.get("tier"), one.get("required_iops")
+    tier, required, depth = (one.get(key) for key in ("tier", "required_iops", "queue_depth"))
     if tier is not None and tier not in TIERS:
         raise PlanError(f"{where}.tier is {tier!r}. Write {' or '.join(TIERS)}.")
     if required is not None:
@@ -175,7 +182,7 @@ def _declared(number: int, one: Any, settings: Dict[str, Any]) -> dict:
         "size": _size(f"{where}.size", one.get("size", settings["storage_size"])),
         "block_size": size,
         "read_share": _number(f"{where}.read_share", one.get("read_share", SHAPES["workload"]["read_share"]), 0, 1),
-        "queue_depth": int(_number(f"{where}.queue_depth", one.get("queue_depth", SHAPES["workload"]["queue_depth"]), 1, 1024)),
+        "queue_depth": None if depth is None else int(_number(f"{where}.queue_depth", depth, 1, DEEPEST)),
     }
 
 
@@ -227,12 +234,58 @@ def _holds(size: int) -> int:
     return int(size * USABLE * SHARE)
 
 
+def _foreseen(declared: List[dict], steps: List[dict], settings: Dict[str, Any]) -> List[str]:
+    """Return in sentences which numbers of what is planned may not be those of the volume, and what to write."""
+    # No other profile asks for the workload; a run in less time is judged by the samples that it has.
+    shallow = _shallow(declared, steps) if settings["profile"] == "load" else []
+    return _small(steps) + shallow + (_few(declared, steps, settings["load"]) if settings.get("time_scale", 1) == 1 else [])
+
+
 def _small(steps: List[dict]) -> List[str]:
     """Return in sentences which classes have a test file that a cache may hold; filesystems and the memory of the nodes are not known yet."""
     found = {step["class"]: (step, storage_doubt.small(step, min(step["file"], _holds(step["size"])), {})) for step in steps}
     # Some filesystems leave enough of a volume that others do not.
     stay = {name: "stay" if step["file"] < step["least"] else "may stay" for name, (step, dummy) in found.items()}
     return [f"{name}: its read and write numbers {stay[name]} open: {why}" for name, (dummy, why) in found.items() if why]
+
+
+def _shallow(declared: List[dict], steps: List[dict]) -> List[str]:
+    """Return in sentences which workloads may fall short for their queue alone, on a volume whose latency is within the target of its tier."""
+    jobs = {step["class"]: job for step in steps for job in step["jobs"] if job["job"] == "workload"}
+    said = []
+    for one in declared:
+        job, answered = jobs.get(one["name"]), ANSWERED.get(one["tier"])
+        if not job or not answered:
+            continue
+        # At a fixed rate no more is asked.
+        rate = sum(job["rate"].values()) or GROWTH * one["required_iops"]
+        depth, wanted = job["queue_depth"], min(_deepest(one), math.ceil(round(rate * answered, 6)))
+        if depth < wanted:
+            said.append(
+                f"{one['name']}: 'Storage IOPS meet the workload' may fail for its queue alone: {depth} requests at a time are {human(rate, '1/s')} only with "
+                f"answers in {human(depth / rate, 's')} on average, and {human(answered, 's')} is the target for the P99 of {one['tier']}: "
+                f"write queue_depth: {wanted} for {one['name']} in storage_classes"
+            )
+    return said
+
+
+def _few(declared: List[dict], steps: List[dict], load: dict) -> List[str]:
+    """Return in sentences which classes have a rate at which a step of the ramp has too few samples for its P99."""
+    ramps = {step["class"]: [job for job in step["jobs"] if "phase" in job] for step in steps}
+    said = []
+    for one in declared:
+        planned = [(round(job["seconds"] * sum(job["rate"].values())), job) for job in ramps[one["name"]]]
+        asked, job = min(planned, key=lambda each: each[0], default=(math.inf, {}))
+        # What is held may be a little less than what is asked.
+        if asked >= stress_plan.MARGIN * SAMPLES:
+            continue
+        how, name = "cannot pass" if asked < SAMPLES else "may stay open", one["name"]
+        longer, more = (math.ceil(SAMPLES / least) for least in (one["required_iops"], _most_seconds(load)))
+        said.append(
+            f"{name}: 'Expected rate that was carried' and 'Within critical after overload' {how}: {job['name']} asks {asked:,} times in {job['seconds']:g} s, "
+            f"and its P99 takes {SAMPLES:,}: write stress: {longer} in storage_load.stress, or required_iops: {more} for {name} in storage_classes"
+        )
+    return said
 
 
 def _strange(settings: Dict[str, Any]) -> List[str]:
@@ -246,16 +299,18 @@ def _jobs(declared: dict, load: dict, settings: Dict[str, Any]) -> List[dict]:
     """Return the jobs of fio, one round after the other, so that a volume that grows slower with time is seen."""
     required, live, tier = declared["required_iops"], settings["live"], declared["tier"]
     rate = _rates(settings)[tier] if tier else None
-    own = {key: declared[key] for key in ("block_size", "read_share", "queue_depth")}
+    own = {key: declared[key] for key in ("block_size", "read_share")}
     made = []
     for name, shape in SHAPES.items():
         job = {"job": name, **shape, "seconds": load[name], "ramp": load["ramp"], "rate": {}}
         if name == "mixed":
             # The rate of the tier's target, so that the latency is not that of saturation.
             job["rate"] = _split(rate, shape["read_share"]) if rate else {}
+            # Room for answers that take what is critical, twice the target, so that slower ones are not the queue's.
+            job["queue_depth"] = max(shape["queue_depth"], min(DEEPEST, math.ceil(2 * ANSWERED[tier] * rate))) if rate else shape["queue_depth"]
             wanted = bool(rate) and (not live or rate <= (required or 0))
         elif name == "workload":
-            job.update(own, rate=_split(required, own["read_share"]) if live and required else {})
+            job.update(own, queue_depth=_queue(declared, live), rate=_split(required, own["read_share"]) if live and required else {})
             wanted = bool(required)
         else:
             wanted = not live
@@ -272,7 +327,7 @@ def _ramp(declared: dict, load: dict, settings: Dict[str, Any]) -> Tuple[List[di
         return [], []
 
     def job(share: float, seconds: float) -> dict:
-        own = {key: declared[key] for key in ("block_size", "read_share", "queue_depth")}
+        own = {key: declared[key] for key in ("block_size", "read_share")}
         shape = {**SHAPES["workload"], **own, "rate": _split(share * required, own["read_share"]), "ramp": load["ramp"]}
         return {"job": "stress", **shape, "seconds": seconds, "round": 1}
 
@@ -283,17 +338,33 @@ def _ramp(declared: dict, load: dict, settings: Dict[str, Any]) -> Tuple[List[di
         return [{**step, "rate": job(step["share"], 0)["rate"]} for step in steps]
 
     # A volume cannot be measured in less time than its samples take, unless the run says that it proves nothing.
-    samples = SAMPLES if settings.get("time_scale", 1) == 1 else 0
+    samples = min(SAMPLES, required * _most_seconds(load)) if settings.get("time_scale", 1) == 1 else 0
     # fio ends at the first request that fails, so that nothing has to be tried first.
-    ramp, spare = (jobs(part) for part in stress_plan.ramp(made, load["stress"], settings, min(samples, required * MOST_SECONDS), probed=False))
-    depth = _depth(declared, max(sum(one["rate"].values()) for one in ramp + spare))
+    ramp, spare = (jobs(part) for part in stress_plan.ramp(made, load["stress"], settings, samples, probed=False))
+    # None where certify_live allows no ramp.
+    depth = _depth(declared, max((sum(one["rate"].values()) for one in ramp + spare), default=0))
     return [{**one, "queue_depth": depth} for one in ramp], [{**one, "queue_depth": depth} for one in spare]
 
 
+def _most_seconds(load: dict) -> float:
+    """Return how many seconds the samples of a step may take: who writes longer steps has longer ones of the recovery, too."""
+    return max(MOST_SECONDS, load["stress"])
+
+
+def _queue(declared: dict, live: bool) -> int:
+    """Return how many requests of the workload may wait: as declared, or what the rate of its target takes; of a cluster that serves no more than ever."""
+    if declared["queue_depth"]:
+        return declared["queue_depth"]
+    return SHAPES["workload"]["queue_depth"] if live else _depth(declared, GROWTH * (declared["required_iops"] or 0))
+
+
 def _depth(declared: dict, rate: float) -> int:
-    """Return how many requests may wait in the ramp: as declared, or what its highest rate takes."""
-    most = min(DEEPEST, BUFFERS // declared["block_size"])
-    return max(declared["queue_depth"], min(most, math.ceil(rate * CARRIED)))
+    """Return how many requests may wait for a rate: what it takes, or as many as are declared where that is more."""
+    return max(declared["queue_depth"] or SHAPES["workload"]["queue_depth"], min(_deepest(declared), math.ceil(rate * CARRIED)))
+
+
+def _deepest(declared: dict) -> int:
+    return min(DEEPEST, BUFFERS // declared["block_size"])
 
 
 def _disk(load: dict, size: int, settings: Dict[str, Any]) -> dict:
@@ -301,7 +372,8 @@ def _disk(load: dict, size: int, settings: Dict[str, Any]) -> dict:
     if not settings["storage_baseline_directory"] or settings["live"] or not load["baseline"]:
         return {}
     jobs = [{"job": name, "name": name, **SHAPES[name], "seconds": load["baseline"], "ramp": load["ramp"], "rate": {}} for name in DISK_JOBS if load[name]]
-    return {"jobs": jobs, "file": size, "disk_free": _disk_free(settings), "seconds": round(size / FILL_RATE + sum(job["seconds"] + job["ramp"] for job in jobs))}
+    seconds = round(size / FILL_RATE + sum(job["seconds"] + job["ramp"] for job in jobs))
+    return {"jobs": jobs, "file": size, "disk_free": _disk_free(settings), "seconds": seconds}
 
 
 def _disk_free(settings: Dict[str, Any]) -> float:

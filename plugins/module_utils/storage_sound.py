@@ -12,7 +12,7 @@ NUMBERS = {
     *("rate", "bandwidth", "total", "bytes", "runtime", "count", "min", "mean", "max", "stdev", "p50", "p90", "p95", "p99", "p999", "reads", "writes"),
     *("file", "memory", "free", "size", "asked", "resident", "seconds", "bound", "ready", "errors"),
 }
-MAPS = {"jobs", "devices", "fio", "latency", "read", "write", "both", "sync", "space", "provision", "expand", "delete", "integrity", "cached"}
+MAPS = {"jobs", "devices", "fio", "latency", "due", "read", "write", "both", "sync", "space", "provision", "expand", "delete", "integrity", "cached"}
 TEXTS = {"node", "filesystem", "outcome", "unmeasured"}
 # Below these a key is a name that others have given.
 NAMED = {"jobs", "devices", "fio"}

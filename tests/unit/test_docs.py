@@ -87,6 +87,26 @@ def test_the_pages_name_variables_and_playbooks_that_exist():
 # The execution environment -----------------------------------------------------------------------------------------------------
 
 
+def test_who_certifies_for_production_is_told_which_profile_fills_what():
+    """A soak judges little but etcd, so that it takes the place of no load."""
+    checks = {}
+    for path in ROOT.glob("roles/*/defaults/main/checks.yml"):
+        checks.update(*(value for name, value in yaml.safe_load(path.read_text(encoding="utf-8")).items() if name.endswith("_checks")))
+    items = yaml.safe_load((ROOT / "roles/certify/defaults/main/checklist.yml").read_text(encoding="utf-8"))["certify_checklist"]
+    filled = {
+        profile: {
+            name for name, item in items.items()
+            if profile in item.get("profiles", [profile]) and all(profile in checks.get(one, item)["profiles"] for one in item["checks"])
+        }
+        for profile in ("load", "soak")
+    }  # fmt: skip
+    assert set(items) - filled["load"] == {"etcd_leader"} and filled["soak"] == {"etcd_leader", "etcd_write", "network_interzone"}
+    rows = {row.split("|")[1].strip(): row for row in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if row.startswith("| ")}
+    row = rows["certify for production, in hours"]
+    assert "certify_profile: load" in row and "but for leader elections" in row and "soak" not in row
+    assert "certify_profile: soak" in rows["add leader elections over 24 h"] and "kubeproof.certify.join" in rows["add leader elections over 24 h"]
+
+
 def test_both_readers_of_the_execution_environment_find_the_same_files():
     definition = yaml.safe_load((ROOT / "meta" / "execution-environment.yml").read_text(encoding="utf-8"))
     for key in ("python", "system"):

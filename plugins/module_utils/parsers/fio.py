@@ -38,6 +38,9 @@ def parse(text: str) -> dict:
     Processes and clients with the same job name are one job: rates add up, percentiles come from merged json+ bins or are absent. A latency is
     from submission to completion (kind total) where --lat_percentiles=1 was given, else fio's default (completion). Options are as fio ran them,
     those of [global] too; devices the disks and partitions that fio knows to be below its files: none for tmpfs, overlayfs or the network.
+
+    A direction of a job with a fixed rate (--rate_iops), whose processes have one request at a time (--iodepth=1) and json+ bins, has `due` as well:
+    {p50 …}, none of them less than that of latency, with what was due while a request was under way, which fio asks later and does not count as late.
     """
     document = _document(text)
     if ("jobs" in document) is ("client_stats" in document):
@@ -117,6 +120,8 @@ def _job(job: str, entries: list, common: dict) -> dict:
             facts[direction] = {key: sum(part[key] for part in parts) for key in ("rate", "bandwidth", "total", "bytes")}
             latency = _latency(f"{direction} of job {job}", [part["stats"] for part in parts])
             facts[direction].update({"latency": latency} if latency else {})
+    for direction, found in _due(entries, directions, common).items():
+        facts[direction]["due"] = {key: max(rounded(value * NANOSECOND), facts[direction]["latency"][key]) for key, value in found.items()}
     sync = _sync(job, entries)
     if sync:
         facts["sync"] = sync
@@ -251,6 +256,55 @@ def _latency(what: str, parts: list) -> dict:
     return {"kind": KINDS[kind], "count": count, **latency}
 
 
+def _due(entries: list, directions: dict, common: dict) -> dict:
+    """Return {direction: {p50: ns, …}} of a fixed rate, or {}: percentiles as those have them who do not wait with asking (coordinated omission).
+
+    While a process waits L for an answer, as many requests are due as its rate says, and have waited for up to L: on average half of them longer than
+    L / 2, and so on. That is the most it can be, since a volume may have answered them meanwhile.
+    """
+    rates = [_rates({**common, **_options(entry.get("job options"), "job options")}) for entry in entries]
+    stats = {way: [part["stats"]["lat_ns"] for part in directions[way]] for way in ("read", "write")}
+    moved = {way: part for way, part in stats.items() if any(one["count"] for one in part)}
+    if not all(rates) or not moved or any(one["count"] and not one.get("bins") for part in moved.values() for one in part):
+        return {}
+    found = {}
+    for way, part in moved.items():
+        rate = sum(one.get(way, 0.0) for one in rates) / len(rates) * NANOSECOND
+        found[way] = _with_what_was_due(_all_bins(part), _all_bins(one for each in moved.values() for one in each), rate)
+    return found
+
+
+def _rates(options: dict) -> dict:
+    """Return {read?, write?} of --rate_iops in 1/s, {} unless a process has one request at a time."""
+    parts = options.get("rate_iops", "").split(",")
+    if options.get("iodepth", "1") != "1" or not all(re.fullmatch(r"[0-9]{0,9}", part) for part in parts):
+        return {}
+    return {way: float(part) for way, part in zip(("read", "write"), parts * (2 if len(parts) == 1 else 1)) if part}
+
+
+def _all_bins(stats) -> list:
+    """Return the bins of several entries as one sorted [(ns, count)]."""
+    merged: dict = {}
+    for stat in stats:
+        for value, size in stat.get("bins", ()):
+            merged[value] = merged.get(value, 0) + size
+    return sorted(merged.items())
+
+
+def _with_what_was_due(own: list, both: list, rate: float) -> dict:
+    """Return {p50: ns, …} of `own` bins and of what was due, `rate` a ns, while a request of `both` was under way."""
+    total = sum(size for dummy, size in own)
+    sizes, found = dict(own), {}
+    # From the slowest on: how many of its own were slower, and of all so many requests with so many ns.
+    slower, seen, spent = 0, 0, 0.0
+    wanted = sorted(PERCENTILES, key=lambda one: -one[1])
+    for value, size in reversed(both):
+        while wanted and slower + sizes.get(value, 0) + rate * max(0.0, spent - value * seen) > (1 - wanted[0][1] / 100) * total:
+            found[wanted.pop(0)[0]] = value
+        slower, seen, spent = slower + sizes.get(value, 0), seen + size, spent + size * value
+    return {**{key: both[0][0] for key, dummy in wanted}, **found}
+
+
 def _has_percentiles(stat) -> bool:
     """Tell whether an entry has percentiles of this kind of latency."""
     return bool(stat and (stat.get("bins") or stat.get("percentiles")))
@@ -259,11 +313,7 @@ def _has_percentiles(stat) -> bool:
 def _merged(stats: list) -> dict:
     """Return {p50: ns, …} from the merged bins, from the only entry's own percentiles, or {}: percentiles cannot be averaged."""
     if all(stat["bins"] for stat in stats):
-        merged: dict = {}
-        for stat in stats:
-            for value, size in stat["bins"]:
-                merged[value] = merged.get(value, 0) + size
-        bins = sorted(merged.items())
+        bins = _all_bins(stats)
         return {key: percentile(bins, percent) for key, percent in PERCENTILES}
     own = stats[0]["percentiles"] if len(stats) == 1 else {}
     return {key: own[percent] for key, percent in PERCENTILES if percent in own}

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from ansible_collections.kubeproof.certify.plugins.module_utils import dns_job, dns_plan, stress_plan
+from ansible_collections.kubeproof.certify.plugins.module_utils import dns_job, dns_plan, job_spec, storage_plan, stress_plan
 from ansible_collections.kubeproof.certify.plugins.module_utils.dns_job import JobError, endpoints, job, queries
 from ansible_collections.kubeproof.certify.plugins.module_utils.dns_plan import INPUTS, PlanError, plan
 
@@ -84,6 +84,22 @@ def test_thirty_coredns_pods_that_are_asked_alone_take_longer():
     [alone] = [step for step in planned("load", nodes=1, coredns=30, dns_least_rate=300)["steps"] if step["kind"] == "pods"]
     assert alone["seconds"] == math.ceil(stress_plan.MARGIN * 1000 / math.ceil(alone["rate"] / 30))
     assert alone["seconds"] > [step for step in planned("load", nodes=1, dns_least_rate=300)["steps"] if step["kind"] == "pods"][0]["seconds"]
+
+
+@pytest.mark.parametrize("declared", [1, 2, 4, 5, 8, 9, 10, 15, 20, 2000])
+@pytest.mark.parametrize("clients", [1, 3])
+def test_a_declared_rate_is_asked_for_as_long_as_it_takes_to_decide(declared, clients):
+    """By its share of errors, by its P99, and by a rate that is more than what is to be proven."""
+    asked = steps("load", capacity={"dns_qps": declared})["qps"]
+    made = job(asked, INFO, {**SETTINGS, "clients": clients})
+    needed = max(check["min_samples"] for name, check in CHECKS.items() if name in ("dns_qps_errors", "dns_qps_latency_p99"))
+    assert asked["rate"] > declared and made["rate"] * made["count"] * made["seconds"] >= needed
+    # Where it is asked often enough in its time nothing is longer.
+    assert asked["seconds"] == (300 if declared >= 10 else math.ceil(round(stress_plan.MARGIN * needed / asked["rate"], 6)))
+
+
+def test_what_is_left_out_is_not_made_longer():
+    assert "qps" not in steps("smoke", capacity={"dns_qps": 5}) and "qps" not in steps("load", live=True, capacity={"dns_qps": 5})
 
 
 def test_stress_goes_beyond_and_looks_for_recovery():
@@ -265,6 +281,37 @@ def test_without_a_cache_on_the_nodes_no_step_asks_there():
 @pytest.mark.parametrize(("clients", "generators", "count"), [(10, 1, 3), (2, 1, 2), (10, 7, 7), (0, 1, 1)])
 def test_how_many_ask(clients, generators, count):
     assert job(step(), INFO, {**SETTINGS, "clients": clients, "generators": generators})["count"] == count
+
+
+@pytest.mark.parametrize("nodes", [1, 3, 40])
+@pytest.mark.parametrize("declared", [2000, 20000, 50000, 400000])
+@pytest.mark.parametrize("profile", ["smoke", "load", "stress", "soak"])
+def test_a_line_for_each_answer_has_room_in_the_volume_of_its_pod(profile, declared, nodes):
+    """Of 81.4 bytes, as the lab had them, dnsperf printed 3.4 GiB in a pod that may write 2."""
+    found, info = planned(profile, capacity={"dns_qps": declared}), {**INFO, "nodes": {"names": [f"w{number}" for number in range(nodes)]}}
+    made = {step["name"]: job(step, info, SETTINGS) for step in dns_job.steps(found["steps"], info) if step["kind"] != "pods"}
+    assert all(one["rate"] * one["seconds"] * 81.4 < storage_plan.quantity(job_spec.ARGUMENTS["results_limit"]["default"]) for one in made.values())
+    # No more pods than that takes, and as many as the plan says.
+    usual = min(SETTINGS["clients"], nodes)
+    assert all(one["count"] in (usual, dns_plan.fewest(step)) for step in found["steps"] for name, one in made.items() if step["name"] == name)
+    assert max(one["count"] for one in made.values()) == max(usual, found["clients"]) and found["bytes"] >= sum(
+        step["rate"] * step["seconds"] * 81.4 for step in found["steps"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds", "nodes", "count", "named"), [(50000, 900, 1, 4, 1), (50000, 900, 3, 4, 3), (50000, 900, 40, 10, 10), (50000, 20, 1, 1, 1)]
+)
+def test_several_pods_on_a_node_where_one_has_no_room(rate, seconds, nodes, count, named):
+    info = {**INFO, "nodes": {"names": [f"w{number}" for number in range(nodes)]}}
+    made = job(step(rate=rate, seconds=seconds), info, SETTINGS)
+    assert (made["count"], len(made["nodes"])) == (count, named) and made["rate"] * count >= rate
+    # Together they have the sockets that the balance is judged by.
+    assert made["sockets"] * count >= dns_job.SOCKETS_PER_POD * INFO["ready"]
+
+
+def test_the_volume_is_that_of_a_job():
+    assert dns_plan.RESULTS == storage_plan.quantity(job_spec.ARGUMENTS["results_limit"]["default"])
 
 
 @pytest.mark.parametrize(("pods", "sockets", "threads"), [(1, 67, 2), (2, 134, 2), (9, 600, 3), (100, 960, 4)])

@@ -126,6 +126,30 @@ def test_the_ramp_of_a_class(job, ways, ratio):
 
 
 @pytest.mark.parametrize(
+    ("due", "seen", "result"),
+    [
+        # As recorded: a P99 of 3.3 ms, while the volume stood still for a tenth of the time.
+        (0.287, [0.0033, 0.287], "INCONCLUSIVE"),
+        (0.0049, [0.0033, 0.0049], "PASS"),
+        (0.0099, [0.0033, 0.0099], "CONDITIONAL"),
+        # The same but for the width of a bin.
+        (0.00335, 0.0033, "PASS"),
+    ],
+)
+def test_what_was_due_while_the_volume_stood_still_may_be_late(due, seen, result):
+    found = measured("load")
+    for name, job in volume_of(found)["jobs"].items():
+        for way in ("read", "write") if name.startswith("mixed") else ():
+            job[way]["latency"].update(p99=0.0033, count=100_000)
+    assert of_class(found)["mixed"]["p99"] == 0.0033
+    volume_of(found)["jobs"]["mixed-2"]["write"]["due"] = {"p99": due}
+    assert of_class(found)["mixed"]["p99"] == seen
+    volume_of(found).update(direct={"proven": True, "by": "test"})
+    finding = judge(found)["storage_latency_p99"]
+    assert (finding["value"], finding["result"]) == (seen, result)
+
+
+@pytest.mark.parametrize(
     ("mean", "p99", "ratio", "says"),
     [
         # 40 that wait for 0.029 s each are 1,380/s: the queue was full. Where that is too slow, the volume is.

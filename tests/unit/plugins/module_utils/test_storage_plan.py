@@ -20,7 +20,8 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.storage_plan imp
 
 ROOT = pathlib.Path(__file__).parents[4]
 DEFAULTS = yaml.safe_load((ROOT / "roles/storage/defaults/main/settings.yml").read_text(encoding="utf-8"))
-LATENCY = yaml.safe_load((ROOT / "roles/storage/defaults/main/checks.yml").read_text(encoding="utf-8"))["storage_checks"]["storage_latency_p99"]
+CHECKS = yaml.safe_load((ROOT / "roles/storage/defaults/main/checks.yml").read_text(encoding="utf-8"))["storage_checks"]
+LATENCY = CHECKS["storage_latency_p99"]
 FAST = {"name": "fast", "tier": "nvme", "required_iops": 20000, "size": "100Gi"}
 ALL = list(module.SHAPES)
 
@@ -57,6 +58,109 @@ def test_the_queue_of_a_ramp_carries_its_highest_rate(declared, depth):
     assert {job["queue_depth"] for job in step["jobs"] + step["spare"]} == {depth}
     # In answers of twice the latency that is critical, where the queue may be so deep.
     assert CARRIED == pytest.approx(2 * max(float(bound.split()[1]) for bound in LATENCY["critical"].values()))
+
+
+def workload(planned):
+    [depth] = {job["queue_depth"] for step in planned["steps"] for job in step["jobs"] if job["job"] == "workload"}
+    return depth
+
+
+@pytest.mark.parametrize("profile", ["load", "soak", "smoke"])
+@pytest.mark.parametrize(
+    ("declared", "depth"),
+    [
+        # 32 requests in answers of 0.6 ms on average are 53,333 of them a second; in answers of 2 ms 16,000.
+        ({"required_iops": 60000}, 1024),
+        ({"required_iops": 20000, "tier": "ssd"}, 520),
+        ({"required_iops": 20000, "tier": None}, 520),
+        ({"required_iops": 20000, "queue_depth": None}, 520),
+        ({"required_iops": 1000}, 32),
+        # What is declared is the owner's word.
+        ({"required_iops": 60000, "queue_depth": 4}, 4),
+        ({"required_iops": 60000, "queue_depth": 1000}, 1000),
+        # So many bytes wait at most; 32 requests as ever.
+        ({"required_iops": 60000, "block_size": "1m"}, 256),
+        ({"required_iops": 60000, "block_size": "16m"}, 32),
+    ],
+)
+def test_the_queue_of_the_workload_carries_what_its_target_asks(profile, declared, depth):
+    planned = plan(profile, settings(storage_classes=[{**FAST, **declared}]))
+    assert workload(planned) == depth
+    others = {job["queue_depth"] for job in planned["steps"][0]["jobs"] if job["job"].startswith("random")}
+    assert others == {32} and [one["queue_depth"] for one in plan("load", settings(storage_baseline_directory="/data"))["disk"]["jobs"]] == [32, 32, 8, 8]
+    assert module.GROWTH == float(CHECKS["storage_workload_iops"]["target"].split()[1])
+
+
+@pytest.mark.parametrize(
+    ("declared", "live", "said"),
+    [
+        ({"required_iops": 60000}, False, ""),
+        ({"required_iops": 60000, "queue_depth": 32}, False, "32 requests at a time are 78,000/s only with answers in 410 µs on average, and 1 ms is"),
+        ({"required_iops": 60000, "queue_depth": 32}, False, "write queue_depth: 78 for fast in storage_classes"),
+        ({"required_iops": 60000, "queue_depth": 77}, False, "write queue_depth: 78 for fast in storage_classes"),
+        ({"required_iops": 60000, "queue_depth": 78}, False, ""),
+        ({"required_iops": 20000, "tier": "ssd", "queue_depth": 32}, False, "write queue_depth: 130 for fast in storage_classes"),
+        # No deeper one may be written.
+        ({"required_iops": 10**6, "queue_depth": 1024}, False, ""),
+        ({"required_iops": 60000, "tier": None, "queue_depth": 1}, False, ""),
+        # A cluster that serves is asked for no more than is declared, and gets no deeper queue by itself; so many requests are no rate without answers.
+        ({"required_iops": 60000}, True, "32 requests at a time are 60,000/s only with answers in 533 µs on average"),
+        ({"required_iops": 60000}, True, "write queue_depth: 60 for fast in storage_classes"),
+        ({"required_iops": 60000, "queue_depth": 60}, True, ""),
+        ({"required_iops": 32000}, True, ""),
+    ],
+)
+def test_a_queue_that_is_too_short_for_its_rate_is_said_beforehand(declared, live, said):
+    given = settings(storage_classes=[{**FAST, **declared}], storage_nodes=["a", "b"], live=live)
+    found = [one for one in plan("load", given)["missing"] if "queue" in one]
+    assert len(found) == bool(said) and all(said in one and "'Storage IOPS meet the workload' may fail for its queue alone" in one for one in found)
+    # Where nobody asks for the workload, and where it is not measured, there is nothing to say.
+    for profile, more in (("smoke", {}), ("soak", {}), ("stress", {}), ("load", {"engine": "kbench", "storage_kbench_image": "kbench"})):
+        assert not [one for one in plan(profile, {**given, **more})["missing"] if "queue" in one]
+    assert module.ANSWERED == {tier: float(bound.split()[1]) for tier, bound in LATENCY["target"].items()}
+
+
+@pytest.mark.parametrize(
+    ("required", "said"),
+    [
+        (1, "cannot pass: ramp-100 asks 330 times in 330 s, and its P99 takes 100,000: write stress: 100000 in storage_load.stress, or required_iops: 334 for"),
+        (100, "cannot pass: ramp-100 asks 33,000 times in 330 s, and its P99 takes 100,000: write stress: 1000 in storage_load.stress, or required_iops: 334"),
+        (302, "cannot pass: "),
+        (304, "may stay open: "),
+        (334, ""),
+        (20000, ""),
+    ],
+)
+def test_a_rate_that_gives_a_ramp_too_few_samples_is_said_beforehand(required, said):
+    classes = [FAST, {**FAST, "name": "slow", "required_iops": required}]
+    given = settings(storage_classes=classes, storage_nodes=["a", "b"])
+    found = plan("stress", given)["missing"]
+    titles = f"'{CHECKS['storage_headroom']['title']}' and '{CHECKS['storage_recovered']['title']}'"
+    assert len(found) == bool(said) and all(one.startswith(f"slow: {titles} {said}") for one in found)
+    # What is advised is enough, for the recovery too.
+    for text in found:
+        load = {**DEFAULTS["storage_load"]["stress"], "stress": int(text.partition("write stress: ")[2].split()[0])}
+        more = plan("stress", {**given, "storage_load": {"stress": load}})
+        assert more["missing"] == []
+        for step in more["steps"]:
+            assert min(job["seconds"] * sum(job["rate"].values()) for job in step["jobs"]) >= 1.1 * LATENCY["min_samples"]
+    # Other profiles ask no P99 of it; a scaled run proves nothing anyhow, a cluster that serves and kbench have no ramp.
+    for profile, more in (
+        ("load", {}), ("stress", {"time_scale": 0.1}), ("stress", {"live": True}), ("stress", {"engine": "kbench", "storage_kbench_image": "kbench"}),
+    ):  # fmt: skip
+        assert not [one for one in plan(profile, {**given, **more})["missing"] if "P99 takes" in one]
+
+
+@pytest.mark.parametrize(("tier", "rate", "depth"), [("ssd", 1000, 32), ("ssd", 10000, 100), ("nvme", 50000, 100), ("nvme", 10**6, 1024)])
+def test_the_latency_is_that_of_the_volume_up_to_what_is_critical(tier, rate, depth):
+    """By Little's law so many requests wait for answers that take 10 and 2 ms."""
+    given = settings(storage_classes=[{**FAST, "tier": tier}], storage_mixed_rate={"ssd": rate, "nvme": rate})
+    assert {job["queue_depth"] for job in plan("load", given)["steps"][0]["jobs"] if job["job"] == "mixed"} == {depth}
+
+
+def test_the_plan_of_a_ramp_that_certify_live_does_not_allow():
+    planned = plan("stress", settings(live=True))
+    assert planned["steps"][0]["jobs"] == [] and "certify_live" in planned["missing"][0]
 
 
 def test_stress_is_the_workload_at_shares_of_its_rate():

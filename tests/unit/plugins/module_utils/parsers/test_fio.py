@@ -51,6 +51,39 @@ def test_percentiles_of_bins_are_fios_own(name):
     assert compared >= 4
 
 
+def test_what_was_due_while_a_request_was_under_way_is_late():
+    """A volume that stood still for a tenth of the time: few requests saw it, since none were asked meanwhile."""
+    write = parse(document("rated-stall.json"))["jobs"]["x"]["write"]
+    assert write["latency"]["p99"] < 0.005 and 0.2 < write["due"]["p99"] < 0.4 and write["due"]["p50"] < 0.001
+
+
+def test_nothing_is_due_where_nobody_waits():
+    data = document("rated-stall.json")
+    for entry in data["jobs"]:
+        for kind in ("lat_ns", "clat_ns"):
+            stat = entry["write"][kind]
+            stat["bins"] = {"200000": stat["N"]}
+            stat.update(min=200000, max=200000, mean=200000.0, stddev=0.0, percentile={"99.000000": 200000})
+    write = parse(data)["jobs"]["x"]["write"]
+    assert write["due"] == {name: 0.0002 for name in ("p50", "p90", "p95", "p99", "p999")}
+
+
+@pytest.mark.parametrize(("option", "value"), [("rate_iops", None), ("iodepth", "32"), ("rate_iops", "100k")])
+def test_what_was_due_is_only_known_of_processes_with_one_request_at_a_time(option, value):
+    data = document("rated-stall.json")
+    for entry in data["jobs"]:
+        entry["job options"].pop(option, None)
+        entry["job options"].update({option: value} if value else {})
+    assert "due" not in parse(data)["jobs"]["x"]["write"]
+
+
+@given(st.dictionaries(st.integers(1, 10**9), st.integers(1, 50), min_size=1, max_size=40), st.floats(0, 1e-5))
+def test_what_was_due_makes_no_percentile_smaller(table, rate):
+    bins = sorted(table.items())
+    found = fio._with_what_was_due(bins, bins, rate)
+    assert all(found[name] >= fio.percentile(bins, percent) for name, percent in fio.PERCENTILES)
+
+
 @given(st.dictionaries(st.integers(1, 10**9), st.integers(1, 50), min_size=1, max_size=40), st.sampled_from([50.0, 90.0, 95.0, 99.0, 99.9]))
 def test_percentile_is_the_first_value_that_reaches_the_share(table, percent):
     bins = sorted(table.items())
