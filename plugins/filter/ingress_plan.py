@@ -17,7 +17,8 @@ options:
     type: str
     required: true
   settings:
-    description: The variables of the role ingress by name, and C(capacity) (certify_capacity), C(tier), C(live) and C(generators).
+    description: The variables of the role ingress by name, and C(capacity) (certify_capacity), C(tier), C(live), C(generators), C(checks)
+      (the catalogue) and C(thresholds) (certify_thresholds).
     type: dict
     required: true
 """

@@ -155,13 +155,24 @@ def step_of(step: dict, ran: dict, cpus: Any) -> dict:
         lost = sum(broken.values()) - (broken["connect"] if without_ports else 0)
         found.update(failed=seen["requests"] - seen["good"] + lost, asked=seen["requests"] + lost, rate_good=seen["rate_good"])
     else:
-        found.update(failed=sum(seen["errors"][name] for name in k6.ERRORS), asked=seen["requests"], rate_good=seen["rate"])
+        # k6's script says itself for which of its requests its generator had no port, so that one who refuses connections is not excused.
+        lost = seen.get("without_port", 0) if step["kind"] == "handshakes" else 0
+        without_ports = lost > 0
+        found.update(failed=sum(seen["errors"][name] for name in k6.ERRORS) - lost, asked=seen["requests"] - lost, rate_good=seen["rate"])
+        if without_ports and found["failed"] <= _excused(found):
+            # It was for its ports that it stopped.
+            found["stopped"] = None
     # Without them its rate says nothing, but what failed has failed.
     if _is_number(used) and took and cpus:
         found["busy"] = used / (took * cpus)
         waited = seen.get("waited", 0) / (took * cpus)
         found["limited"] = "processors" if found["busy"] > BUSY else "node" if found["busy"] + waited > BUSY else "ports" if without_ports else ""
     return found
+
+
+def _excused(step: dict) -> float:
+    """Return how many requests may have failed before a generator stops for them; of several nobody knows which one they were of."""
+    return stress.MOST_ERRORS * step["asked"] if step["seen"]["generators"] == 1 else 0
 
 
 def _why(step: Optional[dict]) -> str:
@@ -300,7 +311,7 @@ def _errors(facts: dict, done: Dict[str, dict]) -> None:
 
 def _refused(step: dict) -> int:
     """Return how many answers of a step of k6 had another status than a good one."""
-    return step["failed"] - step["seen"]["errors"].get("transport", 0)
+    return sum(count for kind, count in step["seen"]["errors"].items() if kind != "transport")
 
 
 def _statuses(steps: List[dict]) -> Dict[str, int]:

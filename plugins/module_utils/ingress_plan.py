@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from urllib.parse import urlsplit
 
-from . import stress_plan, time_scale
+from . import bounds, stress_plan, time_scale
 from .sizing import PlanError
 from .sizing import number as _number
 
@@ -27,23 +27,33 @@ TLS = ("run", "own", "default", "none")
 # Steps that wrk or k6 drives as fast as answers come, by what they ask: our backend itself, the ingress with and without TLS.
 CLOSED = {"straight": "straight", "rps": "main", "connections": "plain", "handshakes": "tls"}
 OPEN = ("latency", "peak")
-# The least observations behind a P99 that a step of the ramp may have, and behind a share of failed requests: what the checks ask.
+# The checks that the rates of those steps and the latency are judged by. Without the ingress a rate is none of these, but the ceiling of rps.
+RATES = {"straight": "ingress_rps", "rps": "ingress_rps", "connections": "ingress_connection_rate", "handshakes": "ingress_connection_rate"}
+LATENCY = "ingress_latency_p99"
+# The least observations behind a P99, also of a step of the ramp, and behind a share of failed requests: what the checks ask.
 SAMPLES = 10_000
 REQUESTS = {"small": 3_000, "large": 30_000}
 # What is planned beyond that, since not all that is planned is sent; and the seconds that a step is made longer for it at most.
 MARGIN = 1.05
 LONGER = 600
-# GETs a second that k6 sends for each processor that it uses, measured on the lab; above the share BUSY of its processors it is what limits.
-PER_PROCESSOR = 2_850
+# Requests a second for each processor that a generator uses, measured on the lab (2 processors of x86-64, Traefik, answers of 1 KiB): GETs of k6 on kept
+# connections; its GETs with a whole handshake each, P-256 (6 runs of 6 s with 622 to 836 a second: 690 to 890, median 800); wrk's with a connection each
+# without TLS (6 of 5 s: 7,700 to 10,600), on kept ones without (6 of 3 s: 46,000 to 68,000) and with TLS (6 of 8 s: 12,600 to 21,500, median 16,000).
+PER_PROCESSOR = {"k6": 2_850, "handshakes": 800, "connections": 9_000, "straight": 50_000, "rps": 50_000}
+WITH_TLS = {"rps": 16_000}
+# Above that share of its processors it is what limits.
 BUSY = 0.8
+# Connections that one generator holds at most: 1,000 clients of k6 took 340 MB (1.x, whole handshakes), and a pod of the load has 2 GiB.
+MOST_CONNECTIONS = 4_000
 
 
 def plan(profile, settings):
     """Return {inputs: [{name, value, source, text}], expected: {rps, peak, tier}, steps: [step], seconds, rate, tls, limited, missing}.
 
     With a ramp {spare, stress} (stress_plan). `settings`: capacity (certify_capacity), tier (that of certify_tiers or ""), live, stress, generators,
-    time_scale, the role's ingress_*.
-    A step is {name, kind: wrk, handshakes or k6, to: straight, main, plain or tls, keep_alive, seconds}, of k6 with {rate, share, of}.
+    time_scale, checks ({id: check}) and thresholds (certify_thresholds), by which rates are judged, the role's ingress_*.
+    A step is {name, kind: wrk, handshakes or k6, to: straight, main, plain or tls, seconds}, of k6 with {rate, share, of}, the others with {keep_alive,
+    connections}, which are those of all generators.
     `limited`: nothing goes beyond what is declared, so that nothing is driven as fast as answers come. `missing`: sentences, each about
     something that cannot be judged, and the variable to set. PlanError on a bad setting.
     """
@@ -54,11 +64,11 @@ def plan(profile, settings):
     expected = _expected(settings)
     limited = bool(settings["live"] or url)
     offered = _open("latency", load, expected["rps"], settings, limited) + _open("peak", load, expected["peak"], settings, limited)
-    more = _lacking(offered, expected["tier"])
-    if 0 < more <= LONGER:
-        offered[-1]["seconds"] += more
+    too_few = _lengthen(offered, profile, expected["tier"], settings)
+    aims = _aims(profile, expected["tier"], settings)
+    closed = [] if limited else _closed(load, tls, aims, settings)
     # Shortened at the end: a run in less time has fewer samples, and is judged by them.
-    steps = [{**step, "seconds": time_scale.shorten(step["seconds"], scale)} for step in [*([] if limited else _closed(load, tls)), *offered]]
+    steps = [{**step, "seconds": time_scale.shorten(step["seconds"], scale)} for step in [*closed, *offered]]
     ramp, spare = _ramp(time_scale.shorten(load["ramp"], scale), expected, settings, limited)
     steps += ramp
     return {
@@ -69,7 +79,7 @@ def plan(profile, settings):
         "rate": max([step["rate"] for step in steps if step["kind"] == "k6"], default=0),
         "tls": tls,
         "limited": limited,
-        "missing": _missing(settings, expected, limited) + _too_few(offered, expected["tier"], limited) + _too_fast(steps, settings),
+        "missing": _missing(settings, expected, limited) + too_few + _too_fast(steps, settings) + _too_many(closed, aims, tls, settings),
         **({"spare": spare, "stress": stress_plan.about(settings, expected["rps"])} if ramp else {}),
     }
 
@@ -129,14 +139,44 @@ def _inputs(capacity, expected):
     return [{"name": name, "value": values[name], "source": "declared" if name in capacity else sources[name], "text": INPUTS[name]} for name in INPUTS]
 
 
-def _closed(load, tls):
-    """Return the steps without a rate: wrk, and k6 for whole TLS handshakes, which wrk does not make."""
-    steps = []
+def _closed(load, tls, aims, settings):
+    """Return the steps without a rate: wrk, and k6 for whole TLS handshakes, which wrk does not make.
+
+    As many connections as carry the rate that is judged when each answer takes as long as the P99 may (Little's law): an ingress that reaches it with no
+    fewer is fast enough, and one that does not is slower than it may be. A step of a profile that judges no rate, or in less time than that takes
+    (certify_time_scale), has no more than it is told to: their first handshakes alone would fill it.
+    """
+    least = _number("ingress_connections", settings["ingress_connections"], 1, whole=True)
+    most, steps = MOST_CONNECTIONS * settings.get("generators", 1), []
     for name, to in CLOSED.items():
         if load[name] and (tls or to != "tls"):
             kind = "handshakes" if name == "handshakes" else "wrk"
-            steps.append({"name": name, "kind": kind, "to": to, "keep_alive": name in ("straight", "rps"), "seconds": load[name]})
+            asked = 0 if settings.get("time_scale", 1) < 1 else aims.get(RATES[name], {}).get("connections", 0)
+            step = {"name": name, "kind": kind, "to": to, "keep_alive": name in ("straight", "rps"), "seconds": load[name]}
+            steps.append({**step, "connections": max(least, min(asked, most))})
     return steps
+
+
+def _aims(profile, tier, settings):
+    """Return {check of a rate: {rate: the target, connections: what it takes}} of those that count in the profile and have a bound in the size class."""
+    checks, found = settings.get("checks") or {}, {}
+    late = _bounds(LATENCY, tier, settings)
+    for name in {name for name in RATES.values() if profile in checks.get(name, {}).get("profiles", ())}:
+        rates = _bounds(name, tier, settings)
+        if rates[0]:
+            # By critical as well: what fails by it must be slower than that allows, also where somebody changed one of them.
+            connections = max(math.ceil(round((rate or 0) * (seconds or 0), 6)) for rate, seconds in zip(rates, late))
+            found[name] = {"rate": rates[0], "connections": connections}
+    return found
+
+
+def _bounds(name, tier, settings):
+    """Return the numbers of a check's [target, critical] as they are judged, each None where there is none; without a size class there is none."""
+    check = (settings.get("checks") or {}).get(name)
+    if not check:
+        return [None, None]
+    found = bounds.effective(check, (settings.get("thresholds") or {}).get(name), None, tier).bounds
+    return [bound.literal if bound and bound.operator in bounds.SIDE else None for bound in found]
 
 
 def _open(of, load, rate, settings, limited):
@@ -153,10 +193,24 @@ def _open(of, load, rate, settings, limited):
     return steps
 
 
-def _lacking(offered, tier):
-    """Return how many seconds more the last step at a fixed rate takes, until all of them have the requests that a share of failed ones needs."""
-    lacking = MARGIN * REQUESTS.get(tier, 0) - sum(step["rate"] * step["seconds"] for step in offered)
-    return math.ceil(lacking / offered[-1]["rate"]) if offered and lacking > 0 else 0
+def _lengthen(offered, profile, tier, settings):
+    """Make the last steps at a fixed rate as long as it takes for the requests that P99 and a share of failed ones need; return what nobody would wait for.
+
+    The P99 is that of the last step of latency alone, where the profile judges it; what failed is counted in all steps.
+    """
+    said, latency = [], [step for step in offered if step["of"] == "latency"][-1:]
+    judged = any(_bounds(LATENCY, tier, settings)) and profile in settings["checks"][LATENCY].get("profiles", ())
+    for steps, needed, what in ((latency if judged else [], SAMPLES, "the P99"), (offered, REQUESTS.get(tier, 0), "how many fail")):
+        sent = sum(step["rate"] * step["seconds"] for step in steps)
+        more = math.ceil(max(0, MARGIN * needed - sent) / steps[-1]["rate"]) if steps else 0
+        if 0 < more <= LONGER:
+            steps[-1]["seconds"] += more
+        elif more:
+            said.append(
+                f"fewer requests are offered than the {needed:,} that it takes to judge {what}: "
+                "make the steps of ingress_load longer, or declare a higher certify_capacity.ingress_rps"
+            )
+    return said
 
 
 def _ramp(seconds, expected, settings, limited):
@@ -188,20 +242,10 @@ def _missing(settings, expected, limited):
     return found
 
 
-def _too_few(offered, tier, limited):
-    """Say what is missing where nobody would wait for as many requests as are needed."""
-    if not limited or not _lacking(offered, tier):
-        return []
-    return [
-        f"fewer requests are offered than the {REQUESTS[tier]:,} that it takes to judge how many fail: "
-        "make the steps of ingress_load longer, or declare a higher certify_capacity.ingress_rps"
-    ]
-
-
 def _too_fast(steps, settings):
     """Say which steps at a fixed rate have more to send than the generators can: such a step decides nothing."""
     generators = settings.get("generators", 1)
-    each = PER_PROCESSOR * BUSY * _number("ingress_client_cpus", settings["ingress_client_cpus"], 0.1)
+    each = _each("k6", settings)
     beyond = [step for step in steps if step["kind"] == "k6" and step["rate"] > each * generators]
     if not beyond:
         return []
@@ -210,3 +254,28 @@ def _too_fast(steps, settings):
         f"the generators cannot send what {names} ask{'s' if len(beyond) == 1 else ''} for, so that nothing is decided there: set certify_generators to "
         f"{math.ceil(rate / each)} for {rate:,} requests a second (it is {generators}; one sends about {each:,.0f})"
     ]
+
+
+def _too_many(closed, aims, tls, settings):
+    """Say which steps without a rate are judged by one that the generators cannot ask for."""
+    generators, found = settings.get("generators", 1), []
+    for step in closed:
+        name, aim = step["name"], aims.get(RATES[step["name"]])
+        # With TLS a new connection is judged by its handshake; our backend alone is not judged.
+        if not aim or name == "straight" or name == ("connections" if tls else "handshakes"):
+            continue
+        each = _each(name, settings, tls)
+        needed = max(math.ceil(aim["rate"] / each), math.ceil(aim["connections"] / MOST_CONNECTIONS))
+        if needed > generators:
+            what = "requests" if name == "rps" else "new connections"
+            found.append(
+                f"{name} is judged by {aim['rate']:,} {what} a second, which the generators cannot ask for, so that it cannot pass: set certify_generators "
+                f"to {needed} (it is {generators}; one makes about {each:,.0f})"
+            )
+    return found
+
+
+def _each(name, settings, tls=False):
+    """Return how many requests a second a generator sends before it is what limits."""
+    rate = WITH_TLS.get(name, PER_PROCESSOR[name]) if tls else PER_PROCESSOR[name]
+    return rate * BUSY * _number("ingress_client_cpus", settings["ingress_client_cpus"], 0.1)

@@ -18,14 +18,17 @@ from ansible_collections.kubeproof.certify.plugins.module_utils import api_gener
 FILES = "/kubeproof/files"
 SAMPLES = "samples.csv.gz"
 K6 = ["k6", "run", "--quiet", "--no-color", "--no-usage-report", "--address=", "--summary-mode=disabled", "--include-system-env-vars"]
+# A node's own limit of files that are open at once may be 1,024, which is one for each connection; what a pod may raise it to is higher.
+FILES_OPEN = 'ulimit -Sn "$(ulimit -Hn)" 2>/dev/null'
 # Where a node has no IPv6 (ipv6.disable=1), nginx that shall listen there does not start; a cluster of IPv6 alone reaches it nowhere else. $1 its file.
-SERVE = """
+SERVE = f"""
+{FILES_OPEN}
 [ ! -e /proc/net/if_inet6 ] || echo 'listen [::]:8080 backlog=4096;' >/tmp/listen-ipv6.conf || exit
 exec nginx -e stderr -c "$1"
 """
 # Runs a tool, and says in the samples $1, or where that is empty after what it printed, for how long its threads were ready to run and had no processor
 # (the second number of /proc/<pid>/task/<thread>/schedstat, in ns, which a kernel without it leaves out): on a full node a generator is not busy.
-WATCH = r"""
+WATCH = FILES_OPEN + r"""
 samples=$1
 shift
 late=$(mktemp) || exit
@@ -66,7 +69,7 @@ def runs(plan, setup):
 
     `setup`: host, plain (the host name without TLS), url (the owner's own, or ""), path (ingress_info's), mark (what our backend's answers begin with,
     the host follows), marker (what the answers of the owner's URL contain, or ""), nodes, backends, ca (whether there is a file of the authority),
-    connections, cpus, generators, request_timeout, ready_timeout, grace, answers (the probe's, {} before it).
+    cpus, generators, request_timeout, ready_timeout, grace, answers (the probe's, {} before it).
     """
     urls, aliases, markers = _urls(plan, setup)
     steps, skipped = [], {}
@@ -164,7 +167,8 @@ def _watched(samples):
 
 
 def _wrk(step, url, marker, setup):
-    connections = max(setup["cpus"], math.ceil(setup["connections"] / setup["generators"]))
+    # At least one for each of its threads.
+    connections = max(setup["cpus"], math.ceil(step["connections"] / setup["generators"]))
     url, host = _with_port(url)
     argv = ["wrk", f"-t{setup['cpus']}", f"-c{connections}", f"-d{math.ceil(step['seconds'])}s", f"--timeout={math.ceil(setup['request_timeout'])}s"]
     argv += ["-s", f"{FILES}/report.lua", "-H", f"Host: {host}", *([] if step["keep_alive"] else ["-H", "Connection: close"])]
@@ -183,7 +187,7 @@ def _k6(step, url, marker, setup):
         "URL": url,
         "MARKER": marker,
         "DURATION": f"{step['seconds']}s",
-        "VUS": str(_clients(PREPARED, rate) if rate else max(setup["connections"], setup["generators"])),
+        "VUS": str(_clients(PREPARED, rate) if rate else max(step["connections"], setup["generators"])),
         "REQUEST_TIMEOUT": f"{setup['request_timeout']}s",
         "GOMAXPROCS": str(setup["cpus"]),
         "K6_CSV_TIME_FORMAT": "unix_milli",

@@ -34,9 +34,10 @@ STATUS = re.compile(r"0|[1-5][0-9]{2}")
 ERROR_CODE = re.compile(r"0?|[1-9][0-9]{3}")
 # Digits of a timestamp (K6_CSV_TIME_FORMAT: unix, unix_milli, unix_micro, unix_nano) -> its unit in s.
 UNITS = {10: 1.0, 13: 1e-3, 16: 1e-6, 19: 1e-9}
-# What a script counts of its own accord: answers with a good status and another content than is expected; and what its generator waited for a processor.
-UNEXPECTED, WAITED = "kubeproof_unexpected", "kubeproof_waited"
-READ = ("http_req_duration", "http_req_blocked", "dropped_iterations", "vus_max", UNEXPECTED, WAITED)
+# What a script counts of its own accord: answers with a good status and another content than is expected, requests that the generator had no free port for;
+# and what its generator waited for a processor.
+UNEXPECTED, WITHOUT_PORT, WAITED = "kubeproof_unexpected", "kubeproof_without_port", "kubeproof_waited"
+READ = ("http_req_duration", "http_req_blocked", "dropped_iterations", "vus_max", UNEXPECTED, WITHOUT_PORT, WAITED)
 COUNTED = ("http_req_duration", "http_req_blocked", "http_reqs", "iterations")
 ERRORS = ("transport", "throttled", "server", "other")
 QUANTILES = (("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99), ("p999", 99.9), ("max", 100))
@@ -46,10 +47,11 @@ MINUTE = 60
 def parse(path: str) -> dict:
     """Return the facts of the file at `path`, or of all files in that directory, one of each generator: {generators, requests, seconds, rate,
     started, dropped, offered, slowest_minute?, errors: {transport, throttled, server, other}, error_ratio, statuses: {"200": n},
-    operations: {<name>: {count, failed, p50, p90, p95, p99, p999, max}}, latency: {the same}, vus_max, waited?}.
+    operations: {<name>: {count, failed, p50, p90, p95, p99, p999, max}}, latency: {the same}, vus_max, without_port?, waited?}.
 
     `count` requests were sent, `failed` of them were not answered well. In a percentile those are slower than all others, and in `latency`
     those that were dropped as well; where it falls on them it is [<longest known>, null]. `seconds` is the time in which requests were begun,
+    `without_port` of the transport errors are those of a generator that had no free port left, where its script counts them.
     `rate` what was answered well in a second, `slowest_minute` the lowest such rate over a whole minute. `waited` (s) is for how long the threads of the
     generator that had to wait longest were ready to run and had no processor, where it was watched.
     """
@@ -125,6 +127,8 @@ class _File:
             self.vus_max = max(self.vus_max, self._whole("vus_max", value))
         for dummy, dummy, value, dummy in self._rows(UNEXPECTED, piece):
             self.load.unexpected += self._whole(UNEXPECTED, value)
+        for dummy, dummy, value, dummy in self._rows(WITHOUT_PORT, piece):
+            self.load.without_port += self._whole(WITHOUT_PORT, value)
         for dummy, dummy, value, dummy in self._rows(WAITED, piece):
             self.waited = float(value)
 
@@ -206,7 +210,7 @@ class _Load:
 
     def __init__(self):
         self.sorts: dict = {}  # (operation, status, error code): _Sort
-        self.iterations, self.dropped, self.vus_max, self.unexpected = 0, 0, 0, 0
+        self.iterations, self.dropped, self.vus_max, self.unexpected, self.without_port = 0, 0, 0, 0, 0
         self.waited = None
         self.last_drop = -math.inf
 
@@ -225,6 +229,8 @@ class _Load:
         if self.unexpected > count - sum(errors.values()):
             raise ParseError(f"{self.unexpected} answers with a good status were not the expected one, but there are {count - sum(errors.values())} such.")
         errors["other"] += self.unexpected
+        if self.without_port > errors["transport"]:
+            raise ParseError(f"{self.without_port} requests had no port, but {errors['transport']} failed without an answer.")
         failed = sum(errors.values())
         facts = {
             "requests": count,
@@ -239,6 +245,7 @@ class _Load:
             "operations": {one: _latency([sort for sort in sorts if sort.operation == one]) for one in sorted({sort.operation for sort in sorts})},
             "latency": _latency(sorts, self.dropped, self.unexpected),
             "vus_max": self.vus_max,
+            **({"without_port": self.without_port} if self.without_port else {}),
             **({} if self.waited is None else {"waited": rounded(self.waited)}),
         }
         slowest = _slowest_minute([sort for sort in sorts if not sort.error], begun, seconds, self.unexpected)

@@ -38,11 +38,17 @@ const PARAMETERS = { tags: { name: 'GET' }, timeout: REQUEST_TIMEOUT, redirects:
 // request, and so does what ends the load.
 const unexpected = new Counter('kubeproof_unexpected');
 const failed = new Rate('http_req_failed');
+// What the generator itself has no free port for (EADDRNOTAVAIL of its own kernel) says nothing about the ingress, which nobody asked.
+const withoutPort = new Counter('kubeproof_without_port');
+const NO_PORT = 'cannot assign requested address';
 
 export default function get() {
   const answer = http.get(URL, PARAMETERS);
   if (answer.status === 200 && !answer.error_code && MARKER && !answer.body.includes(MARKER)) {
     unexpected.add(1);
     failed.add(true);
+  }
+  if (answer.error_code === 1213 && answer.error.includes(NO_PORT)) {
+    withoutPort.add(1);
   }
 }

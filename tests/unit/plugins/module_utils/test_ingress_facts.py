@@ -28,7 +28,7 @@ OURS = {"answer": "our backend", "code": 0}
 
 
 def planned(profile="load", live=False, capacity=None, **settings):
-    return plan(profile, {**DEFAULTS, "tier": "small", "capacity": CAPACITY if capacity is None else capacity, "live": live, **settings})
+    return plan(profile, {**DEFAULTS, "tier": "small", "capacity": CAPACITY if capacity is None else capacity, "live": live, "checks": CHECKS, **settings})
 
 
 def wrk(requests, rate, seconds=300, good=None, **errors):
@@ -41,6 +41,7 @@ def wrk(requests, rate, seconds=300, good=None, **errors):
 def k6(rate, seconds=300, failed=0, p99=0.05, share=1.0, dropped=0):
     requests = round(rate * seconds * share)
     facts = {
+        "generators": 1,
         "requests": requests,
         "seconds": seconds,
         "started": requests,
@@ -430,6 +431,47 @@ def test_ports_of_the_generator_run_out():
     run["steps"]["connections"] = wrk(5_000, 450, 60, connect=50_000)
     facts = cluster_facts(run)
     assert facts["connections_plain"]["limited"] == "" and facts["errors"]["worst"] == "connections" and facts["errors"]["ratio"] > 0.9
+
+
+def no_ports(lost, refused=0, server=0, codes=(0,), requests=28_000, **more):
+    """Return handshakes of which so many had no port at the generator, were refused by the ingress, or answered with 503."""
+    failed = lost + refused + server
+    ran = {**k6(100, 60), "codes": list(codes), **more}
+    errors = {"server": server, "transport": lost + refused, "throttled": 0, "other": 0}
+    known = {"generators": len(codes), "requests": requests + failed, "rate": requests / 60, "errors": errors, "error_ratio": failed / (requests + failed)}
+    return {**ran, "facts": {**ran["facts"], **known, **({"without_port": lost} if lost else {}), "statuses": {"200": requests, "503": server}}}
+
+
+@pytest.mark.parametrize(
+    ("ran", "errors", "rate"),
+    [
+        # k6 stops by itself, since most fail at once; that the ingress did not do.
+        (no_ports(25_000, codes=[99]), ("PASS", 0), ("INCONCLUSIVE", "ports")),
+        (no_ports(25_000, codes=[99], requests=28_000 * 60), ("PASS", 0), ("PASS", "ports")),
+        (no_ports(300), ("PASS", 0), ("INCONCLUSIVE", "ports")),
+        (no_ports(25_000, codes=[0, 99, 99]), ("PASS", 0), ("INCONCLUSIVE", "ports")),
+        # Who was busy as well, or of whom that is not known.
+        (no_ports(25_000, codes=[99], cpu_seconds=119), ("PASS", 0), ("INCONCLUSIVE", "processors")),
+        (no_ports(25_000, codes=[99], cpu_seconds=None), ("PASS", 0), ("INCONCLUSIVE", None)),
+        # An ingress that refuses, or fails, is not excused by it.
+        (no_ports(0, refused=25_000, codes=[99]), ("FAIL", pytest.approx(25 / 53)), ("INCONCLUSIVE", None)),
+        (no_ports(0, refused=25_000), ("FAIL", pytest.approx(25 / 53)), ("FAIL", "")),
+        (no_ports(5_000, refused=5_000, codes=[99]), ("FAIL", pytest.approx(5 / 33)), ("INCONCLUSIVE", None)),
+        (no_ports(25_000, server=2_000, codes=[99]), ("FAIL", pytest.approx(2 / 30)), ("INCONCLUSIVE", "ports")),
+        # Of several, one of those that stopped may have done so for what the ingress did.
+        (no_ports(25_000, server=20, codes=[99, 99]), ("FAIL", [0.1, None]), ("INCONCLUSIVE", None)),
+    ],
+)
+def test_ports_of_a_generator_of_handshakes_run_out(ran, errors, rate):
+    run = measured()
+    run["steps"]["handshakes"] = ran
+    facts = cluster_facts(run)
+    found = finding("ingress_errors", facts)
+    assert (found["result"], found["value"]) == errors
+    assert (finding("ingress_connection_rate", facts)["result"], facts.get("handshakes", {}).get("limited")) == rate
+    if rate[1] == "ports":
+        assert facts["connections"]["rate"] == [ran["facts"]["rate"], None]
+    assert facts["errors"]["unexpected"] == ran["facts"]["errors"]["server"]
 
 
 def test_only_good_answers_are_a_rate():

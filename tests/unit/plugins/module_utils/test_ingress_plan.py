@@ -11,14 +11,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_plan import CLASSES, INPUTS, REQUESTS, PlanError, plan
+from ansible_collections.kubeproof.certify.plugins.module_utils.ingress_plan import CLASSES, INPUTS, REQUESTS, SAMPLES, PlanError, plan
 
 ROLE = pathlib.Path(__file__).parents[4] / "roles/ingress/defaults/main"
 DEFAULTS = yaml.safe_load((ROLE / "settings.yml").read_text(encoding="utf-8"))
+CHECKS = yaml.safe_load((ROLE / "checks.yml").read_text(encoding="utf-8"))["ingress_checks"]
 
 
 def planned(profile="smoke", tier="small", capacity=None, live=False, **settings):
-    return plan(profile, {**DEFAULTS, "tier": tier, "capacity": capacity or {}, "live": live, **settings})
+    return plan(profile, {**DEFAULTS, "tier": tier, "capacity": capacity or {}, "live": live, "checks": CHECKS, "thresholds": {}, **settings})
 
 
 def steps(profile="smoke", **more):
@@ -64,8 +65,8 @@ def requests(found):
 
 
 def test_a_size_class_has_the_samples_that_its_check_asks():
-    checks = yaml.safe_load((ROLE / "checks.yml").read_text(encoding="utf-8"))["ingress_checks"]
-    assert checks["ingress_errors"]["min_samples"] == REQUESTS and set(REQUESTS) == set(CLASSES)
+    assert CHECKS["ingress_errors"]["min_samples"] == REQUESTS and set(REQUESTS) == set(CLASSES)
+    assert CHECKS["ingress_latency_p99"]["min_samples"] == SAMPLES
 
 
 @pytest.mark.parametrize("more", [{}, {"ingress_url": "https://shop.example.com/"}, {"live": True}])
@@ -81,6 +82,27 @@ def test_smoke_offers_enough_to_judge_what_fails(tier, rate, more):
     step = found["steps"][-1]
     assert 16 <= step["seconds"] <= 616 and (step["seconds"] == 16 or requests(found) - step["rate"] < 1.05 * REQUESTS[tier])
     assert bool(said) is (bool(more) and (tier, rate) in {("large", 6)})
+
+
+@pytest.mark.parametrize(
+    ("profile", "rate", "tier", "seconds", "said"),
+    [
+        ("load", 12, "small", 900, False),
+        # 9,900 and 6,300 requests in 900 s.
+        ("load", 11, "small", 955, False),
+        ("load", 7, "large", 1500, False),
+        ("load", 6, "small", 900, True),
+        # Neither is a P99 judged there.
+        ("load", 6, "", 900, False),
+        ("soak", 12, "small", 900, False),
+    ],
+)
+def test_the_last_step_of_latency_has_the_samples_of_its_p99(profile, rate, tier, seconds, said):
+    found = planned(profile, tier=tier, live=True, capacity={"ingress_rps": rate})
+    step = [step for step in found["steps"] if step["of"] == "latency"][-1]
+    assert step["seconds"] == seconds
+    sentences = [one for one in found["missing"] if "the 10,000 that it takes to judge the P99" in one]
+    assert len(sentences) == said and all("certify_capacity.ingress_rps" in one for one in sentences)
 
 
 def test_a_run_in_less_time_is_judged_by_its_samples():
@@ -153,6 +175,71 @@ def test_the_plan_says_what_the_generators_cannot_send(profile, capacity, settin
     if said:
         names, wanted, rate, there = said
         assert f"cannot send what {names}" in found[0] and f"set certify_generators to {wanted} for {rate} requests a second (it is {there};" in found[0]
+
+
+RATE = {"ingress_connection_rate": {"target": {"small": "> 1000"}, "critical": {"small": "> 500"}}}
+
+
+@pytest.mark.parametrize(
+    ("tier", "settings", "said"),
+    [
+        # 800 handshakes for each of two processors, of which 80 % are the most.
+        ("small", {}, {"handshakes": (4, "5,000 new connections", 1, "1,280")}),
+        ("small", {"generators": 3}, {"handshakes": (4, "5,000 new connections", 3, "1,280")}),
+        ("small", {"generators": 4}, {}),
+        ("small", {"ingress_client_cpus": 8}, {}),
+        ("small", {"thresholds": RATE}, {}),
+        ("small", {"ingress_tls": "none"}, {}),
+        ("large", {}, {"rps": (2, "50,000 requests", 1, "25,600"), "handshakes": (16, "20,000 new connections", 1, "1,280")}),
+        ("large", {"ingress_tls": "none"}, {"connections": (2, "20,000 new connections", 1, "14,400")}),
+        # Connections are more than one generator holds.
+        ("small", {"ingress_tls": "none", "thresholds": {"ingress_latency_p99": {"critical": {"small": "< 2"}}}},
+         {"rps": (3, "10,000 requests", 1, "80,000"), "connections": (2, "5,000 new connections", 1, "14,400")}),
+        # Nothing goes beyond what is declared; nothing is judged.
+        ("small", {"live": True}, {}),
+        ("small", {"profile": "smoke"}, {}),
+        ("", {}, {}),
+    ],
+)  # fmt: skip
+def test_the_plan_says_how_many_generators_a_judged_rate_takes(tier, settings, said):
+    found = planned(**{"profile": "load", "tier": tier, "capacity": {"ingress_rps": 500, "ingress_peak_rps": 800}, **settings})
+    sentences = {one.split(" is judged by")[0]: one for one in found["missing"] if " is judged by " in one}
+    assert set(sentences) == set(said)
+    for name, (wanted, rate, there, each) in said.items():
+        assert f" is judged by {rate} a second" in sentences[name]
+        assert f"set certify_generators to {wanted} (it is {there}; one makes about {each})" in sentences[name]
+
+
+@pytest.mark.parametrize(
+    ("profile", "tier", "settings", "requests", "new"),
+    [
+        # The judged rate with every answer as slow as the P99 may be.
+        ("load", "small", {}, 1000, 500),
+        ("load", "large", {}, 1000, 400),
+        ("load", "small", {"ingress_connections": 700}, 1000, 700),
+        ("load", "small", {"thresholds": RATE}, 1000, 100),
+        ("load", "large", {"thresholds": {"ingress_latency_p99": {"critical": {"large": "< 0.08"}}}}, 2000, 800),
+        ("load", "small", {"thresholds": {"ingress_latency_p99": {"critical": {"small": "< 2"}}}, "generators": 2}, 8000, 5000),
+        ("load", "small", {"ingress_load": {"load": {"rps": 300}}}, 1000, None),
+        # No rate is judged there: their handshakes would be most of the step.
+        ("smoke", "small", {}, 64, 64),
+        ("smoke", "large", {"ingress_connections": 9}, 9, 9),
+        ("load", "small", {"time_scale": 0.1}, 64, 64),
+        ("load", "", {}, 64, 64),
+    ],
+)
+def test_a_judged_rate_has_as_many_connections_as_it_takes_at_its_slowest(profile, tier, settings, requests, new):
+    found = steps(profile, tier=tier, **settings)
+    wanted = {"straight": requests, "rps": requests, "connections": new, "handshakes": new}
+    assert {name: step["connections"] for name, step in found.items() if "connections" in step} == {name: wanted[name] for name in wanted if name in found}
+    assert "rps" in found and ("handshakes" in found) is (new is not None)
+
+
+@pytest.mark.parametrize("value", [0, -1, 6.5, "64", True, None])
+def test_connections_are_a_whole_number(value):
+    with pytest.raises(PlanError) as refused:
+        planned("load", ingress_connections=value)
+    assert str(refused.value).startswith(f"ingress_connections is {value!r}. Write a whole number from 1 to ")
 
 
 def test_without_tls_there_are_no_handshakes():

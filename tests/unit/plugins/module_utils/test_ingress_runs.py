@@ -20,10 +20,10 @@ from ansible_collections.kubeproof.certify.plugins.module_utils.parsers import k
 HOST = "run-1.ingress.example.com"
 PATH = {"via": "node port", "addresses": ["192.0.2.1"], "http": 30080, "https": 30443}
 STEPS = [
-    {"name": "straight", "kind": "wrk", "to": "straight", "keep_alive": True, "seconds": 3},
-    {"name": "rps", "kind": "wrk", "to": "main", "keep_alive": True, "seconds": 8},
-    {"name": "connections", "kind": "wrk", "to": "plain", "keep_alive": False, "seconds": 5},
-    {"name": "handshakes", "kind": "handshakes", "to": "tls", "keep_alive": False, "seconds": 6},
+    {"name": "straight", "kind": "wrk", "to": "straight", "keep_alive": True, "connections": 64, "seconds": 3},
+    {"name": "rps", "kind": "wrk", "to": "main", "keep_alive": True, "connections": 64, "seconds": 8},
+    {"name": "connections", "kind": "wrk", "to": "plain", "keep_alive": False, "connections": 64, "seconds": 5},
+    {"name": "handshakes", "kind": "handshakes", "to": "tls", "keep_alive": False, "connections": 64, "seconds": 6},
     {"name": "latency-1-100", "kind": "k6", "to": "main", "rate": 1000, "seconds": 16},
 ]
 SETUP = {
@@ -36,7 +36,6 @@ SETUP = {
     "nodes": ["a", "b"],
     "backends": 2,
     "ca": True,
-    "connections": 64,
     "cpus": 2,
     "generators": 1,
     "request_timeout": 10,
@@ -141,9 +140,17 @@ def test_what_is_watched_says_how_long_it_waited_and_ends_as_it_did(tmp_path, to
         assert re.fullmatch(r"header\nkubeproof_waited,0{13},[0-9]+\.[0-9]{3},,,,,,\n", stream.read())
 
 
+def test_what_holds_many_connections_may_open_as_many_files_as_the_pod_allows():
+    allowed = subprocess.run(["sh", "-c", "ulimit -Hn"], capture_output=True, check=True, text=True).stdout
+    watched = ["sh", "-c", 'ulimit -Sn 200; exec sh -c "$0" sh "" sh -c "ulimit -Sn"', ingress_runs.WATCH]
+    assert subprocess.run(watched, capture_output=True, check=True, text=True).stdout.splitlines()[0] == allowed.strip()
+    for text in (ingress_runs.WATCH, ingress_runs.SERVE):
+        assert text.index(ingress_runs.FILES_OPEN) < min(text.find(one) for one in ('"$@"', "exec nginx") if one in text)
+
+
 def test_what_is_said_beside_the_samples_is_what_the_parsers_read():
     script = (pathlib.Path(__file__).parents[4] / "roles/ingress/files/k6/get.js").read_text(encoding="utf-8")
-    assert f"new Counter('{k6.UNEXPECTED}')" in script and f'"{k6.WAITED},0000000000000,' in ingress_runs.WATCH
+    assert all(f"new Counter('{name}')" in script for name in (k6.UNEXPECTED, k6.WITHOUT_PORT)) and f'"{k6.WAITED},0000000000000,' in ingress_runs.WATCH
     assert wrk.WAITED.search("KUBEPROOF_WAITED 1.250") and "KUBEPROOF_WAITED $said" in ingress_runs.WATCH
 
 
@@ -173,6 +180,7 @@ def test_several_generators_share_the_load():
     found = step("latency-1-100", generators=3)
     assert "--execution-segment={index}/3:{next}/3" in found["argv"] and "--execution-segment-sequence=0,1/3,2/3,1" in found["argv"]
     assert found["environment"]["RATE"] == "1000"
+    # Of 64 connections; wrk wants one for each of its threads.
     assert "-c22" in step("rps", generators=3)["argv"] and "-c2" in step("rps", generators=64)["argv"]
 
 

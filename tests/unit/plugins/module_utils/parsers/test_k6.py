@@ -122,6 +122,17 @@ def test_good_answers_of_something_else_have_failed(read):
         read(samples(*rows, unexpected(101)))
 
 
+def test_requests_that_the_generator_had_no_port_for(read):
+    """They have failed, and are counted by themselves as well."""
+    rows = [request(100, 10), request(200, 0, status=0), request(300, 0, status=0), request(400, 10)]
+    without_port = f"kubeproof_without_port,{BEGIN},1.000000,,,,,,\n"
+    facts = read(samples(*rows, without_port * 2))
+    assert (facts["without_port"], facts["errors"]["transport"], facts["error_ratio"]) == (2, 2, 0.5)
+    assert "without_port" not in read(samples(*rows))
+    with pytest.raises(ParseError, match="3 requests had no port, but 2 failed without an answer"):
+        read(samples(*rows, without_port * 3))
+
+
 def test_the_generator_that_waited_longest_for_a_processor(tmp_path):
     rows = [request(100, 10), request(200, 10)]
     for number, waited in enumerate(("", "kubeproof_waited,0000000000000,0.250,,,,,,\n", "kubeproof_waited,0000000000000,12.500,,,,,,\n")):
