@@ -295,9 +295,9 @@ def _errors(facts: dict, done: Dict[str, dict]) -> None:
         facts["missing"]["errors"] = next(map(_why, lost or through), "The profile has no load.")
         return
     ratios = {step["name"]: min(1.0, step["failed"] / step["asked"]) for step in known}
-    # Where one of several generators stopped for it, more failed than it stops at, however it is with the others.
-    hidden = {step["name"] for step in known if step["stopped"] and ratios[step["name"]] <= stress.MOST_ERRORS}
-    ratios.update(dict.fromkeys(hidden, stress.MOST_ERRORS))
+    # Where one of several generators stopped for it, more failed than it stops at, however it is with the others; unless it stopped for its ports.
+    hidden = [step for step in known if step["stopped"] and ratios[step["name"]] <= stress.MOST_ERRORS]
+    ratios.update({step["name"]: stress.MOST_ERRORS for step in hidden if not step["seen"].get("without_port")})
     worst = max(ratios, key=lambda name: ratios[name])
     facts["statuses"] = _statuses(known)
     facts["errors"] = {"worst": worst, "requests": sum(step["asked"] for step in known), "steps": ratios}
@@ -306,7 +306,7 @@ def _errors(facts: dict, done: Dict[str, dict]) -> None:
     if lost:
         facts["missing"].update(dict.fromkeys((f"errors.{name}" for name in counted), f"{lost[0]['name']}: {_why(lost[0])}"))
         counted = {name: [value, None] for name, value in counted.items() if value}
-    facts["errors"].update(counted, **({"ratio": [ratios[worst], None]} if worst in hidden else {}))
+    facts["errors"].update(counted, **({"ratio": [ratios[worst], None]} if hidden else {}))
 
 
 def _refused(step: dict) -> int:

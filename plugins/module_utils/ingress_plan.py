@@ -43,6 +43,8 @@ PER_PROCESSOR = {"k6": 2_850, "handshakes": 800, "connections": 9_000, "straight
 WITH_TLS = {"rps": 16_000}
 # Above that share of its processors it is what limits.
 BUSY = 0.8
+# How many times the mean the P99 of answers is that spread as those of a queue do (exponential).
+TAIL = math.log(100)
 # Connections that one generator holds at most: 1,000 clients of k6 took 340 MB (1.x, whole handshakes), and a pod of the load has 2 GiB.
 MOST_CONNECTIONS = 4_000
 
@@ -142,9 +144,9 @@ def _inputs(capacity, expected):
 def _closed(load, tls, aims, settings):
     """Return the steps without a rate: wrk, and k6 for whole TLS handshakes, which wrk does not make.
 
-    As many connections as carry the rate that is judged when each answer takes as long as the P99 may (Little's law): an ingress that reaches it with no
-    fewer is fast enough, and one that does not is slower than it may be. A step of a profile that judges no rate, or in less time than that takes
-    (certify_time_scale), has no more than it is told to: their first handshakes alone would fill it.
+    As many connections as carry the rate that is judged when answers take on average what the bound of their P99 leaves them (Little's law): an ingress
+    that does not reach it with these is slower than it may be. No more, for a thousand halved the rate of Traefik on two processors. A step of a profile
+    that judges no rate, or in less time (certify_time_scale), has no more than it is told to: their first handshakes alone would fill it.
     """
     least = _number("ingress_connections", settings["ingress_connections"], 1, whole=True)
     most, steps = MOST_CONNECTIONS * settings.get("generators", 1), []
@@ -165,7 +167,7 @@ def _aims(profile, tier, settings):
         rates = _bounds(name, tier, settings)
         if rates[0]:
             # By critical as well: what fails by it must be slower than that allows, also where somebody changed one of them.
-            connections = max(math.ceil(round((rate or 0) * (seconds or 0), 6)) for rate, seconds in zip(rates, late))
+            connections = max(math.ceil(round((rate or 0) * (seconds or 0) / TAIL, 6)) for rate, seconds in zip(rates, late))
             found[name] = {"rate": rates[0], "connections": connections}
     return found
 
@@ -265,9 +267,14 @@ def _too_many(closed, aims, tls, settings):
         if not aim or name == "straight" or name == ("connections" if tls else "handshakes"):
             continue
         each = _each(name, settings, tls)
-        needed = max(math.ceil(aim["rate"] / each), math.ceil(aim["connections"] / MOST_CONNECTIONS))
-        if needed > generators:
-            what = "requests" if name == "rps" else "new connections"
+        needed, held = math.ceil(aim["rate"] / each), math.ceil(aim["connections"] / MOST_CONNECTIONS)
+        what = "requests" if name == "rps" else "new connections"
+        if held > max(needed, generators):
+            found.append(
+                f"{name} may miss its {aim['rate']:,} {what} a second for its connections: {aim['connections']:,} are needed where answers are slow, and one "
+                f"generator has {MOST_CONNECTIONS:,}: set certify_generators to {held} (it is {generators})"
+            )
+        elif needed > generators:
             found.append(
                 f"{name} is judged by {aim['rate']:,} {what} a second, which the generators cannot ask for, so that it cannot pass: set certify_generators "
                 f"to {needed} (it is {generators}; one makes about {each:,.0f})"

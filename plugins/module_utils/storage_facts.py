@@ -285,7 +285,7 @@ def _ramp(facts: dict, name: str, plan: dict, volumes: dict, below: dict, known:
     if not jobs:
         return
     expected = plan["classes"][name]["required_iops"]
-    closed = f"a closed loop where answers are slow: {jobs[0]['queue_depth']} requests at most wait for theirs"
+    closed = f"a closed loop where answers are slow: {storage_fio.places(jobs[0])} requests at most wait for theirs"
     whole = {"steps": jobs, "spare": steps[0]["spare"], "stress": {"expected": expected, "unit": "1/s", "closed": closed, "scale": plan["scale"]}}
     views = {}
     for job in stress_plan.ran(whole, [run["name"] for run in known.get("runs") or ()]):
@@ -320,10 +320,10 @@ def _view(name: str, job: dict, runs: List[Optional[dict]]) -> dict:
 def _full(job: dict, runs: List[dict], offered: float) -> str:
     """Return in a sentence that the queue of fio is what kept it from a rate, "" where it had room: by Little's law so many requests waited."""
     short = [run for run in runs if run["rate"] < stress.HELD * offered]
-    places = storage_fio.streams(job)[0]
-    if not short or any(run["waiting"] is None or run["waiting"] < FULL * places for run in short):
+    most = storage_fio.places(job)
+    if not short or any(run["waiting"] is None or run["waiting"] < FULL * most for run in short):
         return ""
-    return f"fio's queue of {job['queue_depth']} was full, with answers in time. Declare a greater queue_depth in storage_classes"
+    return f"fio's queue of {most} was full, with answers in time. Declare a greater queue_depth in storage_classes"
 
 
 def _quantity(name: str, volumes: List[List[dict]], declared: dict) -> dict:

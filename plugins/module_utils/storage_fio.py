@@ -23,8 +23,7 @@ PROOF_SIZE = 16 * 2**20
 CACHED_SIZE, CACHED_SECONDS = 32 * 2**20, 1
 # A run is ended after its seconds and so many more; a file must be filled at this many bytes a second.
 GRACE, SLOWEST = 30, 5e6
-# How far the rates of all threads together may be from the one that is asked for.
-EVEN, WAYS = 0.005, ("read", "write")
+WAYS = ("read", "write")
 # The share of the free space that a file may take, and the least that is worth measuring.
 SHARE, LEAST_FILE = 0.8, 16 * 2**20
 # What is mounted in every pod from there: by kubelet from its directory, by the runtime from that of images.
@@ -127,7 +126,8 @@ def fills(step: dict, size: int) -> List[dict]:
 
 def measuring(job: dict, size: int) -> dict:
     """Return the run of one job of the plan."""
-    return _run(job["name"], FILE, size, _form(job), job["seconds"] + job["ramp"])
+    run = _run(job["name"], FILE, size, _form(job), job["seconds"] + job["ramp"])
+    return {**run, "argv": _paced(job, size)} if job["rate"] else run
 
 
 def _form(job: dict) -> List[str]:
@@ -138,37 +138,43 @@ def _form(job: dict) -> List[str]:
     argv += [f"--ramp_time={job['ramp']:g}"] if job["ramp"] else []
     if job["rw"] == "randrw":
         argv.append(f"--rwmixread={round(100 * job['read_share'])}")
-    return argv + (_paced(job) if job["rate"] else [f"--iodepth={job['queue_depth']}"])
+    return argv if job["rate"] else [*argv, f"--iodepth={job['queue_depth']}"]
 
 
-def _paced(job: dict) -> List[str]:
-    """Return the options of a fixed rate.
+def _paced(job: dict, size: int) -> List[str]:
+    """Return fio's command for a fixed rate.
 
     Before each pause fio waits for all requests of a process, so that one of 32 that takes long stops the 31 others, and what was due meanwhile is made
-    up for when all is well again: a volume that stands still for 10 % of the time had a P99 of 5 ms, measured, which was 290. So each place in the queue
+    up for when all is well again: a volume that stood still for 10 % of the time had a P99 of 5 ms, measured, which was 290. So each place in the queue
     is a thread with a share of the rate, and the parser counts what was due while its request was under way (due), for which it needs the bins.
     """
-    count, rates = streams(job)
+    swap = {"--ioengine=libaio": "--ioengine=psync", "--output-format=json": "--output-format=json+"}
+    argv = ["fio", f"--filename={FILE}", f"--size={size}", *(swap.get(one, one) for one in COMMON), *_form(job)]
     # Requests come as they like: at an even pace none would ever meet another.
-    shared = ["--thread", f"--numjobs={count}", "--iodepth=1", f"--rate_iops={','.join(str(rates.get(way, '')) for way in WAYS)}", "--rate_process=poisson"]
-    return [*shared, "--ioengine=psync", "--output-format=json+"]
+    argv += ["--rate_process=poisson", "--thread", "--iodepth=1"]
+    for count, rates in streams(job):
+        # Without a rate in one direction there is no limit to it, but for a thread that does not go there.
+        kind = "randrw" if len(rates) > 1 else f"rand{next(iter(rates))}"
+        argv += [f"--name={job['name']}", f"--numjobs={count}", f"--rw={kind}", f"--rate_iops={','.join(str(rates.get(way, '')) for way in WAYS)}"]
+    return argv
 
 
-def streams(job: dict) -> Tuple[int, Dict[str, int]]:
-    """Return (how many threads share the rate of a job, {direction: requests a second of each}).
+def streams(job: dict) -> List[Tuple[int, Dict[str, int]]]:
+    """Return [(so many threads, {direction: requests a second of each})] that together have the rate of a job, which is whole, as fio takes it.
 
-    As many as its queue holds, or fewer where only these share it evenly: fio takes whole numbers.
+    As many threads as its queue holds, or as it has requests a second.
     """
     rates = job["rate"]
+    threads = places(job)
+    # Who has one request more than others: of each direction the first so many.
+    edges = sorted({0, threads, *(rate % threads for rate in rates.values())})
+    shares = [{way: rate // threads + (first < rate % threads) for way, rate in rates.items()} for first in edges[:-1]]
+    return [(end - first, {way: rate for way, rate in share.items() if rate}) for first, end, share in zip(edges, edges[1:], shares)]
 
-    def shares(count: int) -> Dict[str, int]:
-        return {way: max(1, round(rate / count)) for way, rate in rates.items()}
 
-    def even(count: int) -> bool:
-        return all(abs(count * share - rates[way]) <= EVEN * rates[way] for way, share in shares(count).items())
-
-    count = next(filter(even, range(job["queue_depth"], 0, -1)), 1)
-    return count, shares(count)
+def places(job: dict) -> int:
+    """Return how many requests of a job can be under way."""
+    return min(job["queue_depth"], max(job["rate"].values())) if job["rate"] else job["queue_depth"]
 
 
 def disk(planned: dict, path: str) -> List[str]:

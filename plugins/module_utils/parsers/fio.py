@@ -121,7 +121,8 @@ def _job(job: str, entries: list, common: dict) -> dict:
             latency = _latency(f"{direction} of job {job}", [part["stats"] for part in parts])
             facts[direction].update({"latency": latency} if latency else {})
     for direction, found in _due(entries, directions, common).items():
-        facts[direction]["due"] = {key: max(rounded(value * NANOSECOND), facts[direction]["latency"][key]) for key, value in found.items()}
+        latency = facts.get(direction, {}).get("latency", {})
+        facts.get(direction, {}).update({"due": {key: max(rounded(value * NANOSECOND), latency[key]) for key, value in found.items()}} if latency else {})
     sync = _sync(job, entries)
     if sync:
         facts["sync"] = sync

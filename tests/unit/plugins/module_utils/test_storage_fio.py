@@ -156,28 +156,31 @@ def test_every_job_goes_to_the_file_past_the_cache(name):
 
 
 @pytest.mark.parametrize(
-    ("rate", "threads", "text"),
+    ("rate", "depth", "threads"),
     [
-        ({"read": 7000, "write": 3000}, 32, "219,94"),
-        ({"read": 700, "write": 300}, 25, "28,12"),
-        ({"read": 5}, 5, "1,"),
-        ({"write": 1009}, 28, ",36"),
-        ({"read": 7, "write": 3}, 1, "7,3"),
-        ({"write": 1}, 1, ",1"),
+        ({"read": 700, "write": 300}, 100, ["--numjobs=100 --rw=randrw --rate_iops=7,3"]),
+        ({"read": 7000, "write": 3000}, 32, ["--numjobs=24 --rw=randrw --rate_iops=219,94", "--numjobs=8 --rw=randrw --rate_iops=218,93"]),
+        ({"read": 7, "write": 3}, 32, ["--numjobs=3 --rw=randrw --rate_iops=1,1", "--numjobs=4 --rw=randread --rate_iops=1,"]),
+        ({"read": 5}, 32, ["--numjobs=5 --rw=randread --rate_iops=1,"]),
+        ({"write": 1009}, 32, ["--numjobs=17 --rw=randwrite --rate_iops=,32", "--numjobs=15 --rw=randwrite --rate_iops=,31"]),
     ],
 )
-def test_a_fixed_rate_is_shared_by_threads_none_of_which_waits_for_another(rate, threads, text):
-    argv = storage_fio.measuring(job("mixed", rate=rate), 2**28)["argv"]
-    assert {f"--rate_iops={text}", f"--numjobs={threads}", "--thread", "--iodepth=1", "--rate_process=poisson"} <= set(argv)
-    # fio takes the last of what stands twice, and what was due is found from the bins alone.
-    assert [one for one in argv if one.startswith("--output-format")][-1] == "--output-format=json+"
-    assert len([one for one in argv if one.startswith("--iodepth")]) == 1
+def test_a_fixed_rate_is_shared_by_threads_none_of_which_waits_for_another(rate, depth, threads):
+    argv = storage_fio.measuring({**job("mixed", rate=rate), "queue_depth": depth}, 2**28)["argv"]
+    first = argv.index("--name=mixed-1")
+    assert {"--thread", "--iodepth=1", "--rate_process=poisson", f"--filename={FILE}", "--direct=1", "--rwmixread=70"} <= set(argv[:first])
+    # What was due is found from the bins alone.
+    assert "--output-format=json+" in argv and "--output-format=json" not in argv
+    assert " ".join(argv[first:]) == " ".join(f"--name=mixed-1 {one}" for one in threads)
 
 
 @given(st.dictionaries(st.sampled_from(["read", "write"]), st.integers(1, 200_000), min_size=1), st.integers(1, 1024))
-def test_threads_together_have_the_rate_that_is_asked_for(rates, depth):
-    count, shares = storage_fio.streams({"rate": rates, "queue_depth": depth})
-    assert 1 <= count <= depth and all(abs(count * shares[way] - rate) <= 0.005 * rate for way, rate in rates.items())
+def test_threads_together_have_the_rate_that_is_asked_for_and_the_queue(rate, depth):
+    given_job = {"rate": rate, "queue_depth": depth}
+    shared = storage_fio.streams(given_job)
+    assert all(sum(count * one.get(way, 0) for count, one in shared) == wanted for way, wanted in rate.items())
+    assert sum(count for count, dummy in shared) == storage_fio.places(given_job) == min(depth, max(rate.values()))
+    assert all(count > 0 and one and all(one.values()) for count, one in shared)
 
 
 def test_the_file_is_written_full_before_it_is_read():
@@ -215,7 +218,7 @@ def test_a_step_of_a_ramp_runs_in_each_volume_that_is_held():
     [run] = Runs().filters()["storage_runs"](step, volumes)
     assert (run["name"], run["pod"], run["parser"]) == ("fast-1", "volume-1-fio", "fio") and run["timeout"] > step["seconds"]
     # fio calls its numbers as the step is called.
-    assert "--name=ramp-125" in run["argv"] and f"--size={2**28}" in run["argv"] and {"--rate_iops=7,3", "--numjobs=10"} <= set(run["argv"])
+    assert "--name=ramp-125" in run["argv"] and f"--size={2**28}" in run["argv"] and "--rate_iops=3,1" in run["argv"]
 
 
 def test_kbench():

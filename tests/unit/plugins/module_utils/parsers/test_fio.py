@@ -77,6 +77,18 @@ def test_what_was_due_is_only_known_of_processes_with_one_request_at_a_time(opti
     assert "due" not in parse(data)["jobs"]["x"]["write"]
 
 
+def test_nothing_is_due_of_a_direction_whose_latency_is_not_known():
+    data = document("rated-stall.json")
+    for kind in ("lat_ns", "clat_ns"):
+        data["jobs"][0]["write"][kind] = {"N": 0}
+    write = parse(data)["jobs"]["x"]["write"]
+    assert "latency" not in write and "due" not in write
+    data = document("rated-stall.json")
+    for entry in data["jobs"]:
+        entry["read"], entry["write"] = entry["write"], {**entry["write"], "total_ios": 0, "io_bytes": 0, "iops": 0, "bw_bytes": 0}
+    assert "due" not in parse(data)["jobs"]["x"].get("write", {})
+
+
 @given(st.dictionaries(st.integers(1, 10**9), st.integers(1, 50), min_size=1, max_size=40), st.floats(0, 1e-5))
 def test_what_was_due_makes_no_percentile_smaller(table, rate):
     bins = sorted(table.items())
