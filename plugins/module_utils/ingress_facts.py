@@ -9,6 +9,7 @@ or our backends limited is an interval without an upper end: the ingress can do 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Dict, List, Optional
 
@@ -248,7 +249,8 @@ def _rate(step: Optional[dict], ceiling: Optional[float]) -> dict:
     if step is None or "limited" not in step or not step["rate_good"] or step["stopped"]:
         return {}
     rate = step["rate_good"]
-    limited = step["limited"] or ("backends" if ceiling and step["name"] == "rps" and rate > BUSY * ceiling else "")
+    low, high = step.get("open") or (math.inf, 0)
+    limited = step["limited"] or ("backends" if ceiling and step["name"] == "rps" and rate > BUSY * ceiling else "connections" if low < rate < high else "")
     found = {"rate": [rate, None] if limited else rate, "measured": rate, "seconds": round(step["seen"]["seconds"]), "requests": step["seen"]["requests"]}
     return {**found, "limited": limited, "busy": round(step["busy"], 3)}
 

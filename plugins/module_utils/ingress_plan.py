@@ -27,8 +27,8 @@ TLS = ("run", "own", "default", "none")
 # Steps that wrk or k6 drives as fast as answers come, by what they ask: our backend itself, the ingress with and without TLS.
 CLOSED = {"straight": "straight", "rps": "main", "connections": "plain", "handshakes": "tls"}
 OPEN = ("latency", "peak")
-# The checks that the rates of those steps and the latency are judged by. Without the ingress a rate is none of these, but the ceiling of rps.
-RATES = {"straight": "ingress_rps", "rps": "ingress_rps", "connections": "ingress_connection_rate", "handshakes": "ingress_connection_rate"}
+# The checks that the rates of those steps and the latency are judged by. Without the ingress a rate is not judged.
+RATES = {"rps": "ingress_rps", "connections": "ingress_connection_rate", "handshakes": "ingress_connection_rate"}
 LATENCY = "ingress_latency_p99"
 # The least observations behind a P99, also of a step of the ramp, and behind a share of failed requests: what the checks ask.
 SAMPLES = 10_000
@@ -45,8 +45,6 @@ WITH_TLS = {"rps": 16_000}
 BUSY = 0.8
 # How many times the mean the P99 of answers is that spread as those of a queue do (exponential).
 TAIL = math.log(100)
-# Connections that one generator holds at most: 1,000 clients of k6 took 340 MB (1.x, whole handshakes), and a pod of the load has 2 GiB.
-MOST_CONNECTIONS = 4_000
 
 
 def plan(profile, settings):
@@ -55,7 +53,7 @@ def plan(profile, settings):
     With a ramp {spare, stress} (stress_plan). `settings`: capacity (certify_capacity), tier (that of certify_tiers or ""), live, stress, generators,
     time_scale, checks ({id: check}) and thresholds (certify_thresholds), by which rates are judged, the role's ingress_*.
     A step is {name, kind: wrk, handshakes or k6, to: straight, main, plain or tls, seconds}, of k6 with {rate, share, of}, the others with {keep_alive,
-    connections}, which are those of all generators.
+    connections, open?}, which are those of all generators; open is [1/s, 1/s], between which more of them might have had a higher rate.
     `limited`: nothing goes beyond what is declared, so that nothing is driven as fast as answers come. `missing`: sentences, each about
     something that cannot be judged, and the variable to set. PlanError on a bad setting.
     """
@@ -144,32 +142,24 @@ def _inputs(capacity, expected):
 def _closed(load, tls, aims, settings):
     """Return the steps without a rate: wrk, and k6 for whole TLS handshakes, which wrk does not make.
 
-    As many connections as carry the rate that is judged when answers take on average what the bound of their P99 leaves them (Little's law): an ingress
-    that does not reach it with these is slower than it may be. No more, for a thousand halved the rate of Traefik on two processors. A step of a profile
-    that judges no rate, or in less time (certify_time_scale), has no more than it is told to: their first handshakes alone would fill it.
+    By Little's law a rate is at most its connections, divided by the mean of answers: what is less than the target while that is a quick one, is left
+    `open`, from so many to so many a second. More connections beforehand would cost the ingress more: 1,000 halved the rate of Traefik on two processors.
     """
-    least = _number("ingress_connections", settings["ingress_connections"], 1, whole=True)
-    most, steps = MOST_CONNECTIONS * settings.get("generators", 1), []
+    connections, steps = _number("ingress_connections", settings["ingress_connections"], 1, whole=True), []
     for name, to in CLOSED.items():
         if load[name] and (tls or to != "tls"):
-            kind = "handshakes" if name == "handshakes" else "wrk"
-            asked = 0 if settings.get("time_scale", 1) < 1 else aims.get(RATES[name], {}).get("connections", 0)
-            step = {"name": name, "kind": kind, "to": to, "keep_alive": name in ("straight", "rps"), "seconds": load[name]}
-            steps.append({**step, "connections": max(least, min(asked, most))})
+            kind, aim = "handshakes" if name == "handshakes" else "wrk", aims.get(RATES.get(name))
+            step = {"name": name, "kind": kind, "to": to, "keep_alive": name in ("straight", "rps"), "seconds": load[name], "connections": connections}
+            steps.append({**step, "open": [round(connections / aim["mean"], 1), aim["rate"]]} if aim and aim["mean"] else step)
     return steps
 
 
 def _aims(profile, tier, settings):
-    """Return {check of a rate: {rate: the target, connections: what it takes}} of those that count in the profile and have a bound in the size class."""
-    checks, found = settings.get("checks") or {}, {}
-    late = _bounds(LATENCY, tier, settings)
-    for name in {name for name in RATES.values() if profile in checks.get(name, {}).get("profiles", ())}:
-        rates = _bounds(name, tier, settings)
-        if rates[0]:
-            # By critical as well: what fails by it must be slower than that allows, also where somebody changed one of them.
-            connections = max(math.ceil(round((rate or 0) * (seconds or 0) / TAIL, 6)) for rate, seconds in zip(rates, late))
-            found[name] = {"rate": rates[0], "connections": connections}
-    return found
+    """Return {check of a rate: {rate: the target, mean: seconds of a quick answer, or None}} of those that count in the profile and have a bound."""
+    checks, late = settings.get("checks") or {}, _bounds(LATENCY, tier, settings)[0]
+    counted = {name for name in RATES.values() if profile in checks.get(name, {}).get("profiles", ())}
+    rates = {name: _bounds(name, tier, settings)[0] for name in counted}
+    return {name: {"rate": rate, "mean": late / TAIL if late else None} for name, rate in rates.items() if rate}
 
 
 def _bounds(name, tier, settings):
@@ -262,19 +252,14 @@ def _too_many(closed, aims, tls, settings):
     """Say which steps without a rate are judged by one that the generators cannot ask for."""
     generators, found = settings.get("generators", 1), []
     for step in closed:
-        name, aim = step["name"], aims.get(RATES[step["name"]])
-        # With TLS a new connection is judged by its handshake; our backend alone is not judged.
-        if not aim or name == "straight" or name == ("connections" if tls else "handshakes"):
+        name, aim = step["name"], aims.get(RATES.get(step["name"]))
+        # With TLS a new connection is judged by its handshake.
+        if not aim or name == ("connections" if tls else "handshakes"):
             continue
         each = _each(name, settings, tls)
-        needed, held = math.ceil(aim["rate"] / each), math.ceil(aim["connections"] / MOST_CONNECTIONS)
-        what = "requests" if name == "rps" else "new connections"
-        if held > max(needed, generators):
-            found.append(
-                f"{name} may miss its {aim['rate']:,} {what} a second for its connections: {aim['connections']:,} are needed where answers are slow, and one "
-                f"generator has {MOST_CONNECTIONS:,}: set certify_generators to {held} (it is {generators})"
-            )
-        elif needed > generators:
+        needed = math.ceil(aim["rate"] / each)
+        if needed > generators:
+            what = "requests" if name == "rps" else "new connections"
             found.append(
                 f"{name} is judged by {aim['rate']:,} {what} a second, which the generators cannot ask for, so that it cannot pass: set certify_generators "
                 f"to {needed} (it is {generators}; one makes about {each:,.0f})"

@@ -67,10 +67,10 @@ def templated():
 
 def test_a_load_has_the_connections_and_the_plan_the_generators_that_its_checks_ask_for(templated):
     said = {name: "\n".join(found["shown"]) for name, found in templated.items()}
-    assert "from 1 generator(s), for a part as fast as answers come, on up to 218 connections" in said["small"]
+    assert "from 1 generator(s), for a part as fast as answers come, on 64 connections" in said["small"]
     assert "handshakes is judged by 5,000 new connections a second" in said["small"] and "set certify_generators to 4 (it is 1;" in said["small"]
     assert "rps is judged by 50,000 requests a second" in said["large"] and "set certify_generators to 16 (it is 1;" in said["large"]
-    assert "on up to 64 connections" in said["smoke"] and "is judged by" not in said["smoke"]
+    assert "on 64 connections" in said["smoke"] and "is judged by" not in said["smoke"]
     assert "requests/s\n" in said["live"] and "connections\n" not in said["live"]
 
 

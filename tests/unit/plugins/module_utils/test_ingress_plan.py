@@ -207,37 +207,24 @@ def test_the_plan_says_how_many_generators_a_judged_rate_takes(tier, settings, s
         assert f"set certify_generators to {wanted} (it is {there}; one makes about {each})" in sentences[name]
 
 
-def test_the_plan_says_where_the_connections_are_more_than_the_generators_hold():
-    slow = {"ingress_latency_p99": {"critical": {"small": "< 10"}}}
-    found = planned("load", tier="small", capacity={"ingress_rps": 500}, ingress_tls="none", thresholds=slow)
-    assert [one.split(" for its connections: ")[1] for one in found["missing"] if one.startswith("rps may miss its 10,000 requests a second")] == [
-        "10,858 are needed where answers are slow, and one generator has 4,000: set certify_generators to 3 (it is 1)"
-    ]
-
-
 @pytest.mark.parametrize(
     ("profile", "tier", "settings", "requests", "new"),
     [
-        # The judged rate with answers that take 1 / ln 100 of what their P99 may.
-        ("load", "small", {}, 218, 109),
-        ("load", "large", {}, 218, 87),
-        ("load", "small", {"ingress_connections": 150}, 218, 150),
-        ("load", "small", {"thresholds": RATE}, 218, 64),
-        ("load", "large", {"thresholds": {"ingress_latency_p99": {"critical": {"large": "< 0.08"}}}}, 435, 174),
-        ("load", "small", {"thresholds": {"ingress_latency_p99": {"critical": {"small": "< 10"}}}, "generators": 2}, 8000, 5429),
-        ("load", "small", {"ingress_load": {"load": {"rps": 300}}}, 218, None),
-        # No rate is judged there: their handshakes would be most of the step.
-        ("smoke", "small", {}, 64, 64),
-        ("smoke", "large", {"ingress_connections": 9}, 9, 9),
-        ("load", "small", {"time_scale": 0.1}, 64, 64),
-        ("load", "", {}, 64, 64),
+        # 64 connections, and answers that take 1 / ln 100 of what their P99 may: 100 and 20 ms.
+        ("load", "small", {}, [2947.3, 10_000], [2947.3, 5_000]),
+        ("load", "large", {}, [14736.5, 50_000], [14736.5, 20_000]),
+        ("load", "small", {"ingress_connections": 218}, [10039.3, 10_000], [10039.3, 5_000]),
+        ("load", "small", {"thresholds": RATE}, [2947.3, 10_000], [2947.3, 1_000]),
+        ("load", "small", {"thresholds": {"ingress_latency_p99": {"target": {"small": "< 0.05"}}}}, [5894.6, 10_000], [5894.6, 5_000]),
+        # No rate is judged there.
+        ("smoke", "small", {}, None, None),
+        ("load", "", {}, None, None),
     ],
 )
-def test_a_judged_rate_has_as_many_connections_as_it_takes_at_its_slowest(profile, tier, settings, requests, new):
+def test_a_rate_that_quick_answers_on_few_connections_leave_open(profile, tier, settings, requests, new):
     found = steps(profile, tier=tier, **settings)
-    wanted = {"straight": requests, "rps": requests, "connections": new, "handshakes": new}
-    assert {name: step["connections"] for name, step in found.items() if "connections" in step} == {name: wanted[name] for name in wanted if name in found}
-    assert "rps" in found and ("handshakes" in found) is (new is not None)
+    assert {found[name]["connections"] for name in ("straight", "rps", "connections", "handshakes")} == {settings.get("ingress_connections", 64)}
+    assert [found[name].get("open") for name in ("straight", "rps", "connections", "handshakes")] == [None, requests, new, new]
 
 
 @pytest.mark.parametrize("value", [0, -1, 6.5, "64", True, None])
