@@ -39,7 +39,7 @@ LONGER = 600
 # Requests a second for each processor that a generator uses, measured on the lab (2 processors of x86-64, Traefik, answers of 1 KiB): GETs of k6 on kept
 # connections; its GETs with a whole handshake each, P-256 (6 runs of 6 s with 622 to 836 a second: 690 to 890, median 800); wrk's with a connection each
 # without TLS (6 of 5 s: 7,700 to 10,600), on kept ones without (6 of 3 s: 46,000 to 68,000) and with TLS (6 of 8 s: 12,600 to 21,500, median 16,000).
-PER_PROCESSOR = {"k6": 2_850, "handshakes": 800, "connections": 9_000, "straight": 50_000, "rps": 50_000}
+PER_PROCESSOR = {"k6": 2_850, "handshakes": 800, "connections": 9_000, "rps": 50_000}
 WITH_TLS = {"rps": 16_000}
 # Above that share of its processors it is what limits.
 BUSY = 0.8
