@@ -37,7 +37,7 @@ def exec_check(server, pod, command, timeout):
     query = [("container", CONTAINER), ("stdout", "true"), ("stderr", "true"), *(("command", word) for word in command)]
 
     def ask():
-        with Stream(server.configuration, pod + "/exec", query, CHANNELS, timeout) as stream:
+        with Stream(server, pod + "/exec", query, CHANNELS, timeout) as stream:
             output, status, opened = b"", None, False
             for data in filter(None, stream.messages()):
                 opened = True
@@ -91,7 +91,7 @@ def attach_check(server, pod, idle, timeout):
     query = [("container", CONTAINER), ("stdout", "true"), ("stderr", "true")]
 
     def ask():
-        with Stream(server.configuration, pod + "/attach", query, CHANNELS, timeout) as stream:
+        with Stream(server, pod + "/attach", query, CHANNELS, timeout) as stream:
             # Whoever opens the channels says so with an empty message.
             if not any(data for data in attached(stream, stream.limit)):
                 raise stream.failed(f"the WebSocket was opened, but nothing came through it within {timeout:g} s")
@@ -123,7 +123,7 @@ def port_forward_check(server, pod, timeout):
     """
 
     def ask():
-        with Stream(server.configuration, pod + "/portforward", [("ports", PORT)], FORWARDS, timeout) as stream:
+        with Stream(server, pod + "/portforward", [("ports", PORT)], FORWARDS, timeout) as stream:
             said = ""
             try:
                 for text in answers(stream):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import ssl
 import struct
 import time
 import zlib
@@ -47,13 +46,13 @@ class StreamError(Exception):
 class Stream:
     """One WebSocket. `protocol` is the subprotocol that the server chose."""
 
-    def __init__(self, configuration, path, query, protocols, timeout):
-        """Open it; StreamError says what came in place of a WebSocket."""
+    def __init__(self, server, path, query, protocols, timeout):
+        """Open it to a Cluster; StreamError says what came in place of a WebSocket."""
         self.opened = time.monotonic()
         self.limit = self.opened + timeout
-        self.socket = websocket.WebSocket(sslopt=tls_of(configuration), skip_utf8_validation=True)
+        self.socket = websocket.WebSocket(sslopt=tls_of(server), skip_utf8_validation=True)
         try:
-            self.socket.connect(url_of(configuration.host, path, query), **options_of(configuration, protocols, timeout))
+            self.socket.connect(url_of(server.configuration.host, path, query), **options_of(server.configuration, protocols, timeout))
         except websocket.WebSocketBadStatusException as error:
             raise answered(error.status_code, getattr(error, "resp_body", None)) from error
         except (websocket.WebSocketTimeoutException, TimeoutError) as error:
@@ -135,14 +134,10 @@ def url_of(server, path, query):
     return "ws" + server.rstrip("/")[len("http") :] + path + "?" + cluster.urlencode(query)
 
 
-def tls_of(configuration):
-    """Return a Configuration's TLS as websocket-client wants it."""
-    if not configuration.verify_ssl:
-        found = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
-    else:
-        found = {"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": configuration.ssl_ca_cert, "check_hostname": configuration.assert_hostname is not False}
-    found.update(certfile=configuration.cert_file, keyfile=configuration.key_file, server_hostname=getattr(configuration, "tls_server_name", None))
-    return {key: value for key, value in found.items() if value is not None}
+def tls_of(server):
+    """Return a Cluster's TLS as websocket-client wants it."""
+    name = getattr(server.configuration, "tls_server_name", None)
+    return {"context": server.tls, **({"server_hostname": name} if name else {})}
 
 
 def options_of(configuration, protocols, timeout):

@@ -12,6 +12,8 @@ import contextlib
 import copy
 import json
 import re
+import ssl
+import tempfile
 import traceback
 from urllib.parse import urlencode
 
@@ -45,25 +47,43 @@ class ClusterError(Exception):
 
 
 class Cluster:
-    """One API server, reached with the credentials of a kubeconfig, or with a token in their place."""
+    """One API server, reached with the credentials of a kubeconfig, or with a token in their place.
+
+    `authority` is the CA as the kubeconfig has it, in bytes, None where it names none. `tls` is an SSLContext that knows it and the client's
+    certificate. The library writes both, and the client's key, to files; these are gone when this is made.
+    """
 
     def __init__(self, kubeconfig, token="", timeout=TIMEOUT, connections=None):
         """`connections` is how many are kept open, the library's default without it. ClusterError when the kubeconfig cannot be used."""
         self.configuration = kubernetes.client.Configuration()
         self.timeout = timeout
         try:
-            kubernetes.config.load_kube_config(kubeconfig, client_configuration=self.configuration)
-            if token:
-                self.configuration = with_token(self.configuration, token)
-            else:
-                require_credentials(kubeconfig, self.configuration)
+            # Not until the process ends, as the library does: a worker of Ansible ends without that.
+            with tempfile.TemporaryDirectory(prefix="kubeproof-") as place:
+                kubernetes.config.load_kube_config(kubeconfig, client_configuration=self.configuration, temp_file_path=place)
+                if token:
+                    self.configuration = with_token(self.configuration, token)
+                else:
+                    require_credentials(kubeconfig, self.configuration)
+                self.authority, self.tls = authority_of(self.configuration), tls_of(self.configuration)
             if connections:
                 self.configuration.connection_pool_maxsize = connections
-            self.pool = kubernetes.client.rest.RESTClientObject(self.configuration).pool_manager
+            self.pool = self.connect()
         # The library raises its own errors, yaml's and those of credential plugins; each is the same to the user.
         except Exception as error:  # pylint: disable=broad-exception-caught
             raise ClusterError(f"{kubeconfig}: {reason_of(error)}") from error
         self.server = self.configuration.host.rstrip("/")
+
+    def connect(self):
+        """Return a pool of connections to where the Configuration says."""
+        configuration = copy.copy(self.configuration)
+        configuration.ssl_ca_cert = configuration.cert_file = configuration.key_file = None
+        pool = kubernetes.client.rest.RESTClientObject(configuration).pool_manager
+        pool.connection_pool_kw["ssl_context"] = self.tls
+        # A proxy with TLS of its own has a context of its own, which knows the same CA.
+        if self.authority and str(configuration.proxy or "").startswith("https:"):
+            pool.connection_pool_kw["ca_cert_data"] = self.authority.decode()
+        return pool
 
     def request(self, method, path, body=None, query=None, content_type="application/json", timeout=None):
         """Return the answer to one request as data; text that is no JSON as it is, no body as {}. ClusterError on every other answer than 2xx."""
@@ -160,6 +180,32 @@ class Cluster:
             response.close()
 
 
+def authority_of(configuration):
+    """Return the CA of a Configuration in bytes, or None."""
+    if not configuration.ssl_ca_cert:
+        return None
+    with open(configuration.ssl_ca_cert, "rb") as stream:
+        return stream.read()
+
+
+def tls_of(configuration):
+    """Return an SSLContext with all that a Configuration names; ClusterError or OSError when a file of it cannot be used."""
+    context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE)
+    context.check_hostname = bool(configuration.verify_ssl) and configuration.assert_hostname is not False
+    if configuration.ssl_ca_cert:
+        context.load_verify_locations(configuration.ssl_ca_cert)
+    else:
+        context.load_default_certs()
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file, password=no_password)
+    return context
+
+
+def no_password():
+    """Raise ClusterError, where OpenSSL would ask the terminal."""
+    raise ClusterError("the client's key is encrypted: name one that is not, or a token or a plugin for credentials")
+
+
 def with_token(configuration, token):
     """Return a copy of a Configuration that has the token as its only credential."""
     changed = copy.copy(configuration)
@@ -218,6 +264,7 @@ def refusal(what, status, data, headers=None):
 
 def reason_of(error):
     """Return in a few words what went wrong: a refused request's status, the cause behind urllib3's retries, or the error's text."""
-    status, reason = getattr(error, "status", None), getattr(error, "reason", None)
+    # The reason of an error of TLS is a word of OpenSSL; its text says more.
+    status, reason = getattr(error, "status", None), None if isinstance(error, ssl.SSLError) else getattr(error, "reason", None)
     text = f"{status} {reason}" if status else str(reason or error)
     return " ".join(text.split()).rstrip(".")[:300] or type(error).__name__

@@ -36,7 +36,7 @@ class Command:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
         self.stderr, self.status = b"", b""
         try:
-            self.stream = Stream(server.configuration, path, query, CHANNELS, CONNECT)
+            self.stream = Stream(server, path, query, CHANNELS, CONNECT)
         except StreamError as error:
             raise ExecError(str(error), refused=error.refused) from error
 

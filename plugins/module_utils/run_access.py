@@ -218,11 +218,4 @@ def place_of(server):
     # What the environment says holds for every client of the run anyway, with its exceptions.
     plain = cluster.kubernetes.client.Configuration(host=server.server)
     proxy = settings.proxy if settings.proxy != plain.proxy else ""
-    ca = None
-    if settings.ssl_ca_cert:
-        try:
-            with open(settings.ssl_ca_cert, "rb") as stream:
-                ca = stream.read()
-        except OSError as error:
-            raise AccessError(f"The CA file {settings.ssl_ca_cert} of the kubeconfig cannot be read: {error.strerror}.") from error
-    return {"server": server.server, "ca": ca, "tls_server_name": getattr(settings, "tls_server_name", None) or "", "proxy": proxy or ""}
+    return {"server": server.server, "ca": server.authority, "tls_server_name": getattr(settings, "tls_server_name", None) or "", "proxy": proxy or ""}

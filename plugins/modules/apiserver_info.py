@@ -282,7 +282,7 @@ def straight(server, url, timeout):
     other.configuration = copy.copy(server.configuration)
     other.configuration.host = other.server = url
     other.timeout = timeout
-    other.pool = cluster.kubernetes.client.rest.RESTClientObject(other.configuration).pool_manager
+    other.pool = other.connect()
     return other
 
 

@@ -30,10 +30,11 @@ class FakeCluster:
     """`answers` {"GET /path": answer} with answer data, (status, data or bytes), or a function of Asked that returns one of them.
 
     Data that is an iterator is sent as a watch, an event a line; the connection ends with it. `asked` [Asked] is what was asked.
-    What has no answer is 404. Who does not have `token` is told 401. `headers` {name: text} go with every answer.
+    What has no answer is 404. Who does not have `token` is told 401. `headers` {name: text} go with every answer. `tls` is the server's
+    SSLContext, if it has one.
     """
 
-    def __init__(self, answers=None, token=TOKEN):
+    def __init__(self, answers=None, token=TOKEN, tls=None):
         self.answers, self.asked, self.token, self.headers = dict(answers or {}), [], token, {}
         fake = self
 
@@ -75,7 +76,10 @@ class FakeCluster:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        if tls:
+            # A handshake belongs to the thread of its connection.
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_port}"
 
     def respond(self, asked, authorization):
         """Return (status, data) for one request."""

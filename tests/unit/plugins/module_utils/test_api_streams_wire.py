@@ -5,11 +5,9 @@
 from __future__ import annotations
 
 import json
-import ssl
 import struct
 import time
 import zlib
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -49,7 +47,7 @@ def fixture_stream(tmp_path, monkeypatch):
     def run(meddle, timeout=5, protocols=wire.CHANNELS):
         proxies.append(stream_proxy.Proxy("http://127.0.0.1:1", meddle).__enter__())
         server = Cluster(write_kubeconfig(tmp_path / "kubeconfig", proxies[-1].url))
-        streams.append(wire.Stream(server.configuration, "/pods/a/exec", [("command", "/a b"), ("command", "c")], protocols, timeout))
+        streams.append(wire.Stream(server, "/pods/a/exec", [("command", "/a b"), ("command", "c")], protocols, timeout))
         return streams[-1]
 
     run.proxies = proxies
@@ -143,7 +141,7 @@ def test_no_answer(stream):
 def test_no_server(tmp_path):
     server = Cluster(write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1"))
     with pytest.raises(wire.StreamError, match="no connection for a WebSocket: .*refused"):
-        wire.Stream(server.configuration, "/", [], wire.CHANNELS, 1)
+        wire.Stream(server, "/", [], wire.CHANNELS, 1)
 
 
 @pytest.mark.parametrize(
@@ -181,23 +179,6 @@ def test_ping(stream):
     opened.ping()
     messages = opened.messages()
     assert [next(messages), next(messages)] == [b"\1late", None]
-
-
-@pytest.mark.parametrize(
-    ("given_", "expected"),
-    [
-        ({"verify_ssl": False}, {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}),
-        ({}, {"cert_reqs": ssl.CERT_REQUIRED, "check_hostname": True}),
-        ({"assert_hostname": False}, {"cert_reqs": ssl.CERT_REQUIRED, "check_hostname": False}),
-        (
-            {"ssl_ca_cert": "/ca", "cert_file": "/c", "key_file": "/k", "tls_server_name": "n"},
-            {"cert_reqs": ssl.CERT_REQUIRED, "check_hostname": True, "ca_certs": "/ca", "certfile": "/c", "keyfile": "/k", "server_hostname": "n"},
-        ),
-    ],
-)
-def test_tls(given_, expected):
-    usual = {"verify_ssl": True, "ssl_ca_cert": None, "assert_hostname": None, "cert_file": None, "key_file": None}
-    assert wire.tls_of(SimpleNamespace(**{**usual, **given_})) == expected
 
 
 @pytest.mark.parametrize(("server", "url"), [("https://a:6443/", "wss://a:6443/p?x=1"), ("http://a/k8s", "ws://a/k8s/p?x=1")])

@@ -349,27 +349,6 @@ def test_tokens_leave_the_endpoints_before_they_reach_the_host(arguments, sent):
     assert hide_tokens(arguments) == sent
 
 
-def openssl(directory, *arguments):
-    """Run openssl in a directory."""
-    subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
-
-
-@pytest.fixture(name="authority", scope="module")
-def make_authority(tmp_path_factory):
-    """Return a directory with ca, other-ca, server and client certificates and keys."""
-    directory = tmp_path_factory.mktemp("authority")
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    for name in ("ca", "other-ca"):
-        openssl(directory, "req", "-x509", *key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt")
-    for name in ("server", "client"):
-        openssl(directory, "req", *key[:-2], "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        openssl(
-            directory, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-copy_extensions", "copy",
-            "-out", f"{name}.crt",
-        )
-    return directory
-
-
 @pytest.fixture(name="secure")
 def serve_tls(authority):
     """A server that wants a client certificate."""
