@@ -170,6 +170,13 @@ def test_a_queue_that_is_full_is_not_the_volume(mean, p99, ratio, says):
     assert ramp["headroom"]["ratio"] == ratio and any(one["broke_by"].startswith(says) for one in ramp["steps"] if one["name"] == "ramp-150"), ramp["steps"]
 
 
+def test_the_curve_shows_the_p99_with_what_was_due():
+    found = measured("stress")
+    step_of(found, "ramp-125")["write"]["due"] = {"p99": 0.006}
+    shown = {step["name"]: step["p99"] for step in of_class(found)["stress"]["steps"]}
+    assert (shown["ramp-100"], shown["ramp-125"]) == (0.002, 0.006)
+
+
 def test_a_ramp_that_did_not_run_has_no_headroom():
     found = measured("stress")
     found["ran"]["local-path"]["ramp-100"]["local-path-1"] = {"error": "fio ended with exit code 1"}
