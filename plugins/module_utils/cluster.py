@@ -13,7 +13,7 @@ import copy
 import json
 import re
 import ssl
-import tempfile
+import threading
 import traceback
 from urllib.parse import urlencode
 
@@ -26,6 +26,9 @@ except ImportError:
 else:
     IMPORT_ERROR = None
 
+LOCK = threading.Lock()
+# The first that verifies an address by a context that it is given.
+URLLIB3 = 2
 TIMEOUT = 30.0
 CHUNK = 500
 JSON = "application/json"
@@ -49,23 +52,24 @@ class ClusterError(Exception):
 class Cluster:
     """One API server, reached with the credentials of a kubeconfig, or with a token in their place.
 
-    `authority` is the CA as the kubeconfig has it, in bytes, None where it names none. `tls` is an SSLContext that knows it and the client's
-    certificate. The library writes both, and the client's key, to files; these are gone when this is made.
+    `authority` is the CA in bytes, None where the kubeconfig names none. `tls` is an SSLContext that knows it and the client's certificate.
+    What of them a kubeconfig has in itself, the library writes to files: those are gone when this is made. Files that it names are read once.
     """
 
     def __init__(self, kubeconfig, token="", timeout=TIMEOUT, connections=None):
         """`connections` is how many are kept open, the library's default without it. ClusterError when the kubeconfig cannot be used."""
+        if int(urllib3.__version__.partition(".")[0]) < URLLIB3:
+            raise ClusterError(f"the Python library urllib3 is {urllib3.__version__}, which is too old: pip install 'urllib3>={URLLIB3}'")
         self.configuration = kubernetes.client.Configuration()
         self.timeout = timeout
         try:
-            # Not until the process ends, as the library does: a worker of Ansible ends without that.
-            with tempfile.TemporaryDirectory(prefix="kubeproof-") as place:
-                kubernetes.config.load_kube_config(kubeconfig, client_configuration=self.configuration, temp_file_path=place)
+            with without_files():
+                kubernetes.config.load_kube_config(kubeconfig, client_configuration=self.configuration)
                 if token:
                     self.configuration = with_token(self.configuration, token)
-                else:
-                    require_credentials(kubeconfig, self.configuration)
-                self.authority, self.tls = authority_of(self.configuration), tls_of(self.configuration)
+                self.authority, self.tls = authority_of(self.configuration), context_of(self.configuration)
+            if not token:
+                require_credentials(kubeconfig, self.configuration)
             if connections:
                 self.configuration.connection_pool_maxsize = connections
             self.pool = self.connect()
@@ -81,8 +85,8 @@ class Cluster:
         pool = kubernetes.client.rest.RESTClientObject(configuration).pool_manager
         pool.connection_pool_kw["ssl_context"] = self.tls
         # A proxy with TLS of its own has a context of its own, which knows the same CA.
-        if self.authority and str(configuration.proxy or "").startswith("https:"):
-            pool.connection_pool_kw["ca_cert_data"] = self.authority.decode()
+        if self.authority and str(configuration.proxy or "").lower().startswith("https:"):
+            pool.connection_pool_kw["ca_cert_data"] = self.authority.decode("ascii", "ignore")
         return pool
 
     def request(self, method, path, body=None, query=None, content_type="application/json", timeout=None):
@@ -180,6 +184,17 @@ class Cluster:
             response.close()
 
 
+@contextlib.contextmanager
+def without_files():
+    """Remove at the end what the library wrote to files. It does so itself when a process ends, but not where a worker of Ansible ends."""
+    # A key that another thread has not read yet must stay.
+    with LOCK:
+        try:
+            yield
+        finally:
+            kubernetes.config.kube_config._cleanup_temp_files()
+
+
 def authority_of(configuration):
     """Return the CA of a Configuration in bytes, or None."""
     if not configuration.ssl_ca_cert:
@@ -188,7 +203,7 @@ def authority_of(configuration):
         return stream.read()
 
 
-def tls_of(configuration):
+def context_of(configuration):
     """Return an SSLContext with all that a Configuration names; ClusterError or OSError when a file of it cannot be used."""
     context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE)
     context.check_hostname = bool(configuration.verify_ssl) and configuration.assert_hostname is not False
@@ -228,9 +243,11 @@ def require_credentials(kubeconfig, configuration):
 
 def authorization(configuration):
     """Return the headers that carry the credentials of a Configuration."""
-    tokens = (configuration.get_api_key_with_prefix(key) for key in TOKEN_KEYS)
-    # A file of a token ends in a newline as a rule.
-    token = next((one.strip() for one in tokens if one), None)
+    # To ask for it may run the kubeconfig's plugin again, which may answer with a key.
+    with without_files():
+        tokens = (configuration.get_api_key_with_prefix(key) for key in TOKEN_KEYS)
+        # A file of a token ends in a newline as a rule.
+        token = next((one.strip() for one in tokens if one), None)
     if token is None and configuration.username:
         token = configuration.get_basic_auth_token()
     return {"Authorization": token} if token else {}

@@ -77,7 +77,8 @@ class FakeCluster:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         if tls:
-            # A handshake belongs to the thread of its connection.
+            # A handshake belongs to the thread of its connection; one that fails is the client's to tell.
+            self.server.handle_error = lambda *dummy: None
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_port}"
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import concurrent.futures
 import contextlib
 import os
 import socket
@@ -27,7 +28,7 @@ USUAL = {"certificate-authority": "ca.crt", "client-certificate": "client.crt", 
 @pytest.fixture(name="scratch", autouse=True)
 def fixture_scratch(tmp_path, monkeypatch):
     """Return the directory of temporary files."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     place = tmp_path / "scratch"
     place.mkdir()
@@ -79,6 +80,48 @@ def test_nothing_of_it_is_left_in_a_file(kubeconfig, scratch, authority, inline)
     # A second one in the same process, as a run has it with a token of its own.
     assert cluster.Cluster(kubeconfig(inline), timeout=5).get("/x") == {"good": True}
     assert list(scratch.iterdir()) == []
+
+
+PLUGIN = """#!/usr/bin/env python3
+import json, os, pathlib
+home = pathlib.Path(__file__).parent
+first = not (home / "asked").exists()
+(home / "asked").touch()
+key = {"clientCertificateData": (home / "crt").read_text(), "clientKeyData": (home / "key").read_text()}
+status = {"token": "%s", "expirationTimestamp": "2001-01-01T00:00:00Z"} if first else key
+print(json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}))
+"""
+
+
+def test_a_plugin_that_answers_with_a_key_later_leaves_nothing(kubeconfig, scratch, authority, tmp_path):
+    plugin = tmp_path / "plugin"
+    plugin.write_text(PLUGIN % TOKEN)
+    plugin.chmod(0o755)
+    (tmp_path / "crt").write_bytes((authority / "client.crt").read_bytes())
+    (tmp_path / "key").write_bytes((authority / "client.key").read_bytes())
+    path = kubeconfig(True)
+    config = yaml.safe_load(open(path, encoding="utf-8"))
+    config["users"][0]["user"] = {
+        **{key: value for key, value in config["users"][0]["user"].items() if key != "token"},
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"},
+    }
+    with open(path, "w", encoding="utf-8") as stream:
+        yaml.safe_dump(config, stream)
+    assert cluster.Cluster(path).get("/x") == {"good": True}
+    assert (tmp_path / "asked").exists() and list(scratch.iterdir()) == []
+
+
+def test_threads_do_not_take_each_others_files(kubeconfig, scratch):
+    path = kubeconfig(True)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda dummy: cluster.Cluster(path).get("/x"), range(24))) == [{"good": True}] * 24
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_library_that_is_too_old_says_so(kubeconfig, monkeypatch):
+    monkeypatch.setattr(urllib3, "__version__", "1.26.20")
+    with pytest.raises(cluster.ClusterError, match="urllib3 is 1.26.20, which is too old: pip install 'urllib3>=2'"):
+        cluster.Cluster(kubeconfig(True))
 
 
 def test_a_process_that_ends_at_once_leaves_nothing(kubeconfig, scratch):
@@ -171,10 +214,14 @@ def test_a_proxy_with_tls_is_verified_by_the_same_ca(kubeconfig, authority):
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        more = {"proxy-url": f"https://127.0.0.1:{listener.getsockname()[1]}"}
-        with pytest.raises(cluster.ClusterError, match="403"):
-            cluster.Cluster(kubeconfig(True, more=more)).get("/x")
-        with pytest.raises(cluster.ClusterError, match="certificate verify failed"):
-            cluster.Cluster(kubeconfig(True, more=more, certificate_authority="other-ca.crt")).get("/x")
+        # A file of a CA may say in any words whose it is.
+        (authority / "said.crt").write_bytes("d\u00e9j\u00e0\n".encode("latin-1") + (authority / "ca.crt").read_bytes())
+        for name, said in (("said.crt", "403"), ("other-ca.crt", "certificate verify failed")):
+            server = cluster.Cluster(kubeconfig(True, certificate_authority=name))
+            # Not every version of the library reads a proxy where the newest does.
+            server.configuration.proxy = f"HTTPS://127.0.0.1:{listener.getsockname()[1]}"
+            server.pool = server.connect()
+            with pytest.raises(cluster.ClusterError, match=said):
+                server.get("/x")
         listener.shutdown(socket.SHUT_RDWR)
     assert heads == [b"CONNECT"]
