@@ -9,7 +9,7 @@ import signal
 
 from . import cluster
 from .job_pods import JobError
-from .run import STOP_SIGNALS, signal_name
+from .run import STOP_SIGNALS, deaf, signal_name
 
 
 class Stopped(BaseException):
@@ -19,7 +19,7 @@ class Stopped(BaseException):
 def stop(number, dummy):
     """Stop once; what follows is the removal, which no second signal may interrupt."""
     for one in STOP_SIGNALS:
-        signal.signal(one, signal.SIG_IGN)
+        signal.signal(one, deaf)
     raise Stopped(signal_name(number))
 
 
@@ -38,6 +38,6 @@ def guarded(function, what, module):
             return f"{what} could not be run: {type(error).__name__}: {cluster.reason_of(error)}."
         finally:
             for number in STOP_SIGNALS:
-                signal.signal(number, signal.SIG_IGN)
+                signal.signal(number, deaf)
     except Stopped as error:
         return f"{what} was stopped by {error}, sent to {module}."

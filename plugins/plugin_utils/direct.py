@@ -14,10 +14,12 @@ import contextlib
 import importlib
 import json
 import os
+import signal
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.json import Direction, get_module_decoder, get_module_encoder
 from ansible.vars.clean import remove_internal_keys
+from ansible_collections.kubeproof.certify.plugins.module_utils.run import STOP_SIGNALS
 
 # How Ansible writes what goes to a module and comes back.
 PROFILE = "legacy"
@@ -44,10 +46,34 @@ def run(action, task_vars, arguments=None):
     # A worker runs one task and ends, so that nothing needs to be put back.
     os.environ.update({name: str(value) for name, value in environment.items()})
     name = action._task.action.rpartition(".")[2]
-    found = called(importlib.import_module(f"ansible_collections.kubeproof.certify.plugins.modules.{name}"), given)
+    with stoppable():
+        found = called(importlib.import_module(f"ansible_collections.kubeproof.certify.plugins.modules.{name}"), given)
     data = action._parse_returned_data({"stdout": found}, PROFILE)
     remove_internal_keys(data)
     return data
+
+
+@contextlib.contextmanager
+def stoppable():
+    """Let a signal that a module has taken to put away what it made have its effect on the worker afterwards, else a loop would go on with its next item."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    reader, writer = os.pipe()
+    for end in (reader, writer):
+        os.set_blocking(end, False)
+    # Told of each signal, whoever handles it.
+    former = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(former)
+        os.close(writer)
+        with open(reader, "rb", buffering=0) as pipe:
+            taken = pipe.read() or b""
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in STOP_SIGNALS:
+            if number in taken:
+                os.kill(os.getpid(), number)
 
 
 def called(module, given):

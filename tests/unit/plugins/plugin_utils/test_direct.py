@@ -17,6 +17,8 @@ from unittest import mock
 
 import pytest
 
+from ansible_collections.kubeproof.certify.plugins.module_utils import job_stop
+from ansible_collections.kubeproof.certify.plugins.module_utils.run import STOP_SIGNALS
 from ansible_collections.kubeproof.certify.plugins.plugin_utils import direct
 
 ROOT = Path(__file__).parents[4]
@@ -40,7 +42,14 @@ LONG = """
 - hosts: localhost
   gather_facts: false
   vars: {ansible_python_interpreter: "{{ ansible_playbook_python }}"}
-  tasks: [{name: Long, kubeproof.certify.tool_run: {argv: [sleep, "60"], timeout: 60, parser: fio, run_dir: "%(directory)s/run"}}]
+  tasks:
+    - name: Long
+      kubeproof.certify.tool_run:
+        argv: [sh, -c, "echo began >>%(directory)s/began; exec sleep 60"]
+        timeout: 60
+        parser: fio
+        run_dir: "%(directory)s/run"
+      loop: [1, 2, 3]
 """
 ENVIRONMENT = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
 
@@ -128,3 +137,35 @@ def test_what_a_module_has_begun_ends_when_it_is_told_to_stop(tmp_path, told):
             os.kill(parent(tool), signal.SIGTERM)
         assert process.wait(30) != 0
     assert not os.path.exists(f"/proc/{tool}") and not list(tmp_path.glob("run/process-*.json"))
+    # Nor does the loop go on.
+    assert (tmp_path / "began").read_text(encoding="utf-8") == "began\n"
+
+
+class Told(Exception):
+    """The handler of a worker ran."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("when", ["while it works", "while it puts away", "between"])
+def test_a_signal_that_a_module_took_is_the_worker_s_afterwards(number, when):
+    def tell(told, *dummy):
+        raise Told(told)
+
+    def kill():
+        os.kill(os.getpid(), number)
+
+    steps, before = [], {one: signal.signal(one, tell) for one in STOP_SIGNALS}
+    try:
+        with pytest.raises(Told, match=str(int(number))):
+            with direct.stoppable():
+                steps.append(job_stop.guarded(kill if when == "while it works" else int, "It", "a_module"))
+                if when == "while it puts away":
+                    kill()
+                steps.append("put away")
+            if when == "between":
+                kill()
+        assert steps == [f"It was stopped by {number.name}, sent to a_module." if when == "while it works" else None, "put away"]
+        assert {signal.getsignal(one) for one in STOP_SIGNALS} == {tell}
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
