@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 
 import pytest
@@ -33,3 +34,13 @@ def fixture_authority(tmp_path_factory):
             "-out", f"{name}.crt",
         )
     return directory
+
+
+@pytest.fixture(name="mutual_tls")
+def fixture_mutual_tls(authority):
+    """Return the SSLContext of a server that wants a client certificate of its own CA."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority / "server.crt", authority / "server.key")
+    context.load_verify_locations(authority / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context

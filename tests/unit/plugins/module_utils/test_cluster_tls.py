@@ -37,19 +37,15 @@ def fixture_scratch(tmp_path, monkeypatch):
 
 
 @pytest.fixture(name="api")
-def fixture_api(authority):
+def fixture_api(mutual_tls):
     """An API server that wants a certificate of its CA from the client, and its token."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(authority / "server.crt", authority / "server.key")
-    tls.load_verify_locations(authority / "ca.crt")
-    tls.verify_mode = ssl.CERT_REQUIRED
-    with FakeCluster({"GET /x": {"good": True}}, tls=tls) as api:
+    with FakeCluster({"GET /x": {"good": True}}, tls=mutual_tls) as api:
         yield api
 
 
 @pytest.fixture(name="kubeconfig")
 def fixture_kubeconfig(api, authority, tmp_path):
-    """Return kubeconfig(inline, url="", cluster={}, **files): a kubeconfig that has the files in itself, or names them."""
+    """Return kubeconfig(inline, url="", more={}, **files): the path of one that has the files in itself, or names them; `more` is of its cluster."""
 
     def write(inline, url="", more=None, **files):
         path = tmp_path / "kubeconfig"

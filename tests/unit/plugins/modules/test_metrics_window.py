@@ -10,7 +10,6 @@ import http.server
 import json
 import os
 import pathlib
-import ssl
 import subprocess
 import sys
 import threading
@@ -350,13 +349,9 @@ def test_tokens_leave_the_endpoints_before_they_reach_the_host(arguments, sent):
 
 
 @pytest.fixture(name="secure")
-def serve_tls(authority):
+def serve_tls(mutual_tls):
     """A server that wants a client certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority / "server.crt", authority / "server.key")
-    context.load_verify_locations(authority / "ca.crt")
-    context.verify_mode = ssl.CERT_REQUIRED
-    yield from running(Server(context))
+    yield from running(Server(mutual_tls))
 
 
 def test_tls_with_a_client_certificate(run, secure, authority):
