@@ -9,7 +9,7 @@ import signal
 
 from . import cluster
 from .job_pods import JobError
-from .run import STOP_SIGNALS, deaf, signal_name
+from .run import STOP_SIGNALS, deafen, signal_name
 
 
 class Stopped(BaseException):
@@ -18,8 +18,7 @@ class Stopped(BaseException):
 
 def stop(number, dummy):
     """Stop once; what follows is the removal, which no second signal may interrupt."""
-    for one in STOP_SIGNALS:
-        signal.signal(one, deaf)
+    deafen()
     raise Stopped(signal_name(number))
 
 
@@ -37,7 +36,6 @@ def guarded(function, what, module):
         except Exception as error:  # pylint: disable=broad-exception-caught
             return f"{what} could not be run: {type(error).__name__}: {cluster.reason_of(error)}."
         finally:
-            for number in STOP_SIGNALS:
-                signal.signal(number, deaf)
+            deafen()
     except Stopped as error:
         return f"{what} was stopped by {error}, sent to {module}."

@@ -60,8 +60,10 @@ def run(argv, timeout, environment=None, chdir=None, run_dir=None, watch=None, l
         return _watched(tool, argv, timeout, variables, chdir, run_dir, watch, limit, signals, (started, clock))
 
 
-def deaf(*dummy):
-    """Do nothing when a signal comes. Who called the module still knows of it (plugin_utils/direct.py), other than of one that is ignored."""
+def deafen():
+    """Let no signal to stop interrupt what is being done from now on. They are not ignored, so that plugin_utils/direct.py hears of them."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *dummy: None)
 
 
 @contextlib.contextmanager

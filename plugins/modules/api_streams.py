@@ -131,7 +131,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.kubeproof.certify.plugins.module_utils import api_streams_checks as checks
 from ansible_collections.kubeproof.certify.plugins.module_utils import cluster, job_spec, job_state, owned
-from ansible_collections.kubeproof.certify.plugins.module_utils.run import STOP_SIGNALS, deaf, signal_name
+from ansible_collections.kubeproof.certify.plugins.module_utils.run import STOP_SIGNALS, deafen, signal_name
 
 SPEC = {
     "kubeconfig": {"type": "path", "required": True},
@@ -174,8 +174,7 @@ class Stops:
 
     def hold(self):
         """From now on, what is being done is finished."""
-        for number in STOP_SIGNALS:
-            signal.signal(number, deaf)
+        deafen()
 
     def _stop(self, number, dummy):
         self.hold()
